@@ -1,0 +1,3 @@
+"""speclight: the yardstick of speculative decoding."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Drafters: from the committed text (and target features) to a draft tree."""

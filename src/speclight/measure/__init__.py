@@ -1,0 +1,1 @@
+"""From text and traces to records: profiles, oracle limits, call times, provenance."""

@@ -1,0 +1,1 @@
+"""A causal language model that scores a tree: weights, forward passes, caches, processed laws."""

@@ -1,0 +1,1 @@
+"""Records in, files out. Computes no statistic."""

@@ -1,0 +1,104 @@
+"""A draft tree: the tokens a drafter proposes, arranged by which token follows which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from speclight.errors import InvalidInput
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # array fields: compare with np.array_equal, not ==
+class DraftTree:
+    """A rooted tree of tokens in which parents stand before their children.
+
+    Node 0 is the root: the last committed token, whose successor the target call decides. The root is
+    counted in the node budget P (positions scored in one target call), so a tree of P nodes holds P - 1
+    drafted tokens. Source: arXiv 2512.11718v1, Definition 4 (there "Definition 4" also names the token
+    tree of Definition 3 once; see docs/errata.md).
+
+    tokens: [nodes] token ids. parents: [nodes], parents[0] == -1 and 0 <= parents[i] < i.
+    log_probs: [nodes] the drafter's natural-log probability of each node given its parent, <= 0;
+    log_probs[0] == 0. Siblings carry distinct tokens.
+
+    Raises InvalidInput if any of this does not hold. The arrays are copied and made read-only.
+    """
+
+    tokens: IntArray
+    parents: IntArray
+    log_probs: FloatArray
+
+    def __post_init__(self) -> None:
+        for name, dtype in (("tokens", np.int64), ("parents", np.int64), ("log_probs", np.float64)):
+            array = np.array(getattr(self, name), dtype=dtype)
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+        _check(self.tokens, self.parents, self.log_probs)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def depths(self) -> IntArray:
+        """[nodes] number of edges between each node and the root (the root has depth 0)."""
+        depths = np.zeros(len(self), dtype=np.int64)
+        for node in range(1, len(self)):
+            depths[node] = depths[self.parents[node]] + 1
+        return depths
+
+    @property
+    def path_log_probs(self) -> FloatArray:
+        """[nodes] the drafter's log-probability of the whole path from the root to each node."""
+        totals = np.zeros(len(self))
+        for node in range(1, len(self)):
+            totals[node] = totals[self.parents[node]] + self.log_probs[node]
+        return totals
+
+    def children(self, node: int) -> IntArray:
+        """The children of a node, in the order the drafter gave them."""
+        return np.flatnonzero(self.parents == node)
+
+    def path(self, node: int) -> IntArray:
+        """Nodes from the root to `node`, both included."""
+        nodes = [node]
+        while self.parents[nodes[-1]] >= 0:
+            nodes.append(int(self.parents[nodes[-1]]))
+        return np.array(nodes[::-1], dtype=np.int64)
+
+
+def root_only(token: int) -> DraftTree:
+    """The tree of plain decoding: the last committed token and nothing drafted."""
+    return DraftTree(np.array([token]), np.array([-1]), np.zeros(1))
+
+
+def _check(tokens: IntArray, parents: IntArray, log_probs: FloatArray) -> None:
+    if tokens.ndim != 1 or len(tokens) == 0 or tokens.shape != parents.shape or tokens.shape != log_probs.shape:
+        raise InvalidInput(
+            f"a draft tree needs three equally long 1-d arrays with at least the root, got shapes "
+            f"tokens {tokens.shape}, parents {parents.shape}, log_probs {log_probs.shape}"
+        )
+    if parents[0] != -1 or log_probs[0] != 0.0:
+        raise InvalidInput(
+            f"node 0 must be the root (parent -1, log-probability 0), got parent {parents[0]} "
+            f"and log-probability {log_probs[0]}"
+        )
+    drafted = np.arange(1, len(parents))
+    wrong = drafted[(parents[1:] < 0) | (parents[1:] >= drafted)]
+    if len(wrong):
+        node = int(wrong[0])
+        raise InvalidInput(
+            f"node {node} has parent {parents[node]}, expected one in 0..{node - 1}: parents must stand "
+            "before their children (a cycle or a second root is not a tree); order the nodes by depth"
+        )
+    if (tokens < 0).any():
+        raise InvalidInput(f"token ids must be >= 0, got {int(tokens.min())}")
+    if not (log_probs <= 0.0).all():  # also catches NaN
+        raise InvalidInput("drafter log-probabilities must be <= 0 and not NaN; normalise the drafter's law")
+    edges = np.stack([parents[1:], tokens[1:]])
+    if np.unique(edges, axis=1).shape[1] != edges.shape[1]:
+        raise InvalidInput("siblings must carry distinct tokens; merge duplicates into one node")

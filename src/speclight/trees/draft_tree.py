@@ -77,7 +77,12 @@ def root_only(token: int) -> DraftTree:
 
 
 def _check(tokens: IntArray, parents: IntArray, log_probs: FloatArray) -> None:
-    if tokens.ndim != 1 or len(tokens) == 0 or tokens.shape != parents.shape or tokens.shape != log_probs.shape:
+    if (
+        tokens.ndim != 1
+        or len(tokens) == 0
+        or tokens.shape != parents.shape
+        or tokens.shape != log_probs.shape
+    ):
         raise InvalidInput(
             f"a draft tree needs three equally long 1-d arrays with at least the root, got shapes "
             f"tokens {tokens.shape}, parents {parents.shape}, log_probs {log_probs.shape}"

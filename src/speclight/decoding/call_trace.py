@@ -1,0 +1,55 @@
+"""What one target call of a speculative decoder did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from speclight.trees.draft_tree import DraftTree, FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseSeconds:
+    """Wall time of one call by phase, seconds: drafting, the target's forward pass, verifying, committing."""
+
+    draft: float
+    target: float
+    verify: float
+    commit: float
+
+    @property
+    def total(self) -> float:
+        """All phases together."""
+        return self.draft + self.target + self.verify + self.commit
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CallTrace:
+    """One call: what was drafted, what was accepted, what it cost.
+
+    start: tokens committed before the call, the root included. tree: the draft tree scored.
+    path: accepted nodes, root first (before any cut at end of text or length limit).
+    emitted_tokens: tokens the call added to the text; the last one may have cut the path short.
+    top_two_margins: [emitted] gap between the two largest raw logits where each token was decided
+    (logit units): a small gap is where batched and single-row arithmetic may decide differently.
+    target_log_probs: [nodes] log-probability of each drafted node given its parent under the target's
+    processed law (0 at the root), or None when it was not asked for. seconds: wall time by phase.
+    """
+
+    start: int
+    tree: DraftTree
+    path: IntArray
+    emitted_tokens: tuple[int, ...]
+    top_two_margins: tuple[float, ...]
+    target_log_probs: FloatArray | None
+    seconds: PhaseSeconds
+
+    @property
+    def tokens_emitted(self) -> int:
+        """X: accepted drafts + 1, less what a limit cut off."""
+        return len(self.emitted_tokens)
+
+    @property
+    def has_branch(self) -> bool:
+        """Whether some node of the tree has more than one child."""
+        parents = self.tree.parents[1:]
+        return len(set(parents.tolist())) < len(parents)

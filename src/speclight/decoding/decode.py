@@ -1,0 +1,133 @@
+"""The loop of speculative decoding: draft, score, verify, commit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from speclight.decoding.call_trace import CallTrace, PhaseSeconds
+from speclight.drafting.protocol import Drafter
+from speclight.errors import InvalidInput
+from speclight.models.causal_lm import CausalLM
+from speclight.models.sampling import SamplingSettings, process_logits
+from speclight.models.scored_text import ScoredText
+from speclight.trees.draft_tree import DraftTree, FloatArray
+from speclight.verification.noise import uniform_noise
+from speclight.verification.rule import VerifyRule
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeSettings:
+    """How to decode.
+
+    node_budget: P, positions scored in one target call, root included: a ceiling, only drafted nodes are
+    scored. max_tokens: tokens to emit at the most. seed: of all randomness. sampling: the target's law.
+    record_target_log_probs: whether traces hold the target's log-probability of every drafted node.
+    """
+
+    node_budget: int = 8
+    max_tokens: int = 128
+    seed: int = 0
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    record_target_log_probs: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("node_budget", "max_tokens"):
+            if getattr(self, name) < 1:
+                raise InvalidInput(f"{name} must be >= 1, got {getattr(self, name)}")
+        if self.seed < 0:
+            raise InvalidInput(f"seed must be >= 0, got {self.seed}")
+
+
+def check_rule_fits(rule: VerifyRule, sampling: SamplingSettings) -> None:
+    """Raise InvalidInput for greedy match at a temperature above 0: its text would not have the target's law."""
+    if rule.name == "greedy" and sampling.temperature != 0.0:
+        raise InvalidInput(
+            f"rule 'greedy' always emits the most probable token, got temperature {sampling.temperature}; "
+            "use --temperature 0, or a sampling rule such as 'target_sample'"
+        )
+
+
+def decode(
+    target: CausalLM, drafter: Drafter, rule: VerifyRule, prompt_ids: list[int], settings: DecodeSettings
+) -> Iterator[CallTrace]:
+    """Decode a continuation of the prompt, one target call at a time.
+
+    Stops after an end-of-text token, after `max_tokens` tokens, or when the context window is full.
+    Every call draws fresh noise from one Philox stream keyed by the seed, so the text depends on the seed,
+    the drafter and the budget; its law does not depend on the latter two.
+    Raises InvalidInput and ContextOverflow as ScoredText does.
+    """
+    check_rule_fits(rule, settings.sampling)
+    rng = np.random.Generator(np.random.Philox(settings.seed))
+    text = ScoredText(target, prompt_ids)
+    drafter.begin(text.token_ids)
+    remaining = settings.max_tokens
+    while remaining > 0 and text.room > 0:
+        trace = _call(target, drafter, rule, text, settings, remaining, rng)
+        remaining -= trace.tokens_emitted
+        yield trace
+        if trace.emitted_tokens[-1] in target.end_of_text:
+            return
+
+
+def _call(
+    target: CausalLM,
+    drafter: Drafter,
+    rule: VerifyRule,
+    text: ScoredText,
+    settings: DecodeSettings,
+    remaining: int,
+    rng: np.random.Generator,
+) -> CallTrace:
+    clock = [time.perf_counter()]
+    start = len(text.token_ids)
+    # A path of n nodes needs n positions, so a budget within the window's room cannot overflow it.
+    tree = drafter.propose(min(settings.node_budget, text.room))
+    clock.append(time.perf_counter())
+    logits = text.score(tree)
+    clock.append(time.perf_counter())
+
+    def target_law(node: int) -> FloatArray:
+        return process_logits(logits[node].cpu().numpy()[None], settings.sampling)[0]
+
+    verdict = rule.verify(tree, target_law, uniform_noise(rng, len(tree)))
+    emitted = _cut(verdict.tokens(tree), remaining, target.end_of_text)
+    clock.append(time.perf_counter())
+    text.commit(verdict.path, emitted)
+    drafter.extend(emitted)
+    clock.append(time.perf_counter())
+    deciding = torch.topk(logits[torch.from_numpy(verdict.path[: len(emitted)])], 2, dim=1).values
+    return CallTrace(
+        start=start,
+        tree=tree,
+        path=verdict.path,
+        emitted_tokens=tuple(emitted),
+        top_two_margins=tuple((deciding[:, 0] - deciding[:, 1]).tolist()),
+        target_log_probs=_node_log_probs(tree, logits, settings)
+        if settings.record_target_log_probs
+        else None,
+        seconds=PhaseSeconds(*np.diff(clock).tolist()),
+    )
+
+
+def _cut(tokens: list[int], remaining: int, end_of_text: frozenset[int]) -> list[int]:
+    for index, token in enumerate(tokens[:remaining]):
+        if token in end_of_text:
+            return tokens[: index + 1]
+    return tokens[:remaining]
+
+
+def _node_log_probs(tree: DraftTree, logits: torch.Tensor, settings: DecodeSettings) -> FloatArray:
+    log_probs = np.zeros(len(tree))
+    if len(tree) == 1:
+        return log_probs
+    parents, row = np.unique(tree.parents[1:], return_inverse=True)
+    laws = process_logits(logits[torch.from_numpy(parents)].cpu().numpy(), settings.sampling)
+    with np.errstate(divide="ignore"):  # a drafted token may have probability 0 under the target
+        log_probs[1:] = np.log(laws[row, tree.tokens[1:]])
+    return log_probs

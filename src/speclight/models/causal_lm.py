@@ -1,0 +1,118 @@
+"""A causal language model behind the few operations that speculative decoding needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from speclight.errors import BrokenModelOutput, ContextOverflow, InvalidInput
+from speclight.models.attention_masks import attention_mask_for
+from speclight.models.kv_cache import PathCache
+from speclight.models.weights import LoadedModel
+
+# Long prompts are read in pieces, so that the mask stays small ([piece, text] floats).
+PREFILL_PIECE = 512
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ForwardPass:
+    """What one forward pass gives.
+
+    logits: [batch, rows, vocab] float32, unprocessed. hidden_states: one [batch, tokens, hidden size]
+    tensor for each layer asked for (index i = the state entering layer i, as Transformers counts).
+    """
+
+    logits: torch.Tensor
+    hidden_states: tuple[torch.Tensor, ...]
+
+
+class CausalLM:
+    """Forward passes with explicit positions and visibility over an explicit cache."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.loaded = loaded
+        self.model = loaded.model
+        self.tokenizer = loaded.tokenizer
+        self.name = loaded.name
+        self.device = loaded.model.device
+        config = loaded.model.config.get_text_config()
+        self.vocabulary_size: int = config.vocab_size
+        self.context_window: int = config.max_position_embeddings
+        self.layers: int = config.num_hidden_layers
+        self.end_of_text = _end_of_text_ids(loaded)
+
+    def new_cache(self) -> PathCache:
+        """An empty cache; its batch size is set by the first pass."""
+        return PathCache(self.layers)
+
+    @torch.inference_mode()
+    def forward(
+        self,
+        cache: PathCache,
+        tokens: torch.Tensor,
+        positions: torch.Tensor,
+        visible: torch.Tensor,
+        logit_rows: torch.Tensor | int = 0,
+        hidden_layers: tuple[int, ...] = (),
+    ) -> ForwardPass:
+        """One pass over new tokens, appended to the cache in the order given.
+
+        tokens: [batch, new] ids. positions: [batch, new] position of each in its own text.
+        visible: [batch, new, filled + new] bool: which slots each new token attends to (itself included).
+        logit_rows: which of the new tokens get logits: 0 for all of them, n for the last n, or their
+        indices [rows]. Raises ContextOverflow for a position outside the window and BrokenModelOutput if
+        the logits hold a NaN.
+        """
+        if int(positions.max()) >= self.context_window:
+            raise ContextOverflow(
+                f"position {int(positions.max())} does not fit the context window of {self.context_window} "
+                f"tokens of {self.name}; shorten the prompt or ask for fewer tokens"
+            )
+        output = self.model(
+            input_ids=tokens.to(self.device),
+            attention_mask=attention_mask_for(self.model, visible, positions),
+            position_ids=positions.to(self.device),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=logit_rows,
+            output_hidden_states=bool(hidden_layers),
+        )
+        logits = output.logits.float()
+        if torch.isnan(logits).any():
+            raise BrokenModelOutput(
+                f"{self.name} returned NaN logits, expected finite numbers; check the weights, or use "
+                "--dtype float32 if the model overflows in a smaller type"
+            )
+        hidden = tuple(output.hidden_states[layer] for layer in hidden_layers)
+        return ForwardPass(logits, hidden)
+
+    def prefill(self, cache: PathCache, token_ids: list[int]) -> None:
+        """Read a text into an empty or committed cache and commit it; no logits beyond the last position's."""
+        for start in range(0, len(token_ids), PREFILL_PIECE):
+            piece = torch.tensor([token_ids[start : start + PREFILL_PIECE]])
+            new, filled = piece.shape[1], cache.committed
+            visible = torch.ones(1, new, filled + new, dtype=torch.bool).tril(diagonal=filled)
+            positions = torch.arange(filled, filled + new)[None]
+            self.forward(cache, piece, positions, visible, logit_rows=1)
+            cache.keep(list(range(filled, filled + new)))
+
+    def check_text_fits(self, token_ids: list[int], prompt_name: str = "the prompt") -> None:
+        """Raise InvalidInput for an empty text and ContextOverflow for one longer than the window."""
+        if not token_ids:
+            raise InvalidInput(f"{prompt_name} has no tokens, expected at least one; give a non-empty text")
+        if len(token_ids) >= self.context_window:
+            raise ContextOverflow(
+                f"{prompt_name} has {len(token_ids)} tokens, which leaves no room in the context window of "
+                f"{self.context_window} tokens of {self.name}; shorten it"
+            )
+
+
+def _end_of_text_ids(loaded: LoadedModel) -> frozenset[int]:
+    generation = getattr(loaded.model, "generation_config", None)
+    ids = generation.eos_token_id if generation is not None else None
+    if ids is None:
+        ids = loaded.model.config.get_text_config().eos_token_id
+    if ids is None:
+        return frozenset()
+    return frozenset([ids] if isinstance(ids, int) else ids)

@@ -1,0 +1,102 @@
+"""A key-value cache that takes in a whole draft tree and keeps one path of it."""
+
+from __future__ import annotations
+
+import torch
+from transformers import Cache
+from transformers.cache_utils import CacheLayerMixin
+
+# Slots added when a buffer is full, as a share of its size: amortised growth without copying on each call.
+GROWTH_FACTOR = 1.5
+SMALLEST_BUFFER = 128
+
+
+class PathLayer(CacheLayerMixin):
+    """Keys and values of one layer in a growing buffer: [batch, heads, slots, head size]."""
+
+    is_sliding = False  # sliding-window layers are masked, not cropped: a tree needs the slots kept apart
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.length = 0
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        """Allocate the first buffers, shaped after the first keys and values seen."""
+        self.dtype, self.device = key_states.dtype, key_states.device
+        self.keys = key_states.new_empty((*key_states.shape[:2], 0, key_states.shape[3]))
+        self.values = value_states.new_empty((*value_states.shape[:2], 0, value_states.shape[3]))
+        self.is_initialized = True
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Write new slots behind the filled ones; return views of all filled slots."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        end = self.length + key_states.shape[2]
+        if end > self.keys.shape[2]:
+            capacity = max(SMALLEST_BUFFER, end, int(GROWTH_FACTOR * self.keys.shape[2]))
+            self.keys = _grown(self.keys, capacity, self.length)
+            self.values = _grown(self.values, capacity, self.length)
+        self.keys[:, :, self.length : end] = key_states
+        self.values[:, :, self.length : end] = value_states
+        self.length = end
+        return self.keys[:, :, :end], self.values[:, :, :end]
+
+    def keep(self, start: int, slots: torch.Tensor) -> None:
+        """Move the given slots (each >= start, ascending) to `start` and forget all others behind it."""
+        end = start + len(slots)
+        if len(slots) and int(slots[-1]) != end - 1:  # already in place when the kept slots come first
+            self.keys[:, :, start:end] = self.keys[:, :, slots]
+            self.values[:, :, start:end] = self.values[:, :, slots]
+        self.length = end
+
+    def get_seq_length(self) -> int:
+        """Filled slots."""
+        return self.length
+
+    def get_max_length(self) -> int:
+        """No maximum (the interface's -1): the buffer grows."""
+        return -1
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Key length and offset, for models that build a mask of their own."""
+        return self.length + query_length, 0
+
+
+class PathCache(Cache):
+    """Key-value cache of a text (or a batch of texts) being decoded speculatively.
+
+    The first `committed` slots belong to the text. A forward pass appends slots behind them, in the order
+    of its tokens; `keep` makes some of those part of the text and drops the rest, so that memory grows
+    with accepted tokens only (rejected slots are written over by the next call).
+    """
+
+    def __init__(self, layers: int) -> None:
+        super().__init__(layers=[PathLayer() for _ in range(layers)])
+        self.committed = 0
+
+    @property
+    def filled(self) -> int:
+        """Slots in use: committed ones and those of passes not yet kept or dropped."""
+        return self.layers[0].get_seq_length()
+
+    def keep(self, slots: list[int]) -> None:
+        """Commit the given slots (ascending, each >= committed) and drop every other uncommitted one."""
+        index = torch.tensor(slots, dtype=torch.long)
+        for layer in self.layers:
+            layer.keep(self.committed, index)
+        self.committed += len(slots)
+
+    def bytes_held(self) -> int:
+        """Memory of the buffers, bytes."""
+        tensors = [
+            tensor for layer in self.layers if layer.is_initialized for tensor in (layer.keys, layer.values)
+        ]
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _grown(buffer: torch.Tensor, capacity: int, filled: int) -> torch.Tensor:
+    grown = buffer.new_empty((*buffer.shape[:2], capacity, buffer.shape[3]))
+    grown[:, :, :filled] = buffer[:, :, :filled]
+    return grown

@@ -1,0 +1,63 @@
+"""One text being decoded: its committed tokens, and the target's cache over all of them but the last."""
+
+from __future__ import annotations
+
+import torch
+
+from speclight.errors import InvalidInput
+from speclight.models.causal_lm import CausalLM
+from speclight.trees.attention import ancestor_mask, position_ids
+from speclight.trees.draft_tree import DraftTree, IntArray
+
+
+class ScoredText:
+    """Scores draft trees after a text in one target call each, and takes the accepted path into the text.
+
+    The last committed token is never in the cache before a call: it is the root of the next tree, and the
+    call that scores the tree reads it. So plain decoding is the special case of root-only trees.
+    Raises InvalidInput for an empty prompt and ContextOverflow for one that fills the window.
+    """
+
+    def __init__(self, model: CausalLM, token_ids: list[int]) -> None:
+        model.check_text_fits(token_ids)
+        self.model = model
+        self.token_ids = list(token_ids)
+        self.cache = model.new_cache()
+        model.prefill(self.cache, self.token_ids[:-1])
+
+    @property
+    def room(self) -> int:
+        """Positions left in the context window, the root's included: no tree may be deeper."""
+        return self.model.context_window - self.cache.committed
+
+    def score(self, tree: DraftTree) -> torch.Tensor:
+        """[nodes, vocab] float32 logits of the token after each node, one tree-attention call.
+
+        The tree's slots stay in the cache, uncommitted, until `commit`. Raises InvalidInput if the tree's
+        root is not the last committed token.
+        """
+        if tree.tokens[0] != self.token_ids[-1]:
+            raise InvalidInput(
+                f"the tree's root is token {tree.tokens[0]}, expected the last committed token "
+                f"{self.token_ids[-1]}; draft from the text as it stands"
+            )
+        committed = self.cache.committed
+        visible = torch.ones(1, len(tree), committed + len(tree), dtype=torch.bool)
+        visible[0, :, committed:] = torch.from_numpy(ancestor_mask(tree))
+        output = self.model.forward(
+            self.cache,
+            torch.from_numpy(tree.tokens.copy())[None],
+            torch.from_numpy(position_ids(tree, committed))[None],
+            visible,
+        )
+        return output.logits[0]
+
+    def commit(self, path: IntArray, emitted_tokens: list[int]) -> None:
+        """Keep the accepted path (root first) in the cache and append the emitted tokens to the text.
+
+        When an end-of-text or length limit cut the emission short, the path is cut with it: the last
+        emitted token always stays out of the cache.
+        """
+        kept = path[: len(emitted_tokens)]
+        self.cache.keep([self.cache.committed + int(node) for node in kept])
+        self.token_ids.extend(emitted_tokens)

@@ -86,7 +86,7 @@ def lemma_5(mu: float, node_budget: int) -> Bound:
 
 
 def lemma_5_threshold(node_budget: int) -> float:
-    """The expression ln P - ln ln P, nats: Lemma 5's lower estimate of E[T_P], the P-th smallest V, O(1) omitted.
+    """Lemma 5's lower estimate ln P - ln ln P (nats) of E[T_P], the P-th smallest V; O(1) omitted.
 
     Source: arXiv 2512.11718v1, Lemma 5. Raises InvalidInput for P < 2, where ln ln P does not exist.
     """

@@ -8,11 +8,9 @@ returns P.
 from __future__ import annotations
 
 from math import exp, expm1, log, log1p
-from typing import cast
-
-from scipy.optimize import brentq
 
 from speclight.errors import InvalidInput
+from speclight.theory.bisection import increasing_root
 from speclight.theory.bounds import (
     MOMENT_RTOL,
     Assumption,
@@ -112,9 +110,7 @@ def _crossing_below_mu(mu: float, m: float, budget: int) -> float:
     def excess(t: float) -> float:
         return t / mu + m - 1.0 - (budget - 1.0) * exp(-t)
 
-    if excess(mu) <= 0.0:  # P = m e^mu + 1 up to rounding
-        return mu
-    return cast(float, brentq(excess, 0.0, mu, xtol=1e-15 * mu))
+    return increasing_root(excess, 0.0, mu)
 
 
 def leaf_entropy(mu: float, node_budget: int, vocabulary_size: int) -> Bound:

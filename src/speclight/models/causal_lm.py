@@ -19,7 +19,7 @@ PREFILL_PIECE = 512
 class ForwardPass:
     """What one forward pass gives.
 
-    logits: [batch, rows, vocab] float32, unprocessed. hidden_states: one [batch, tokens, hidden size]
+    logits: [batch, rows, vocab] float32 (float64 if the model is), unprocessed. hidden_states: one [batch, tokens, hidden size]
     tensor for each layer asked for (index i = the state entering layer i, as Transformers counts).
     """
 
@@ -78,7 +78,7 @@ class CausalLM:
             logits_to_keep=logit_rows,
             output_hidden_states=bool(hidden_layers),
         )
-        logits = output.logits.float()
+        logits = output.logits.to(torch.promote_types(output.logits.dtype, torch.float32))
         if torch.isnan(logits).any():
             raise BrokenModelOutput(
                 f"{self.name} returned NaN logits, expected finite numbers; check the weights, or use "
@@ -88,7 +88,7 @@ class CausalLM:
         return ForwardPass(logits, hidden)
 
     def prefill(self, cache: PathCache, token_ids: list[int]) -> None:
-        """Read a text into an empty or committed cache and commit it; no logits beyond the last position's."""
+        """Read a text into the cache and commit it; logits only at the last position of each piece."""
         for start in range(0, len(token_ids), PREFILL_PIECE):
             piece = torch.tensor([token_ids[start : start + PREFILL_PIECE]])
             new, filled = piece.shape[1], cache.committed

@@ -19,12 +19,13 @@ class PathLayer(CacheLayerMixin):
     def __init__(self) -> None:
         super().__init__()
         self.length = 0
+        self._keys = self._values = torch.empty(0)
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         """Allocate the first buffers, shaped after the first keys and values seen."""
         self.dtype, self.device = key_states.dtype, key_states.device
-        self.keys = key_states.new_empty((*key_states.shape[:2], 0, key_states.shape[3]))
-        self.values = value_states.new_empty((*value_states.shape[:2], 0, value_states.shape[3]))
+        self._keys = key_states.new_empty((*key_states.shape[:2], 0, key_states.shape[3]))
+        self._values = value_states.new_empty((*value_states.shape[:2], 0, value_states.shape[3]))
         self.is_initialized = True
 
     def update(
@@ -34,22 +35,31 @@ class PathLayer(CacheLayerMixin):
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         end = self.length + key_states.shape[2]
-        if end > self.keys.shape[2]:
-            capacity = max(SMALLEST_BUFFER, end, int(GROWTH_FACTOR * self.keys.shape[2]))
-            self.keys = _grown(self.keys, capacity, self.length)
-            self.values = _grown(self.values, capacity, self.length)
-        self.keys[:, :, self.length : end] = key_states
-        self.values[:, :, self.length : end] = value_states
-        self.length = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
+        if end > self._keys.shape[2]:
+            capacity = max(SMALLEST_BUFFER, end, int(GROWTH_FACTOR * self._keys.shape[2]))
+            self._keys = _grown(self._keys, capacity, self.length)
+            self._values = _grown(self._values, capacity, self.length)
+        self._keys[:, :, self.length : end] = key_states
+        self._values[:, :, self.length : end] = value_states
+        return self._filled_to(end)
 
+    @torch.inference_mode()
     def keep(self, start: int, slots: torch.Tensor) -> None:
         """Move the given slots (each >= start, ascending) to `start` and forget all others behind it."""
         end = start + len(slots)
         if len(slots) and int(slots[-1]) != end - 1:  # already in place when the kept slots come first
-            self.keys[:, :, start:end] = self.keys[:, :, slots]
-            self.values[:, :, start:end] = self.values[:, :, slots]
+            self._keys[:, :, start:end] = self._keys[:, :, slots]
+            self._values[:, :, start:end] = self._values[:, :, slots]
+        self._filled_to(end)
+
+    def bytes_held(self) -> int:
+        """Memory of the buffers, bytes."""
+        return sum(buffer.numel() * buffer.element_size() for buffer in (self._keys, self._values))
+
+    def _filled_to(self, end: int) -> tuple[torch.Tensor, torch.Tensor]:
         self.length = end
+        self.keys, self.values = self._keys[:, :, :end], self._values[:, :, :end]
+        return self.keys, self.values
 
     def get_seq_length(self) -> int:
         """Filled slots."""
@@ -73,27 +83,25 @@ class PathCache(Cache):
     """
 
     def __init__(self, layers: int) -> None:
-        super().__init__(layers=[PathLayer() for _ in range(layers)])
+        self.path_layers = [PathLayer() for _ in range(layers)]
+        super().__init__(layers=list(self.path_layers))
         self.committed = 0
 
     @property
     def filled(self) -> int:
         """Slots in use: committed ones and those of passes not yet kept or dropped."""
-        return self.layers[0].get_seq_length()
+        return self.path_layers[0].length
 
     def keep(self, slots: list[int]) -> None:
         """Commit the given slots (ascending, each >= committed) and drop every other uncommitted one."""
         index = torch.tensor(slots, dtype=torch.long)
-        for layer in self.layers:
+        for layer in self.path_layers:
             layer.keep(self.committed, index)
         self.committed += len(slots)
 
     def bytes_held(self) -> int:
-        """Memory of the buffers, bytes."""
-        tensors = [
-            tensor for layer in self.layers if layer.is_initialized for tensor in (layer.keys, layer.values)
-        ]
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        """Memory of all buffers, bytes."""
+        return sum(layer.bytes_held() for layer in self.path_layers)
 
 
 def _grown(buffer: torch.Tensor, capacity: int, filled: int) -> torch.Tensor:

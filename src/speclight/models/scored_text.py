@@ -31,7 +31,7 @@ class ScoredText:
         return self.model.context_window - self.cache.committed
 
     def score(self, tree: DraftTree) -> torch.Tensor:
-        """[nodes, vocab] float32 logits of the token after each node, one tree-attention call.
+        """[nodes, vocab] unprocessed logits of the token after each node, one tree-attention call.
 
         The tree's slots stay in the cache, uncommitted, until `commit`. Raises InvalidInput if the tree's
         root is not the last committed token.

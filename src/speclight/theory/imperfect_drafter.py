@@ -197,7 +197,7 @@ def lemma_7_corrected_two_moments(
         raise InvalidInput("a drafter with mu = 0 drafts one path only; its misses decide, give its step law")
     m = drafter_mu2 / drafter_mu / drafter_mu
     # Past ln((Q + 1/mu)/a), which is at most ln(Q + 1), the envelope exceeds Q and the bound is negative.
-    thresholds = np.linspace(0.0, log(budget + 2.0), _THRESHOLDS + 1)[1:]
+    thresholds = log(budget + 2.0) * np.arange(1, _THRESHOLDS + 1) / _THRESHOLDS
     envelope = m * np.exp(thresholds) + np.expm1(thresholds) / drafter_mu
     return _largest_over_thresholds(
         "lemma_7_corrected_two_moments",
@@ -235,8 +235,8 @@ def _largest_over_thresholds(
 def _check_drafter(cross_entropy: float, miss_probability: float) -> None:
     if not isfinite(cross_entropy) or cross_entropy < 0.0:
         raise InvalidInput(
-            f"the cross-entropy must be a finite number of nats >= 0, got {cross_entropy}; where q = 0 misses "
-            "make it infinite, give the one on hits and the miss probability"
+            f"the cross-entropy must be a finite number of nats >= 0, got {cross_entropy}; where misses "
+            "(q = 0) make it infinite, give the one on hits and the miss probability"
         )
     if not 0.0 <= miss_probability <= 1.0:
         raise InvalidInput(f"the miss probability must lie in [0, 1], got {miss_probability}")

@@ -80,7 +80,8 @@ def lemma_6_printed(mu: float, expected_threshold: float) -> Bound:
     """
     if check_entropy(mu) == 0.0 or not isfinite(expected_threshold) or expected_threshold < 0.0:
         raise InvalidInput(
-            f"Lemma 6 divides a mean surprisal >= 0 by mu > 0, got E[T_P] = {expected_threshold} and mu = {mu}; "
+            f"Lemma 6 divides a mean surprisal >= 0 by mu > 0, got E[T_P] = {expected_threshold} and "
+            f"mu = {mu}; "
             "at mu = 0 the optimum is P itself"
         )
     return Bound(

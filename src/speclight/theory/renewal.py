@@ -157,7 +157,7 @@ def renewal(law: StepLaw, node_budget: int) -> Bound:
 
 
 def _flattening_tilt(sequence: FloatArray, width: float) -> float:
-    """The tilt theta >= 0, per nat, with sum_k c_k e^(-theta k width) = 1, or 0 if the sum is below 1 anyway."""
+    """The tilt theta >= 0, per nat, with sum_k c_k e^(-theta k width) = 1; 0 if the counts sum to less."""
     filled = np.flatnonzero(sequence)
     values, positions = sequence[filled], filled * width
 

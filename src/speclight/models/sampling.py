@@ -30,9 +30,9 @@ class SamplingSettings:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature >= 0.0):
             raise InvalidInput(
-                f"got temperature {self.temperature}, expected a finite number >= 0; use 0 for greedy decoding"
+                f"got temperature {self.temperature}, expected a finite number >= 0 (0 is greedy decoding)"
             )
-        if self.top_k is not None and (self.top_k != int(self.top_k) or self.top_k < 1):
+        if self.top_k is not None and (not isinstance(self.top_k, int) or self.top_k < 1):
             raise InvalidInput(
                 f"got top_k {self.top_k}, expected a whole number >= 1; leave it out to keep all"
             )

@@ -69,7 +69,7 @@ def tokenizer_from_gguf(file: GgufFile, context_length: int) -> PreTrainedTokeni
 
 
 def load_tokenizer(
-    name_or_folder: str | Path, *, trust_remote_code: bool, revision: str = "main"
+    name_or_folder: str | Path, *, trust_remote_code: bool, local_files_only: bool, revision: str = "main"
 ) -> PreTrainedTokenizerBase:
     """The tokenizer of a folder or hub id (there: of one commit): its tokenizer.json as written, if any.
 
@@ -79,12 +79,18 @@ def load_tokenizer(
     """
     try:
         return PreTrainedTokenizerFast.from_pretrained(
-            name_or_folder, clean_up_tokenization_spaces=False, revision=revision
+            name_or_folder,
+            clean_up_tokenization_spaces=False,
+            local_files_only=local_files_only,
+            revision=revision,
         )
     except (OSError, ValueError):
         # No tokenizer.json: a SentencePiece or Python tokenizer, which only its own class can build.
         return AutoTokenizer.from_pretrained(
-            name_or_folder, trust_remote_code=trust_remote_code, revision=revision
+            name_or_folder,
+            trust_remote_code=trust_remote_code,
+            local_files_only=local_files_only,
+            revision=revision,
         )
 
 

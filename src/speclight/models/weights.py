@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import pickle
 import re
+import socket
 import sys
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import huggingface_hub.constants
 import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
@@ -95,9 +99,11 @@ def _load_converted(folder: Path, source: Source, dtype: torch.dtype) -> LoadedM
     with ThreadPoolExecutor(max_workers=1) as background:
         check = background.submit(check_file, folder, weights)
         try:
-            model = _strictly_loaded(str(folder), dtype, use_safetensors=True, local_files_only=True)
-            with _quiet():
-                tokenizer = load_tokenizer(folder, trust_remote_code=False)
+            model = _strictly_loaded(
+                str(folder), dtype, bars=False, use_safetensors=True, local_files_only=True
+            )
+            with _quiet(bars=False):
+                tokenizer = load_tokenizer(folder, trust_remote_code=False, local_files_only=True)
         finally:
             check.result()  # a wrong hash is the cause of whatever the loader stumbled over
     return LoadedModel(model, tokenizer, manifest.model_name, source, weights.sha256, None)
@@ -124,7 +130,7 @@ def _load_folder(folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> L
         local_files_only=True,
         trust_remote_code=trust_remote_code,
     )
-    tokenizer = _tokenizer(folder, trust_remote_code)
+    tokenizer = _tokenizer(folder, trust_remote_code, local_files_only=True)
     return LoadedModel(model, tokenizer, name, "folder", None, None)
 
 
@@ -134,9 +140,13 @@ def _load_hub(name: str, dtype: torch.dtype, trust_remote_code: bool) -> LoadedM
             f"got {name!r}, expected 'default', an existing folder, an existing .gguf file or a hub id "
             "(owner/name); check the spelling"
         )
+    # Without a connection the hub client retries for 23 seconds before it looks at what it already has.
+    offline = not _hub_has_an_address()
     try:
-        with _quiet():
-            config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+        with _quiet(bars=True):
+            config = AutoConfig.from_pretrained(
+                name, trust_remote_code=trust_remote_code, local_files_only=offline
+            )
     except OSError as error:
         raise _not_on_hub(name, error) from error
     except (ValueError, KeyError, ImportError) as error:
@@ -144,15 +154,23 @@ def _load_hub(name: str, dtype: torch.dtype, trust_remote_code: bool) -> LoadedM
     # One commit for config, weights and tokenizer. Naming it also keeps Transformers from asking the hub's
     # conversion service for safetensors when a repository has none.
     revision = getattr(config, "_commit_hash", None)
-    pinned = {} if revision is None else {"revision": revision}
-    model = _strictly_loaded(name, dtype, use_safetensors=True, trust_remote_code=trust_remote_code, **pinned)
-    tokenizer = _tokenizer(name, trust_remote_code, **pinned)
+    model = _strictly_loaded(
+        name,
+        dtype,
+        use_safetensors=True,
+        trust_remote_code=trust_remote_code,
+        local_files_only=offline,
+        revision=revision or "main",
+    )
+    tokenizer = _tokenizer(name, trust_remote_code, local_files_only=offline, revision=revision or "main")
     return LoadedModel(model, tokenizer, name, "hub", None, revision)
 
 
-def _strictly_loaded(name: str, dtype: torch.dtype, **options: object) -> PreTrainedModel:
+def _strictly_loaded(
+    name: str, dtype: torch.dtype, *, bars: bool = True, **options: object
+) -> PreTrainedModel:
     try:
-        with _quiet():
+        with _quiet(bars=bars):
             # The stub knows only the model as a result, not the pair that output_loading_info asks for.
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 name, dtype=dtype, attn_implementation="sdpa", output_loading_info=True, **options
@@ -161,7 +179,7 @@ def _strictly_loaded(name: str, dtype: torch.dtype, **options: object) -> PreTra
     except (pickle.UnpicklingError, SafetensorError, RuntimeError) as error:
         raise CorruptWeights(
             f"the weights of {name} were refused: {_first_line(error)}; expected safetensors, or a "
-            "checkpoint that torch.load reads with weights_only=True, with tensors of the sizes that config.json states"
+            "checkpoint that torch.load reads with weights_only=True, of the sizes that config.json states"
         ) from error
     except (ValueError, KeyError, TypeError, ImportError) as error:
         raise _unsupported(name, error) from error
@@ -178,10 +196,17 @@ def _strictly_loaded(name: str, dtype: torch.dtype, **options: object) -> PreTra
     return model
 
 
-def _tokenizer(name: str | Path, trust_remote_code: bool, **options: str) -> PreTrainedTokenizerBase:
+def _tokenizer(
+    name: str | Path, trust_remote_code: bool, *, local_files_only: bool, revision: str = "main"
+) -> PreTrainedTokenizerBase:
     try:
-        with _quiet():
-            return load_tokenizer(name, trust_remote_code=trust_remote_code, **options)
+        with _quiet(bars=True):
+            return load_tokenizer(
+                name,
+                trust_remote_code=trust_remote_code,
+                local_files_only=local_files_only,
+                revision=revision,
+            )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelNotFound(
             f"got weights but no tokenizer in {name} ({_first_line(error)}), expected tokenizer.json; add it"
@@ -189,23 +214,40 @@ def _tokenizer(name: str | Path, trust_remote_code: bool, **options: str) -> Pre
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Transformers' bar over parameters away, and everything else it prints off stdout."""
-    bars = transformers_logging.is_progress_bar_enabled()
-    if bars and not sys.stderr.isatty():
+def _quiet(*, bars: bool) -> Iterator[None]:
+    """Keep what Transformers prints off stdout, and its progress bars off a stderr that is no terminal.
+
+    bars: whether bars may be shown on a terminal (for what can take long).
+    """
+    # A user who set HF_HUB_DISABLE_PROGRESS_BARS, to either value, has decided already.
+    undecided = huggingface_hub.constants.HF_HUB_DISABLE_PROGRESS_BARS is None
+    hide = undecided and transformers_logging.is_progress_bar_enabled() and not (bars and sys.stderr.isatty())
+    if hide:
         transformers_logging.disable_progress_bar()
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
     finally:
-        if bars:
+        if hide:
             transformers_logging.enable_progress_bar()
+
+
+def _hub_has_an_address() -> bool:
+    """Whether the hub can be reached by name; True behind a proxy, which resolves names itself."""
+    if urllib.request.getproxies():
+        return True
+    endpoint = urllib.parse.urlsplit(huggingface_hub.constants.ENDPOINT)
+    try:
+        socket.getaddrinfo(endpoint.hostname, endpoint.port or endpoint.scheme)
+    except OSError:
+        return False
+    return True
 
 
 def _not_on_hub(name: str, error: OSError) -> ModelNotFound:
     return ModelNotFound(
         f"got {name!r}: {_first_line(error)}; expected 'default', a folder, a .gguf file, or a public hub "
-        "id with safetensors and a connection (or an earlier download); check the spelling, or download it first"
+        "id with safetensors and a connection (or an earlier download); check the spelling"
     )
 
 

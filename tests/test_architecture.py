@@ -1,0 +1,178 @@
+"""The rules of the house, checked on the source text alone: nothing of speclight is imported here."""
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "src"
+MODULES = sorted(SOURCE.rglob("*.py"))
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+CONTRACTS = PYPROJECT["tool"]["importlinter"]["contracts"]
+
+MODULE_LINES_BELOW = 400
+FUNCTION_LINES_BELOW = 50
+# A module is named by the noun it defines; these name a drawer.
+DRAWER_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
+DEEP_LEARNING = {"torch", "transformers", "safetensors", "gguf"}
+UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|raise NotImplementedError)\b")
+
+
+@dataclass(frozen=True)
+class Import:
+    """An import statement, at module level or inside a function, for run time or for type checkers."""
+
+    path: Path
+    line: int
+    module: str
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(SOURCE)}:{self.line} imports {self.module}"
+
+
+def imports_of(path: Path, source: str) -> Iterator[Import]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(path, node.lineno, alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            for alias in node.names:  # `from speclight import cli` must count as speclight.cli
+                yield Import(path, node.lineno, f"{node.module}.{alias.name}")
+
+
+def all_imports() -> list[Import]:
+    return [found for path in MODULES for found in imports_of(path, path.read_text(encoding="utf-8"))]
+
+
+def package_of(path: Path) -> str:
+    """`theory` for src/speclight/theory/x.py; empty for the modules beside the packages."""
+    parts = path.relative_to(SOURCE / "speclight").parts
+    return parts[0] if len(parts) > 1 else ""
+
+
+def reachable() -> dict[str, set[str]]:
+    """Package -> packages it may import: those of the layers below its own, and itself."""
+    (contract,) = (contract for contract in CONTRACTS if contract["type"] == "layers")
+    layers = [
+        [name.strip().removeprefix("speclight.") for name in layer.split("|")] for layer in contract["layers"]
+    ]
+    return {
+        package: {package, *(name for below in layers[depth + 1 :] for name in below)}
+        for depth, layer in enumerate(layers)
+        for package in layer
+    }
+
+
+def upward_imports(imports: list[Import]) -> list[str]:
+    allowed = reachable()
+    wrong: list[str] = []
+    for found in imports:
+        package, target = package_of(found.path), found.module.split(".")
+        if package and target[0] == "speclight" and len(target) > 1 and target[1] in allowed:
+            if target[1] not in allowed[package]:
+                wrong.append(str(found))
+    return wrong
+
+
+def deep_learning_imports(imports: list[Import]) -> list[str]:
+    """Where the mathematics would need a deep-learning stack; of the rules, batched.py alone may."""
+    return [
+        str(found)
+        for found in imports
+        if package_of(found.path) in {"theory", "trees", "verification"}
+        and found.path.name != "batched.py"
+        and found.module.split(".")[0] in DEEP_LEARNING
+    ]
+
+
+def planted(package: str, source: str) -> list[Import]:
+    return list(imports_of(SOURCE / "speclight" / package / "planted.py", source))
+
+
+def test_every_package_has_its_layer() -> None:
+    packages = {path.parent.name for path in (SOURCE / "speclight").glob("*/__init__.py")}
+    assert packages <= set(reachable())
+
+
+def test_data_flows_one_way() -> None:
+    assert upward_imports(all_imports()) == []
+
+
+@pytest.mark.parametrize(
+    ("package", "source"),
+    [
+        ("theory", "import speclight.models.weights"),
+        ("trees", "def f():\n    from speclight.theory import bounds"),
+        ("drafting", "from speclight.verification import rules"),
+        ("measure", "from speclight import cli"),
+    ],
+)
+def test_an_upward_import_is_found(package: str, source: str) -> None:
+    assert len(upward_imports(planted(package, source))) == 1
+
+
+def test_the_mathematics_needs_no_deep_learning_stack() -> None:
+    assert deep_learning_imports(all_imports()) == []
+
+
+def test_a_deep_learning_import_is_found() -> None:
+    assert deep_learning_imports(planted("verification", "import torch.nn as nn"))
+    assert deep_learning_imports(planted("theory", "from transformers import AutoConfig"))
+    assert not deep_learning_imports(planted("models", "import torch"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_modules_and_functions_are_short_and_finished(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    assert source.count("\n") < MODULE_LINES_BELOW
+    too_long = [
+        f"{node.name}: {node.end_lineno - node.lineno + 1} lines"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno is not None
+        and node.end_lineno - node.lineno + 1 >= FUNCTION_LINES_BELOW
+    ]
+    assert too_long == []
+    assert UNFINISHED.findall(source) == []
+
+
+def test_modules_are_named_by_a_noun_of_the_field() -> None:
+    parts = {part for path in MODULES for part in path.relative_to(SOURCE).with_suffix("").parts}
+    assert parts & DRAWER_NAMES == set()
+
+
+def test_what_the_type_checker_is_told_to_check_exists() -> None:
+    checked = PYPROJECT["tool"]["pyright"]
+    paths = [*checked["include"], *checked["strict"]]
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    assert any((ROOT / "benchmarks").glob("bench_*.py"))
+
+
+def test_ci_runs_what_contributors_run() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert script.splitlines()[-1] == "exec make test"
+    assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
+
+
+def test_readme_names_both_commands() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "make demo" in readme
+    assert "make test" in readme
+
+
+def test_constraints_are_plain_versions() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9A-Za-z.]*", line)] == []
+    names = [line.split("==")[0].lower().replace("_", "-") for line in lines]
+    assert len(set(names)) == len(names)
+    assert "speclight" not in names
+    # Every direct dependency is pinned, so that a fresh clone gets what was tested.
+    required = [*PYPROJECT["project"]["dependencies"], *PYPROJECT["dependency-groups"]["dev"]]
+    direct = {re.split(r"[<>=!~\[ ]", requirement)[0] for requirement in required}
+    assert direct - set(names) == set()

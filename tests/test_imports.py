@@ -1,0 +1,76 @@
+"""`import speclight` and its help stay quick by importing nothing heavy: which modules, not how long.
+
+The time itself is measured by benchmarks/bench_startup.py.
+"""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import speclight
+
+HEAVY = {
+    "gguf",
+    "matplotlib",
+    "numba",
+    "numpy",
+    "plotly",
+    "pyarrow",
+    "safetensors",
+    "scipy",
+    "tokenizers",
+    "torch",
+    "transformers",
+}
+# Standard output is the command's own, so the list of modules goes to the last line of standard error.
+LIST_MODULES = "; import json, sys; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+HELP = "from speclight.cli.main import main; main({arguments})"
+
+
+def modules_after(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", code + LIST_MODULES], capture_output=True, text=True, check=True
+    )
+    return {name.split(".")[0] for name in json.loads(done.stderr.splitlines()[-1])}
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["import speclight", HELP.format(arguments=["--help"]), HELP.format(arguments=["cache", "--json"])],
+)
+def test_nothing_heavy_is_imported(code: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SPECLIGHT_CACHE", str(tmp_path))
+    modules = modules_after(code)
+    assert "speclight" in modules
+    assert modules & HEAVY == set()
+
+
+def test_heavy_imports_would_be_seen() -> None:
+    assert "numpy" in modules_after("import speclight; speclight.DraftTree")
+
+
+def test_every_public_name_is_where_it_is_said_to_be() -> None:
+    for name in speclight._PUBLIC:
+        assert getattr(speclight, name).__name__ == name
+    assert set(dir(speclight)) == {*speclight._PUBLIC, "__version__"}
+
+
+def test_type_checkers_and_python_see_the_same_names() -> None:
+    tree = ast.parse(Path(speclight.__file__).read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {
+        alias.asname: node.module
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert seen == speclight._PUBLIC
+
+
+def test_an_unknown_name_is_an_attribute_error_that_lists_the_known_ones() -> None:
+    with pytest.raises(AttributeError, match=r"'nonsense'; it has .*bounds"):
+        _ = speclight.nonsense

@@ -211,8 +211,8 @@ def lemma_7_corrected_two_moments(
 
 def _largest_over_thresholds(
     name: str,
-    thresholds: npt.NDArray[np.float64],
-    nodes_before: npt.NDArray[np.float64],
+    thresholds: npt.NDArray[np.floating],
+    nodes_before: npt.NDArray[np.floating],
     cross_entropy_on_hits: float,
     miss_probability: float,
     budget: int,

@@ -54,8 +54,9 @@ def test_heavy_imports_would_be_seen() -> None:
 
 
 def test_every_public_name_is_where_it_is_said_to_be() -> None:
-    for name in speclight._PUBLIC:
-        assert getattr(speclight, name).__name__ == name
+    for name, place in speclight._PUBLIC.items():
+        value = getattr(speclight, name)
+        assert f"{value.__module__}:{value.__name__}" == place
     assert set(dir(speclight)) == {*speclight._PUBLIC, "__version__"}
 
 
@@ -63,12 +64,19 @@ def test_type_checkers_and_python_see_the_same_names() -> None:
     tree = ast.parse(Path(speclight.__file__).read_text(encoding="utf-8"))
     (block,) = (node for node in tree.body if isinstance(node, ast.If))
     seen = {
-        alias.asname: node.module
+        alias.asname or alias.name: f"{node.module}:{alias.name}"
         for node in block.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
     assert seen == speclight._PUBLIC
+    assert set(speclight.__all__) == set(speclight._PUBLIC)
+
+
+def test_bounds_from_python() -> None:
+    found = {bound.name: bound.value for bound in speclight.bounds(mu=0.279, mu2=0.777, node_budget=60)}
+    assert found["theorem_1"] == pytest.approx(31.7236, abs=5e-5)  # the paper's row has four decimals
+    assert found["trivial"] == 60.0
 
 
 def test_an_unknown_name_is_an_attribute_error_that_lists_the_known_ones() -> None:

@@ -6,26 +6,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for type checkers and editors, which do not run __getattr__
-    from speclight.errors import SpeclightError as SpeclightError
-    from speclight.theory.bounds import Bound as Bound
-    from speclight.theory.moment_bounds import bounds as bounds
-    from speclight.trees.draft_tree import DraftTree as DraftTree
+    from speclight.decoding.generate import Generation, generate
+    from speclight.errors import SpeclightError
+    from speclight.theory.bounds import Bound
+    from speclight.theory.catalogue import bounds_from_moments as bounds
+    from speclight.trees.draft_tree import DraftTree
 
+__all__ = ["Bound", "DraftTree", "Generation", "SpeclightError", "bounds", "generate"]
 __version__ = "0.1.0"
 
-# Public name -> module that defines it, imported at first use: torch alone takes seconds.
+# Public name -> where it is defined, imported at first use: torch alone takes seconds.
 _PUBLIC = {
-    "Bound": "speclight.theory.bounds",
-    "DraftTree": "speclight.trees.draft_tree",
-    "SpeclightError": "speclight.errors",
-    "bounds": "speclight.theory.moment_bounds",
+    "Bound": "speclight.theory.bounds:Bound",
+    "DraftTree": "speclight.trees.draft_tree:DraftTree",
+    "Generation": "speclight.decoding.generate:Generation",
+    "SpeclightError": "speclight.errors:SpeclightError",
+    "bounds": "speclight.theory.catalogue:bounds_from_moments",
+    "generate": "speclight.decoding.generate:generate",
 }
 
 
 def __getattr__(name: str) -> object:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'speclight' has no attribute {name!r}; it has {', '.join(_PUBLIC)}")
-    value = getattr(import_module(_PUBLIC[name]), name)
+    module, _, attribute = _PUBLIC[name].partition(":")
+    value = getattr(import_module(module), attribute)
     globals()[name] = value  # later look-ups do not come here again
     return value
 

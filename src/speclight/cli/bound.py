@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
@@ -39,10 +40,10 @@ def bound(options: BoundOptions) -> None:
     All of them model contexts as i.i.d.; for a real model they are no guarantee, whatever their side. With
     several budgets the line of JSON is an array with one object for each.
     """
-    from speclight.theory.moment_bounds import bounds
+    from speclight.theory.catalogue import bounds_from_moments
 
     found = [
-        (budget, bounds(mu=options.mu, mu2=options.mu2, node_budget=budget))
+        (budget, bounds_from_moments(options.mu, options.mu2, budget))
         for budget in parse_budgets(options.budget)
     ]
     with command_output(options.json) as output:
@@ -50,7 +51,13 @@ def bound(options: BoundOptions) -> None:
             documents = [_document(budget, statements) for budget, statements in found]
             output.write_json(documents[0] if len(documents) == 1 else documents)
         else:
-            output.show(*(_table(budget, statements) for budget, statements in found))
+            # Each assumption is spelled out once, below the tables that refer to it by a letter.
+            every = [
+                assumption for _, statements in found for s in statements for assumption in s.assumptions
+            ]
+            assumptions = tuple(dict.fromkeys(every))
+            output.show(*(_table(budget, statements, assumptions) for budget, statements in found))
+            output.show(*(f"{_letter(assumptions, sentence)}  {sentence}" for sentence in assumptions))
 
 
 def parse_budgets(text: str) -> tuple[int, ...]:
@@ -86,21 +93,25 @@ def _document(budget: int, statements: tuple[Bound, ...]) -> dict[str, object]:
     }
 
 
-def _table(budget: int, statements: tuple[Bound, ...]) -> Table:
+def _table(budget: int, statements: tuple[Bound, ...], assumptions: tuple[str, ...]) -> Table:
     from rich.table import Table
 
     table = Table(title=f"Expected tokens of one target call at P = {budget}", title_justify="left")
     table.add_column("statement", no_wrap=True)
-    table.add_column("reading")
+    table.add_column("reading", no_wrap=True)
     table.add_column("tokens per call", justify="right")
-    table.add_column("assumes")
+    table.add_column("assumes", no_wrap=True)
     table.add_column("source")
     for statement in statements:
         table.add_row(
             statement.name,
             READING[statement.side],
             f"{statement.value:.4f}",
-            "\n".join(statement.assumptions) or "nothing",
+            " ".join(sorted(_letter(assumptions, assumption) for assumption in statement.assumptions)),
             statement.source,
         )
     return table
+
+
+def _letter(assumptions: tuple[str, ...], assumption: str) -> str:
+    return ascii_lowercase[assumptions.index(assumption)]

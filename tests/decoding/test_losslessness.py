@@ -11,10 +11,12 @@ from scipy import stats
 
 from speclight.decoding.decode import DecodeSettings, decode
 from speclight.drafting.no_drafter import NoDrafter
+from speclight.drafting.protocol import Draft, DraftCost
 from speclight.models import scored_text
 from speclight.models.kv_cache import PathCache
 from speclight.trees.draft_tree import DraftTree
 from speclight.verification.enumeration import enumerate_outcomes
+from speclight.verification.rule import ANY_DRAFT
 from speclight.verification.target_sample import TargetSample
 from speclight.verification.verdict import Verdict
 from toys import broken_mask, exact_text_law, tiny_target
@@ -28,18 +30,20 @@ EXACT_ATOL = 1e-12
 class ShapedDrafter:
     """Drafts a fixed shape with tokens that depend on the text so far, so every call differs."""
 
+    hidden_layers = ()
+
     def __init__(self, parents, name="shaped"):
         self.name = name
         self.parents = np.array(parents)
         self.text = []
 
-    def begin(self, token_ids):
+    def begin(self, token_ids, features):
         self.text = list(token_ids)
 
-    def extend(self, token_ids):
+    def extend(self, token_ids, features):
         self.text.extend(token_ids)
 
-    def propose(self, node_budget):
+    def propose(self, node_budget, noise):
         parents = self.parents[:node_budget]
         shift = sum(self.text) % 3
         rank = [int(np.sum(parents[:node] == parents[node])) for node in range(len(parents))]
@@ -48,7 +52,7 @@ class ShapedDrafter:
             taken = {tokens[other] for other in range(1, node) if parents[other] == parents[node]}
             while tokens[node] in taken:
                 tokens[node] = (tokens[node] + 1) % 3
-        return DraftTree(np.array(tokens), parents, np.zeros(len(parents)))
+        return Draft(DraftTree(np.array(tokens), parents, np.zeros(len(parents))), DraftCost(0, 0))
 
 
 SHAPES = {
@@ -59,9 +63,9 @@ SHAPES = {
 }
 
 
-def decoded(target, drafter, rule, noise_source):
+def decoded(target, drafter, rule, noise):
     settings = DecodeSettings(node_budget=8, max_tokens=LENGTH)
-    calls = decode(target, drafter, rule, PROMPT, settings, noise_source)
+    calls = decode(target, drafter, rule, PROMPT, settings, noise)
     return tuple(token for call in calls for token in call.emitted_tokens)
 
 
@@ -69,25 +73,27 @@ def enumerated_law(target, drafter, rule):
     law: dict[tuple[int, ...], float] = {}
 
     def run(noise):
-        calls = iter(range(LENGTH))
-        return decoded(target, drafter, rule, lambda nodes: _Offset(noise, next(calls) * 100))
+        return decoded(target, drafter, rule, EveryOutcome(noise))
 
     for outcome in enumerate_outcomes(run):
         law[outcome.result] = law.get(outcome.result, 0.0) + outcome.probability
     return law
 
 
-class _Offset:
-    """Noise of one call within a run of several."""
+class EveryOutcome:
+    """All randomness of a decoding run from one enumerated source; call and node only label it."""
 
-    def __init__(self, noise, offset):
-        self.noise, self.offset = noise, offset
+    def __init__(self, noise):
+        self.noise = noise
 
-    def accepts(self, node, probability):
-        return self.noise.accepts(self.offset + node, probability)
+    def for_draft(self):
+        return self
 
-    def sample(self, node, law):
-        return self.noise.sample(self.offset + node, law)
+    def for_verification(self, nodes):
+        return self.noise
+
+    def sample(self, law):
+        return self.noise.sample(0, law)
 
 
 def total_variation(one, other):
@@ -120,7 +126,7 @@ def test_end_of_text_ends_every_text_exactly_there():
 class AcceptsTheFirstChild:
     """Broken rule: the first drafted child is accepted whatever the target says."""
 
-    name, is_lossless = "broken", True
+    name, is_lossless, draft_kinds = "broken", True, ANY_DRAFT
 
     def verify(self, tree, target_laws, noise):
         children = tree.children(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from speclight.drafting.protocol import DraftCost
 from speclight.trees.draft_tree import DraftTree, FloatArray, IntArray
 
 
@@ -27,6 +28,7 @@ class CallTrace:
     """One call: what was drafted, what was accepted, what it cost.
 
     start: tokens committed before the call, the root included. tree: the draft tree scored.
+    draft_cost: drafter calls and nodes expanded to grow it.
     path: accepted nodes, root first (before any cut at end of text or length limit).
     emitted_tokens: tokens the call added to the text; the last one may have cut the path short.
     top_two_margins: [emitted] gap between the two largest raw logits where each token was decided
@@ -37,6 +39,7 @@ class CallTrace:
 
     start: int
     tree: DraftTree
+    draft_cost: DraftCost
     path: IntArray
     emitted_tokens: tuple[int, ...]
     top_two_margins: tuple[float, ...]

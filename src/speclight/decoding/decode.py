@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
 from speclight.decoding.call_trace import CallTrace, PhaseSeconds
+from speclight.decoding.noise_streams import NoiseStreams, SeededNoise
 from speclight.drafting.protocol import Drafter
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings, processed_probabilities
 from speclight.models.scored_text import ScoredText
 from speclight.trees.draft_tree import DraftTree, FloatArray
-from speclight.verification.noise import Noise, uniform_noise
 from speclight.verification.rule import VerifyRule
 
 
@@ -43,6 +43,15 @@ class DecodeSettings:
             raise InvalidInput(f"seed must be >= 0, got {self.seed}")
 
 
+def check_draft_fits(rule: VerifyRule, tree: DraftTree) -> None:
+    """Raise InvalidInput for a draft of a kind that the rule would verify wrongly."""
+    if tree.kind not in rule.draft_kinds:
+        raise InvalidInput(
+            f"rule {rule.name!r} verifies drafts that are {' or '.join(sorted(rule.draft_kinds))}, got a "
+            f"{tree.kind} one; choose a drafter setting or a rule that fit together"
+        )
+
+
 def check_rule_fits(rule: VerifyRule, sampling: SamplingSettings) -> None:
     """Raise InvalidInput for greedy match above temperature 0, where its text is not the target's."""
     if rule.name == "greedy" and sampling.temperature != 0.0:
@@ -52,38 +61,28 @@ def check_rule_fits(rule: VerifyRule, sampling: SamplingSettings) -> None:
         )
 
 
-# tree size -> noise for one call; called once per call, in order
-NoiseSource = Callable[[int], Noise]
-
-
-def seeded_noise(seed: int) -> NoiseSource:
-    """Fresh uniforms for every call, from one Philox stream keyed by the seed."""
-    rng = np.random.Generator(np.random.Philox(seed))
-    return lambda nodes: uniform_noise(rng, nodes)
-
-
 def decode(
     target: CausalLM,
     drafter: Drafter,
     rule: VerifyRule,
     prompt_ids: list[int],
     settings: DecodeSettings,
-    noise_source: NoiseSource | None = None,
+    noise: NoiseStreams | None = None,
 ) -> Iterator[CallTrace]:
     """Decode a continuation of the prompt, one target call at a time.
 
     Stops after an end-of-text token, after `max_tokens` tokens, or when the context window is full.
     The text depends on the seed, the drafter and the budget; its law does not depend on the latter two.
-    noise_source: where each call's noise comes from; by default seeded_noise(settings.seed).
+    noise: where each call's randomness comes from; by default SeededNoise(settings.seed).
     Raises InvalidInput and ContextOverflow as ScoredText does.
     """
     check_rule_fits(rule, settings.sampling)
-    noise_source = noise_source or seeded_noise(settings.seed)
-    text = ScoredText(target, prompt_ids)
-    drafter.begin(text.token_ids)
+    noise = noise or SeededNoise(settings.seed)
+    text = ScoredText(target, prompt_ids, drafter.hidden_layers)
+    drafter.begin(text.token_ids, text.prompt_features)
     remaining = settings.max_tokens
     while remaining > 0 and text.room > 0:
-        trace = _call(target, drafter, rule, text, settings, remaining, noise_source)
+        trace = _call(target, drafter, rule, text, settings, remaining, noise)
         remaining -= trace.tokens_emitted
         yield trace
         if trace.emitted_tokens[-1] in target.end_of_text:
@@ -97,12 +96,14 @@ def _call(
     text: ScoredText,
     settings: DecodeSettings,
     remaining: int,
-    noise_source: NoiseSource,
+    noise: NoiseStreams,
 ) -> CallTrace:
     clock = [time.perf_counter()]
     start = len(text.token_ids)
     # A path of n nodes needs n positions, so a budget within the window's room cannot overflow it.
-    tree = drafter.propose(min(settings.node_budget, text.room))
+    draft = drafter.propose(min(settings.node_budget, text.room), noise.for_draft())
+    tree = draft.tree
+    check_draft_fits(rule, tree)
     clock.append(time.perf_counter())
     logits = text.score(tree)
     clock.append(time.perf_counter())
@@ -110,16 +111,17 @@ def _call(
     def target_law(node: int) -> FloatArray:
         return processed_probabilities(logits[node].cpu().numpy()[None], settings.sampling)[0]
 
-    verdict = rule.verify(tree, target_law, noise_source(len(tree)))
+    verdict = rule.verify(tree, target_law, noise.for_verification(len(tree)))
     emitted = _cut(verdict.tokens(tree), remaining, target.end_of_text)
     clock.append(time.perf_counter())
-    text.commit(verdict.path, emitted)
-    drafter.extend(emitted)
+    features = text.commit(verdict.path, emitted)
+    drafter.extend(emitted, features)
     clock.append(time.perf_counter())
     deciding = torch.topk(logits[torch.from_numpy(verdict.path[: len(emitted)])], 2, dim=1).values
     return CallTrace(
         start=start,
         tree=tree,
+        draft_cost=draft.cost,
         path=verdict.path,
         emitted_tokens=tuple(emitted),
         top_two_margins=tuple((deciding[:, 0] - deciding[:, 1]).tolist()),

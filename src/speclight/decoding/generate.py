@@ -98,7 +98,7 @@ def generate_from_ids(
     seconds = sum(trace.seconds.total for trace in calls)
     token_ids = tuple(token for trace in calls for token in trace.emitted_tokens)
     return Generation(
-        text=target.tokenizer.decode(token_ids, skip_special_tokens=True),
+        text=target.text_of(token_ids),
         token_ids=token_ids,
         calls=tuple(calls),
         finish_reason=_finish_reason(target, token_ids, settings.max_tokens),

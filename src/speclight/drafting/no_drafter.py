@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import torch
 
-from speclight.trees.draft_tree import DraftTree, root_only
+from speclight.drafting.protocol import Draft, DraftCost, DraftNoise
+from speclight.trees.draft_tree import root_only
 
 
-@dataclass(slots=True)
 class NoDrafter:
     """Proposes the root alone, so every call emits one token."""
 
-    name: str = "none"
-    _last: int = field(default=0, init=False)
+    name = "none"
+    hidden_layers: tuple[int, ...] = ()
 
-    def begin(self, token_ids: list[int]) -> None:
+    def __init__(self) -> None:
+        self._last = 0
+
+    def begin(self, token_ids: list[int], features: torch.Tensor | None) -> None:
         """See Drafter."""
         self._last = token_ids[-1]
 
-    def propose(self, node_budget: int) -> DraftTree:
+    def propose(self, node_budget: int, noise: DraftNoise) -> Draft:
         """See Drafter."""
-        return root_only(self._last)
+        return Draft(root_only(self._last), DraftCost(calls=0, expanded_nodes=0))
 
-    def extend(self, token_ids: list[int]) -> None:
+    def extend(self, token_ids: list[int], features: torch.Tensor | None) -> None:
         """See Drafter."""
         self._last = token_ids[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,12 +20,13 @@ PREFILL_PIECE = 512
 class ForwardPass:
     """What one forward pass gives.
 
-    logits: [batch, rows, vocab] float32 (float64 if the model is), unprocessed. hidden_states: one [batch, tokens, hidden size]
-    tensor for each layer asked for (index i = the state entering layer i, as Transformers counts).
+    logits: [batch, rows, vocab] float32 (float64 if the model is), unprocessed.
+    features: [batch, new, layers asked for * hidden size] the states entering those layers, side by side in
+    the order asked for (index i as Transformers counts `hidden_states`); None if no layer was asked for.
     """
 
     logits: torch.Tensor
-    hidden_states: tuple[torch.Tensor, ...]
+    features: torch.Tensor | None
 
 
 class CausalLM:
@@ -84,18 +86,34 @@ class CausalLM:
                 f"{self.name} returned NaN logits, expected finite numbers; check the weights, or use "
                 "--dtype float32 if the model overflows in a smaller type"
             )
-        hidden = tuple(output.hidden_states[layer] for layer in hidden_layers)
-        return ForwardPass(logits, hidden)
+        states = [output.hidden_states[layer] for layer in hidden_layers]
+        return ForwardPass(logits, torch.cat(states, dim=-1) if states else None)
 
-    def prefill(self, cache: PathCache, token_ids: list[int]) -> None:
-        """Read a text into the cache and commit it; logits only at the last position of each piece."""
+    def prefill(
+        self, cache: PathCache, token_ids: list[int], hidden_layers: tuple[int, ...] = ()
+    ) -> torch.Tensor | None:
+        """Read a text into the cache and commit it; logits only at the last position of each piece.
+
+        Returns the features of all its positions, [tokens, layers asked for * hidden size], if any layer was
+        asked for.
+        """
+        features: list[torch.Tensor] = []
         for start in range(0, len(token_ids), PREFILL_PIECE):
             piece = torch.tensor([token_ids[start : start + PREFILL_PIECE]])
             new, filled = piece.shape[1], cache.committed
             visible = torch.ones(1, new, filled + new, dtype=torch.bool).tril(diagonal=filled)
             positions = torch.arange(filled, filled + new)[None]
-            self.forward(cache, piece, positions, visible, logit_rows=1)
+            output = self.forward(cache, piece, positions, visible, 1, hidden_layers)
+            if output.features is not None:
+                features.append(output.features[0])
             cache.keep(list(range(filled, filled + new)))
+        return torch.cat(features) if features else None
+
+    def text_of(self, token_ids: Sequence[int]) -> str:
+        """The text of some tokens, special tokens left out."""
+        text = self.tokenizer.decode(list(token_ids), skip_special_tokens=True)
+        assert isinstance(text, str)  # a list of ids gives one string
+        return text
 
     def check_text_fits(self, token_ids: list[int], prompt_name: str = "the prompt") -> None:
         """Raise InvalidInput for an empty text and ContextOverflow for one longer than the window."""

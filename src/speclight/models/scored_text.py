@@ -15,15 +15,19 @@ class ScoredText:
 
     The last committed token is never in the cache before a call: it is the root of the next tree, and the
     call that scores the tree reads it. So plain decoding is the special case of root-only trees.
+    hidden_layers: layers whose entering states the drafter wants of every committed position but the last.
     Raises InvalidInput for an empty prompt and ContextOverflow for one that fills the window.
     """
 
-    def __init__(self, model: CausalLM, token_ids: list[int]) -> None:
+    def __init__(self, model: CausalLM, token_ids: list[int], hidden_layers: tuple[int, ...] = ()) -> None:
         model.check_text_fits(token_ids)
         self.model = model
         self.token_ids = list(token_ids)
         self.cache = model.new_cache()
-        model.prefill(self.cache, self.token_ids[:-1])
+        self._hidden_layers = hidden_layers
+        self._tree_features: torch.Tensor | None = None
+        # [prompt - 1, layers * hidden size] of the prompt's positions; None if no layer is wanted
+        self.prompt_features = model.prefill(self.cache, self.token_ids[:-1], hidden_layers)
 
     @property
     def room(self) -> int:
@@ -49,11 +53,15 @@ class ScoredText:
             torch.from_numpy(tree.tokens.copy())[None],
             torch.from_numpy(position_ids(tree, committed))[None],
             visible,
+            hidden_layers=self._hidden_layers,
         )
+        self._tree_features = None if output.features is None else output.features[0]
         return output.logits[0]
 
-    def commit(self, path: IntArray, emitted_tokens: list[int]) -> None:
+    def commit(self, path: IntArray, emitted_tokens: list[int]) -> torch.Tensor | None:
         """Keep the accepted path (root first) in the cache and append the emitted tokens to the text.
+
+        Returns the features of the kept path, [kept, layers * hidden size], if any layer is wanted.
 
         When an end-of-text or length limit cut the emission short, the path is cut with it: the last
         emitted token always stays out of the cache.
@@ -61,3 +69,4 @@ class ScoredText:
         kept = path[: len(emitted_tokens)]
         self.cache.keep([self.cache.committed + int(node) for node in kept])
         self.token_ids.extend(emitted_tokens)
+        return None if self._tree_features is None else self._tree_features[torch.from_numpy(kept)]

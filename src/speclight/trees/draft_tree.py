@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,23 @@ from speclight.errors import InvalidInput
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SampledChildren:
+    """How the children of one node were drawn, for rules that verify samples.
+
+    law: [vocab] the drafter's processed law they were drawn from (the target's vocabulary, sums to 1).
+    draws: child nodes in the order drawn; with replacement a node may stand in it more than once.
+    """
+
+    law: FloatArray
+    draws: IntArray
+
+
+# deterministic: a function of the text alone. with_replacement, without_replacement: siblings sampled from
+# the drafter's law, independently or without repeats. Each verification rule is lossless for some kinds only.
+DraftKind = Literal["deterministic", "with_replacement", "without_replacement"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # array fields: compare with np.array_equal, not ==
@@ -25,6 +43,8 @@ class DraftTree:
     tokens: [nodes] token ids. parents: [nodes], parents[0] == -1 and 0 <= parents[i] < i.
     log_probs: [nodes] the drafter's natural-log probability of each node given its parent, <= 0;
     log_probs[0] == 0. Siblings carry distinct tokens.
+    kind: how the tokens were chosen. samples: for sampled kinds, per node how its children were drawn
+    (None where nothing was drawn); None for deterministic trees.
 
     Raises InvalidInput if any of this does not hold. The arrays are copied and made read-only.
     """
@@ -32,6 +52,8 @@ class DraftTree:
     tokens: IntArray
     parents: IntArray
     log_probs: FloatArray
+    kind: DraftKind = "deterministic"
+    samples: tuple[SampledChildren | None, ...] | None = None
 
     def __post_init__(self) -> None:
         for name, dtype in (("tokens", np.int64), ("parents", np.int64), ("log_probs", np.float64)):
@@ -39,6 +61,8 @@ class DraftTree:
             array.setflags(write=False)
             object.__setattr__(self, name, array)
         _check(self.tokens, self.parents, self.log_probs)
+        if self.kind != "deterministic":
+            _check_samples(self.parents, self.samples)
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -107,3 +131,14 @@ def _check(tokens: IntArray, parents: IntArray, log_probs: FloatArray) -> None:
     edges = np.stack([parents[1:], tokens[1:]])
     if np.unique(edges, axis=1).shape[1] != edges.shape[1]:
         raise InvalidInput("siblings must carry distinct tokens; merge duplicates into one node")
+
+
+def _check_samples(parents: IntArray, samples: tuple[SampledChildren | None, ...] | None) -> None:
+    if samples is None or len(samples) != len(parents):
+        raise InvalidInput("a sampled draft tree needs `samples`, one entry for each node (None where none)")
+    drawn = {int(child) for sample in samples if sample is not None for child in sample.draws}
+    for node, sample in enumerate(samples):
+        if sample is not None and any(parents[child] != node for child in sample.draws):
+            raise InvalidInput(f"node {node} lists draws that are not its children; list child node indices")
+    if drawn != set(range(1, len(parents))):
+        raise InvalidInput("every drafted node of a sampled tree must stand in its parent's draws")

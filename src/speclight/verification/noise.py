@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from speclight.trees.draft_tree import FloatArray, IntArray
+from speclight.trees.draft_tree import FloatArray
 
 
 class Noise(Protocol):
@@ -43,8 +43,7 @@ class UniformNoise:
         token = int(np.searchsorted(cumulated, self.draws[node] * cumulated[-1], side="right"))
         if token == len(law):
             # u * total can round up to the total itself; the last token of positive weight owns that point.
-            positive: IntArray = np.flatnonzero(law)
-            token = int(positive[-1])
+            token = max(np.flatnonzero(law).tolist())
         return token
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from speclight.trees.draft_tree import DraftTree, FloatArray
+from speclight.trees.draft_tree import DraftKind, DraftTree, FloatArray
 from speclight.verification.noise import Noise
 from speclight.verification.verdict import Verdict
+
+ANY_DRAFT: frozenset[DraftKind] = frozenset({"deterministic", "with_replacement", "without_replacement"})
 
 # node -> [vocab] the target's law of the token after that node, processed (temperature, top-k, top-p),
 # float64, sums to 1. A function, because processing a law costs time and few nodes are visited.
@@ -25,6 +27,11 @@ class VerifyRule(Protocol):
     @property
     def is_lossless(self) -> bool:
         """Whether emitted text has exactly the target's law. Tested for every rule that says so."""
+        ...
+
+    @property
+    def draft_kinds(self) -> frozenset[DraftKind]:
+        """The kinds of draft the rule is made for; decoding refuses any other."""
         ...
 
     def verify(self, tree: DraftTree, target_laws: TargetLaws, noise: Noise) -> Verdict:

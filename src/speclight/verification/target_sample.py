@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from speclight.trees.draft_tree import DraftTree
+from speclight.trees.draft_tree import DraftKind, DraftTree
 from speclight.verification.noise import Noise
-from speclight.verification.rule import TargetLaws
+from speclight.verification.rule import ANY_DRAFT, TargetLaws
 from speclight.verification.verdict import Verdict
 
 
@@ -23,6 +23,7 @@ class TargetSample:
 
     name: str = "target_sample"
     is_lossless: bool = True
+    draft_kinds: frozenset[DraftKind] = ANY_DRAFT
 
     def verify(self, tree: DraftTree, target_laws: TargetLaws, noise: Noise) -> Verdict:
         """See VerifyRule."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from speclight.errors import InvalidInput
 from speclight.trees.draft_tree import DraftTree, FloatArray, IntArray
+from speclight.trees.growing_tree import CandidateLaw, GrowingTree
 
 
 class BestFirstGrowth:
@@ -32,13 +33,8 @@ class BestFirstGrowth:
         if node_budget < 1:
             raise InvalidInput(f"node_budget must be >= 1 (the root is counted), got {node_budget}")
         self.node_budget = node_budget
-        self.rounds = 0  # how many times children were asked for: one drafter or target call each
+        self.known = GrowingTree(root_token)
         self._never_drafted = np.array(sorted(never_drafted), dtype=np.int64)
-        self._tokens = [root_token]
-        self._parents = [-1]
-        self._depths = [0]
-        self._edges = [0.0]
-        self._totals = [0.0]  # log-probability of the path from the root
         self._children: dict[int, range] = {}  # expanded node -> its known children, best first
         self._best: list[int] | None = None
 
@@ -49,41 +45,15 @@ class BestFirstGrowth:
         """
         best = self._best_nodes()
         candidates = best[:-1] if len(best) == self.node_budget else best
-        nodes = [node for node in candidates if node not in self._children]
-        self.rounds += bool(nodes)
-        return nodes
+        return [node for node in candidates if node not in self._children]
 
-    def expand(self, node: int, tokens: IntArray, log_probs: FloatArray) -> None:
-        """Make the possible continuations of `node` known: [children] token ids and log-probabilities.
-
-        Continuations of probability zero and tokens that are never drafted are left out.
-        """
-        keep = np.isfinite(log_probs) & ~np.isin(tokens, self._never_drafted)
-        tokens, log_probs = tokens[keep], log_probs[keep]
-        order = np.lexsort((tokens, -log_probs))[: self.node_budget - 1]
-        first = len(self._tokens)
-        self._tokens.extend(tokens[order].tolist())
-        self._parents.extend([node] * len(order))
-        self._depths.extend([self._depths[node] + 1] * len(order))
-        self._edges.extend(log_probs[order].tolist())
-        self._totals.extend((self._totals[node] + log_probs[order]).tolist())
-        self._children[node] = range(first, first + len(order))
+    def expand(self, node: int, law: CandidateLaw) -> None:
+        """See Growth. Continuations of probability zero and tokens that are never drafted are left out."""
+        keep = np.isfinite(law.log_probs) & ~np.isin(law.tokens, self._never_drafted)
+        tokens, log_probs = law.tokens[keep], law.log_probs[keep]
+        best = _best_candidates(tokens, log_probs, self.node_budget - 1)
+        self._children[node] = self.known.add(node, tokens[best], log_probs[best])
         self._best = None
-
-    def path(self, node: int) -> list[int]:
-        """Nodes from the root to `node`, both included."""
-        nodes = [node]
-        while self._parents[nodes[-1]] >= 0:
-            nodes.append(self._parents[nodes[-1]])
-        return nodes[::-1]
-
-    def token(self, node: int) -> int:
-        """Token of a node."""
-        return self._tokens[node]
-
-    def depth(self, node: int) -> int:
-        """Number of edges between a node and the root."""
-        return self._depths[node]
 
     def tree(self) -> DraftTree:
         """The best tree among the nodes known so far, nodes in order of falling path probability."""
@@ -91,21 +61,21 @@ class BestFirstGrowth:
         place = {node: index for index, node in enumerate(best)}
         place[-1] = -1
         return DraftTree(
-            tokens=np.array([self._tokens[node] for node in best]),
-            parents=np.array([place[self._parents[node]] for node in best]),
-            log_probs=np.array([self._edges[node] for node in best]),
+            tokens=np.array([self.known.tokens[node] for node in best]),
+            parents=np.array([place[self.known.parents[node]] for node in best]),
+            log_probs=np.array([self.known.log_probs[node] for node in best]),
         )
 
     def _best_nodes(self) -> list[int]:
         if self._best is not None:
             return self._best
         best: list[int] = []
-        # (-log-probability, depth, parent's place, token, node, next sibling's rank)
-        heap = [(0.0, 0, -1, self._tokens[0], 0, 0)]
+        # (-log-probability, depth, parent's place, token, node, rank among its siblings)
+        heap = [(0.0, 0, -1, self.known.tokens[0], 0, 0)]
         while heap and len(best) < self.node_budget:
             _, _, parent_place, _, node, rank = heapq.heappop(heap)
             best.append(node)
-            parent = self._parents[node]
+            parent = self.known.parents[node]
             if parent >= 0:
                 # Siblings are stored best first, so only the next one can be next in line.
                 self._push(heap, parent, parent_place, rank + 1)
@@ -118,13 +88,18 @@ class BestFirstGrowth:
     ) -> None:
         children = self._children.get(parent)
         if children is not None and rank < len(children):
-            child = children[rank]
-            entry = (
-                -self._totals[child],
-                self._depths[child],
-                parent_place,
-                self._tokens[child],
-                child,
-                rank,
-            )
-            heapq.heappush(heap, entry)
+            child, known = children[rank], self.known
+            order = (-known.path_log_probs[child], known.depths[child], parent_place, known.tokens[child])
+            heapq.heappush(heap, (*order, child, rank))
+
+
+def _best_candidates(tokens: IntArray, log_probs: FloatArray, count: int) -> IntArray:
+    """Indices of the `count` most probable candidates, best first; ties by smaller token id."""
+    if 0 < count < len(tokens):
+        # Sorting a whole vocabulary costs more than scoring a node; cut it down first, ties kept.
+        threshold = np.partition(log_probs, len(tokens) - count)[len(tokens) - count]
+        likely = np.flatnonzero(log_probs >= threshold)
+    else:
+        likely = np.arange(len(tokens))
+    order = np.lexsort((tokens[likely], -log_probs[likely]))
+    return likely[order[:count]]

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speclight.errors import InvalidInput
-from speclight.trees.growth import BestFirstGrowth
+from speclight.trees.best_first import BestFirstGrowth
+from speclight.trees.growing_tree import CandidateLaw
 
 DEPTH = 3  # deep enough that every tree of up to 5 nodes fits into the brute-forced universe below
 SUM_ATOL = 1e-12  # sums of at most 5 products of 3 float64 probabilities
@@ -27,13 +28,13 @@ def grow(laws, budget, never_drafted=()):
     growth = BestFirstGrowth(0, budget, never_drafted)
     while nodes := growth.unexpanded():
         for node in nodes:
-            path = tuple(growth.token(step) for step in growth.path(node)[1:])
+            path = tuple(growth.known.tokens[step] for step in growth.known.path(node)[1:])
             law = laws.get(path)
             if law is None:
-                growth.expand(node, np.array([], dtype=np.int64), np.array([]))
+                growth.expand(node, CandidateLaw(np.array([], dtype=np.int64), np.array([])))
             else:
                 with np.errstate(divide="ignore"):
-                    growth.expand(node, np.arange(len(law)), np.log(law))
+                    growth.expand(node, CandidateLaw(np.arange(len(law)), np.log(law)))
     return growth
 
 
@@ -89,13 +90,14 @@ def test_never_drafted_and_impossible_tokens_are_no_nodes():
     assert tree.tokens.tolist() == [0, 1, 2]
 
 
-def test_rounds_count_the_batched_calls_growth_needs():
-    laws = {
-        path: np.array([0.9, 0.1]) for depth in range(4) for path in itertools.product(range(2), repeat=depth)
-    }
-    growth = grow(laws, 4)
+def test_growth_asks_level_by_level():
+    growth, rounds = BestFirstGrowth(0, 4), []
+    while nodes := growth.unexpanded():
+        rounds.append(len(nodes))
+        for node in nodes:
+            growth.expand(node, CandidateLaw(np.arange(2), np.log([0.9, 0.1])))
     assert growth.tree().depths.max() == 3
-    assert growth.rounds == 3  # the deepest node is the last one and is never expanded
+    assert rounds == [1, 2, 1]  # the fourth node, the last of the tree, needs no look
 
 
 def test_a_budget_must_hold_the_root():

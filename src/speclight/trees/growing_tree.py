@@ -1,0 +1,71 @@
+"""A draft tree while it grows: nodes known so far, and the interface of the ways to grow one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from speclight.trees.draft_tree import DraftTree, FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CandidateLaw:
+    """What a drafter knows about the token after a node: [candidates] ids and log-probabilities, nats.
+
+    Tokens not listed have probability zero.
+    """
+
+    tokens: IntArray
+    log_probs: FloatArray
+
+
+class GrowingTree:
+    """Nodes in the order they became known. Node 0 is the root; a node's number never changes."""
+
+    def __init__(self, root_token: int) -> None:
+        self.tokens = [root_token]
+        self.parents = [-1]
+        self.depths = [0]
+        self.log_probs = [0.0]  # given the parent
+        self.path_log_probs = [0.0]
+
+    def add(self, parent: int, tokens: IntArray, log_probs: FloatArray) -> range:
+        """Append children of `parent`; returns their node numbers."""
+        first = len(self.tokens)
+        self.tokens.extend(tokens.tolist())
+        self.parents.extend([parent] * len(tokens))
+        self.depths.extend([self.depths[parent] + 1] * len(tokens))
+        self.log_probs.extend(log_probs.tolist())
+        self.path_log_probs.extend((self.path_log_probs[parent] + log_probs).tolist())
+        return range(first, len(self.tokens))
+
+    def path(self, node: int) -> list[int]:
+        """Nodes from the root to `node`, both included."""
+        nodes = [node]
+        while self.parents[nodes[-1]] >= 0:
+            nodes.append(self.parents[nodes[-1]])
+        return nodes[::-1]
+
+
+class Growth(Protocol):
+    """A way to grow a tree: asks for laws level by level, so that a model is called once per level.
+
+    Use: `while nodes := growth.unexpanded(): ...growth.expand(node, law) for each...`, then `tree()`.
+    """
+
+    @property
+    def known(self) -> GrowingTree:
+        """The nodes known so far."""
+        ...
+
+    def unexpanded(self) -> list[int]:
+        """Nodes whose law is needed next: all of them can be looked at in one batched call. Empty: done."""
+        ...
+
+    def expand(self, node: int, law: CandidateLaw) -> None:
+        """Hand in the law of the token after `node`."""
+        ...
+
+    def tree(self) -> DraftTree:
+        """The draft tree among the nodes known so far."""
+        ...

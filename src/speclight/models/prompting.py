@@ -28,6 +28,7 @@ def chat_token_ids(model: CausalLM, messages: Sequence[dict[str, str]]) -> list[
     """
     if model.tokenizer.chat_template is None:
         raise InvalidInput(f"{model.name} has no chat template; use --raw to continue the bare text instead")
-    return list(
-        model.tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, return_dict=False)
-    )
+    text = model.tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, tokenize=False)
+    assert isinstance(text, str)  # one conversation, not tokenised
+    # The template writes every special token itself.
+    return model.tokenizer.encode(text, add_special_tokens=False)

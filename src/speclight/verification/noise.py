@@ -40,10 +40,10 @@ class UniformNoise:
     def sample(self, node: int, law: FloatArray) -> int:
         """See Noise. Tokens of probability zero own an empty interval and are never returned."""
         cumulated = np.cumsum(law)
-        token = int(np.searchsorted(cumulated, self.draws[node] * cumulated[-1], side="right"))
+        token = int(cumulated.searchsorted(self.draws[node] * cumulated[-1], side="right"))
         if token == len(law):
             # u * total can round up to the total itself; the last token of positive weight owns that point.
-            token = max(np.flatnonzero(law).tolist())
+            token = int(np.flatnonzero(law)[-1])
         return token
 
 

@@ -60,7 +60,8 @@ def reachable() -> dict[str, set[str]]:
     """Package -> packages it may import: those of the layers below its own, and itself."""
     (contract,) = (contract for contract in CONTRACTS if contract["type"] == "layers")
     layers = [
-        [name.strip().removeprefix("speclight.") for name in layer.split("|")] for layer in contract["layers"]
+        [name.strip(" ()").removeprefix("speclight.") for name in layer.split("|")]
+        for layer in contract["layers"]
     ]
     return {
         package: {package, *(name for below in layers[depth + 1 :] for name in below)}

@@ -134,7 +134,7 @@ def markov_node_counts(kernel: MarkovKernel, node_budget: int) -> tuple[NodeCoun
 
 
 def capped_type_counts(kernel: MarkovKernel, node_budget: int, bins: int) -> FloatArray:
-    """[types, bins] min(P, E_i N') with depths below P: matrix convolutions summed over end types and bins."""
+    """[types, bins] min(P, E_i N') with depths below P: matrix convolutions summed over end types, bins."""
     budget = check_node_budget(node_budget)
     kept = kernel.counts[:, :, :bins]
     if _spectral_radius(kept[:, :, 0]) >= 1.0:

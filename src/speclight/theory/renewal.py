@@ -50,6 +50,8 @@ class NodeCount:
     @property
     def integral(self) -> float:
         """int_0^inf e^-t min(P, E N'(t)) dt, exact for the step function on the lattice."""
+        if self.expected_nodes[0] >= self.node_budget:
+            return float(self.node_budget)  # not P less a rounding error: an upper bound of P is P
         decay = np.exp(-self.width * np.arange(len(self.expected_nodes) + 1))
         return float(self.expected_nodes @ (decay[:-1] - decay[1:]) + self.node_budget * decay[-1])
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors.torch import save_file
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
@@ -22,11 +23,13 @@ from speclight.models.cache_folder import (
     file_sha256,
     write_manifest,
 )
+from speclight.models.default_target import DEFAULT_NAME, GGUF_SHA256
 from speclight.models.gguf_file import Float32Array, GgufFile, dequantised, open_gguf
 from speclight.models.tokenizer import tokenizer_from_gguf
 
 # Part of the folder's name: raise it whenever the files written here would change.
 CONVERSION_VERSION = 1
+LLAMA_CPP_ROPE_BASE = 10000.0  # what llama.cpp takes where a file names none
 # Config, tokenizer.json (3.5 MB for 49k tokens) and file-system overhead, beside the weights.
 SPACE_BESIDE_WEIGHTS_BYTES = 64 * 2**20
 
@@ -48,13 +51,12 @@ OUTER_NAMES = {
 }
 
 
-def converted_folder(
-    gguf: Path, *, model_name: str | None = None, expected_sha256: str | None = None
-) -> Path:
+def converted_folder(gguf: Path, *, expected_sha256: str | None = None) -> Path:
     """The cache folder with this GGUF's conversion, converting first if it is not there yet.
 
-    gguf: a llama-architecture model with a byte-level BPE tokenizer. model_name: shown in reports; by default
-    the file's stem with its quantisation. expected_sha256: pinned hash, checked before anything is read.
+    gguf: a llama-architecture model with a byte-level BPE tokenizer. expected_sha256: pinned hash, checked
+    before anything is read. In reports the model is called by the file's stem and its quantisation, the
+    default target by its own name wherever the file lies.
 
     The folder is named by the GGUF's SHA-256. It appears by one rename, complete or not at all; of two
     processes converting the same file at once, the second throws its copy away.
@@ -71,7 +73,8 @@ def converted_folder(
     folder = cache_folder() / f"{sha256}-v{CONVERSION_VERSION}"
     if not folder.is_dir():
         file = open_gguf(gguf)
-        name = model_name or f"{gguf.stem}, dequantised from {file.quantisation}"
+        is_default = sha256 == GGUF_SHA256
+        name = DEFAULT_NAME if is_default else f"{gguf.stem}, dequantised from {file.quantisation}"
         try:
             _convert(file, folder, name, sha256)
         except OSError as error:
@@ -97,6 +100,7 @@ def unpermuted_rotary(weight: Float32Array, heads: int) -> Float32Array:
 
 def _convert(file: GgufFile, folder: Path, model_name: str, source_sha256: str) -> None:
     config = _config(file)
+    _check_complete(file, config)
     folder.parent.mkdir(parents=True, exist_ok=True)
     _check_free_space(file, folder.parent)
     # A sibling, so that the last step is a rename within one file system.
@@ -106,12 +110,9 @@ def _convert(file: GgufFile, folder: Path, model_name: str, source_sha256: str) 
         partial = Path(scratch) / folder.name
         partial.mkdir()
         tokenizer_from_gguf(file, config.max_position_embeddings).save_pretrained(partial)
-        _generation_config(config).save_pretrained(partial)
+        _generation_config(file, config).save_pretrained(partial)
         config.save_pretrained(partial)
-        weights = _weights(file, config)
-        _check_complete(file, weights, config)
-        save_file(weights, partial / WEIGHTS_NAME, metadata={"format": "pt"})
-        del weights
+        save_file(_weights(file, config), partial / WEIGHTS_NAME, metadata={"format": "pt"})
         write_manifest(partial, model_name, source_sha256)
         for path in (*partial.iterdir(), partial):
             _flush_to_disk(path)
@@ -125,6 +126,39 @@ def _convert(file: GgufFile, folder: Path, model_name: str, source_sha256: str) 
 
 
 def _config(file: GgufFile) -> LlamaConfig:
+    _refuse_other_architectures(file)
+    hidden = file.value("llama.embedding_length", int)
+    heads = file.value("llama.attention.head_count", int)
+    try:
+        return LlamaConfig(
+            vocab_size=len(file.values("tokenizer.ggml.tokens", str)),
+            hidden_size=hidden,
+            intermediate_size=file.value("llama.feed_forward_length", int),
+            num_hidden_layers=file.value("llama.block_count", int),
+            num_attention_heads=heads,
+            num_key_value_heads=file.get("llama.attention.head_count_kv", int) or heads,
+            head_dim=file.get("llama.rope.dimension_count", int) or hidden // heads,
+            max_position_embeddings=file.value("llama.context_length", int),
+            rms_norm_eps=file.value("llama.attention.layer_norm_rms_epsilon", float),
+            rope_parameters={
+                "rope_type": "default",
+                "rope_theta": file.get("llama.rope.freq_base", float) or LLAMA_CPP_ROPE_BASE,
+            },
+            tie_word_embeddings=all(tensor.name != "output.weight" for tensor in file.tensors),
+            bos_token_id=file.get("tokenizer.ggml.bos_token_id", int),
+            eos_token_id=file.get("tokenizer.ggml.eos_token_id", int),
+            pad_token_id=file.get("tokenizer.ggml.padding_token_id", int),
+            dtype="float32",
+            architectures=["LlamaForCausalLM"],
+        )
+    except (ValueError, ZeroDivisionError, StrictDataclassError) as error:
+        raise CorruptWeights(
+            f"{file.path.name}: its metadata describe no Llama ({error}), expected sizes that fit together; "
+            "get the file anew"
+        ) from error
+
+
+def _refuse_other_architectures(file: GgufFile) -> None:
     architecture = file.value("general.architecture", str)
     if architecture != "llama":
         raise InvalidInput(
@@ -137,40 +171,16 @@ def _config(file: GgufFile) -> LlamaConfig:
                 f"{file.path.name} sets {key}, expected plain rotary positions and no experts; "
                 "give the model's original folder (safetensors) instead"
             )
-    heads = file.value("llama.attention.head_count", int)
-    hidden = file.value("llama.embedding_length", int)
-
-    def token_id(role: str) -> int | None:
-        key = f"tokenizer.ggml.{role}_token_id"
-        return file.value(key, int) if file.has(key) else None
-
-    def optional(key: str, default: int) -> int:
-        return file.value(key, int) if file.has(key) else default
-
-    base = file.value("llama.rope.freq_base", float) if file.has("llama.rope.freq_base") else 10000.0
-    return LlamaConfig(
-        vocab_size=len(file.values("tokenizer.ggml.tokens", str)),
-        hidden_size=hidden,
-        intermediate_size=file.value("llama.feed_forward_length", int),
-        num_hidden_layers=file.value("llama.block_count", int),
-        num_attention_heads=heads,
-        num_key_value_heads=optional("llama.attention.head_count_kv", heads),
-        head_dim=optional("llama.rope.dimension_count", hidden // heads),
-        max_position_embeddings=file.value("llama.context_length", int),
-        rms_norm_eps=file.value("llama.attention.layer_norm_rms_epsilon", float),
-        rope_parameters={"rope_type": "default", "rope_theta": base},
-        tie_word_embeddings=all(tensor.name != "output.weight" for tensor in file.tensors),
-        bos_token_id=token_id("bos"),
-        eos_token_id=token_id("eos"),
-        pad_token_id=token_id("padding"),
-        dtype="float32",
-        architectures=["LlamaForCausalLM"],
-    )
 
 
-def _generation_config(config: LlamaConfig) -> GenerationConfig:
+def _generation_config(file: GgufFile, config: LlamaConfig) -> GenerationConfig:
+    # Some files name two tokens that end a turn: the end of text and the end of a message.
+    ends = [config.eos_token_id, file.get("tokenizer.ggml.eot_token_id", int)]
+    eos_token_ids = list(dict.fromkeys(token for token in ends if token is not None))
     return GenerationConfig(
-        bos_token_id=config.bos_token_id, eos_token_id=config.eos_token_id, pad_token_id=config.pad_token_id
+        bos_token_id=config.bos_token_id,
+        eos_token_id=eos_token_ids or None,
+        pad_token_id=config.pad_token_id,
     )
 
 
@@ -185,7 +195,8 @@ def _weights(file: GgufFile, config: LlamaConfig) -> dict[str, torch.Tensor]:
             values = unpermuted_rotary(values, query_heads)
         elif name.endswith("k_proj.weight"):
             values = unpermuted_rotary(values, key_heads)
-        weights[name] = torch.from_numpy(values.copy() if not values.flags.writeable else values)
+        # A tensor stored as float32 comes as a read-only view of the file, which torch cannot take.
+        weights[name] = torch.from_numpy(values if values.flags.writeable else values.copy())
     return weights
 
 
@@ -201,16 +212,14 @@ def _parameter_name(file: GgufFile, name: str) -> str:
     return f"model.layers.{layer[1]}.{LAYER_NAMES[layer[2]]}.weight"
 
 
-def _check_complete(file: GgufFile, weights: dict[str, torch.Tensor], config: LlamaConfig) -> None:
+def _check_complete(file: GgufFile, config: LlamaConfig) -> None:
     with torch.device("meta"):
         expected = {name: tuple(p.shape) for name, p in LlamaForCausalLM(config).state_dict().items()}
     if config.tie_word_embeddings:
         del expected["lm_head.weight"]
-    got = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    if got != expected:
-        differing = sorted(
-            name for name in got.keys() | expected.keys() if got.get(name) != expected.get(name)
-        )
+    got = {_parameter_name(file, t.name): tuple(int(n) for n in reversed(t.shape)) for t in file.tensors}
+    differing = sorted(name for name in got.keys() | expected.keys() if got.get(name) != expected.get(name))
+    if differing:
         first = differing[0]
         raise CorruptWeights(
             f"{file.path.name}: {len(differing)} tensors do not fit its own metadata, first {first}: "

@@ -42,6 +42,10 @@ class GgufFile:
         """Whether the metadata holds this key."""
         return key in self.reader.fields
 
+    def get(self, key: str, kind: type[Value]) -> Value | None:
+        """A metadata scalar, None if it is absent; CorruptWeights if it is of another type."""
+        return self.value(key, kind) if self.has(key) else None
+
     def value(self, key: str, kind: type[Value]) -> Value:
         """A metadata scalar; CorruptWeights if it is absent or of another type."""
         value = self._contents(key)

@@ -49,20 +49,14 @@ def tokenizer_from_gguf(file: GgufFile, context_length: int) -> PreTrainedTokeni
     if backend.get_vocab_size() != len(tokens):
         raise CorruptWeights(f"{file.path.name}: the rebuilt tokenizer has another size than its vocabulary")
 
-    def named(role: str) -> str | None:
-        key = f"tokenizer.ggml.{role}_token_id"
-        return tokens[file.value(key, int)] if file.has(key) else None
-
-    template_key = "tokenizer.chat_template"
-    bos_key = "tokenizer.ggml.add_bos_token"
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
-        bos_token=named("bos"),
-        eos_token=named("eos"),
-        unk_token=named("unknown"),
-        pad_token=named("padding"),
-        add_bos_token=file.has(bos_key) and file.value(bos_key, bool),
-        chat_template=file.value(template_key, str) if file.has(template_key) else None,
+        bos_token=_role_token(file, tokens, "bos"),
+        eos_token=_role_token(file, tokens, "eos"),
+        unk_token=_role_token(file, tokens, "unknown"),
+        pad_token=_role_token(file, tokens, "padding"),
+        add_bos_token=file.get("tokenizer.ggml.add_bos_token", bool) or False,
+        chat_template=file.get("tokenizer.chat_template", str),
         clean_up_tokenization_spaces=False,  # decoding must give back the very text
         model_max_length=context_length,
     )
@@ -106,6 +100,18 @@ def _pre_tokenizer(file: GgufFile) -> pre_tokenizers.PreTokenizer:
         f"{file.path.name} names the pre-tokenizer {name!r}, expected 'smollm' or 'gpt-2'; "
         "give the model's original folder (safetensors and tokenizer.json) instead"
     )
+
+
+def _role_token(file: GgufFile, tokens: list[str], role: str) -> str | None:
+    key = f"tokenizer.ggml.{role}_token_id"
+    index = file.get(key, int)
+    if index is None:
+        return None
+    if not 0 <= index < len(tokens):
+        raise CorruptWeights(
+            f"{file.path.name}: {key} is {index}, expected 0..{len(tokens) - 1}; get the file anew"
+        )
+    return tokens[index]
 
 
 def _split_merge(file: GgufFile, merge: str) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import huggingface_hub.constants
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
@@ -24,11 +25,13 @@ from transformers.utils import logging as transformers_logging
 from speclight.errors import CorruptWeights, InvalidInput, ModelNotFound
 from speclight.models.cache_folder import WEIGHTS_NAME, check_file, read_manifest
 from speclight.models.conversion import converted_folder
-from speclight.models.default_target import DEFAULT_NAME, DEFAULT_TARGET, GGUF_SHA256, default_gguf
+from speclight.models.default_target import DEFAULT_TARGET, GGUF_SHA256, default_gguf
 from speclight.models.tokenizer import load_tokenizer
 
 Source = Literal["default", "folder", "gguf", "hub"]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# What Transformers raises for a config it cannot turn into a causal language model.
+UNSUPPORTED = (ValueError, KeyError, TypeError, ImportError, StrictDataclassError)
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
@@ -70,7 +73,7 @@ def load_weights(
     torch_dtype = _checked_dtype(dtype)
     torch_device = _checked_device(device)
     if name_or_path is None or name_or_path == DEFAULT_TARGET:
-        folder = converted_folder(default_gguf(), model_name=DEFAULT_NAME, expected_sha256=GGUF_SHA256)
+        folder = converted_folder(default_gguf(), expected_sha256=GGUF_SHA256)
         loaded = _load_converted(folder, "default", torch_dtype)
     else:
         path = Path(name_or_path).expanduser()
@@ -149,7 +152,7 @@ def _load_hub(name: str, dtype: torch.dtype, trust_remote_code: bool) -> LoadedM
             )
     except OSError as error:
         raise _not_on_hub(name, error) from error
-    except (ValueError, KeyError, ImportError) as error:
+    except UNSUPPORTED as error:
         raise _unsupported(name, error) from error
     # One commit for config, weights and tokenizer. Naming it also keeps Transformers from asking the hub's
     # conversion service for safetensors when a repository has none.
@@ -181,7 +184,7 @@ def _strictly_loaded(
             f"the weights of {name} were refused: {_first_line(error)}; expected safetensors, or a "
             "checkpoint that torch.load reads with weights_only=True, of the sizes that config.json states"
         ) from error
-    except (ValueError, KeyError, TypeError, ImportError) as error:
+    except UNSUPPORTED as error:
         raise _unsupported(name, error) from error
     except OSError as error:
         raise _not_on_hub(name, error) from error

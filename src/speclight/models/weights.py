@@ -75,6 +75,8 @@ def load_weights(
     if name_or_path is None or name_or_path == DEFAULT_TARGET:
         folder = converted_folder(default_gguf(), expected_sha256=GGUF_SHA256)
         loaded = _load_converted(folder, "default", torch_dtype)
+    elif not str(name_or_path):
+        raise ModelNotFound("got an empty model name, expected 'default', a folder, a .gguf file or a hub id")
     else:
         path = Path(name_or_path).expanduser()
         if path.is_dir():
@@ -212,7 +214,7 @@ def _tokenizer(
             )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelNotFound(
-            f"got weights but no tokenizer in {name} ({_first_line(error)}), expected tokenizer.json; add it"
+            f"got weights but no readable tokenizer in {name} ({_first_line(error)}), expected tokenizer.json; add it"
         ) from error
 
 

@@ -16,11 +16,13 @@ from cyclopts import App, CycloptsError
 from speclight import __version__
 from speclight.cli.bound import bound
 from speclight.cli.cache import cache
+from speclight.cli.generate import generate
 from speclight.errors import SpeclightError
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "bound": bound,
     "cache": cache,
+    "generate": generate,
 }
 
 EXIT_DONE = 0

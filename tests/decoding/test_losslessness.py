@@ -89,7 +89,7 @@ class EveryOutcome:
     def for_draft(self):
         return self
 
-    def for_verification(self, nodes):
+    def for_verification(self, tree):
         return self.noise
 
     def sample(self, law):

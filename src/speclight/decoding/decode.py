@@ -111,7 +111,7 @@ def _call(
     def target_law(node: int) -> FloatArray:
         return processed_probabilities(logits[node].cpu().numpy()[None], settings.sampling)[0]
 
-    verdict = rule.verify(tree, target_law, noise.for_verification(len(tree)))
+    verdict = rule.verify(tree, target_law, noise.for_verification(tree))
     emitted = _cut(verdict.tokens(tree), remaining, target.end_of_text)
     clock.append(time.perf_counter())
     features = text.commit(verdict.path, emitted)

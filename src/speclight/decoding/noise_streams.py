@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 
 from speclight.drafting.protocol import DraftNoise
-from speclight.trees.draft_tree import FloatArray
-from speclight.verification.noise import Noise, UniformNoise, uniform_noise
+from speclight.trees.draft_tree import DraftTree, FloatArray
+from speclight.verification.noise import Noise, UniformNoise, noise_shape, uniform_noise
 
 
 class NoiseStreams(Protocol):
@@ -19,8 +19,8 @@ class NoiseStreams(Protocol):
         """Noise for the next draft."""
         ...
 
-    def for_verification(self, nodes: int) -> Noise:
-        """Noise for the next verdict, on a tree of `nodes` nodes."""
+    def for_verification(self, tree: DraftTree) -> Noise:
+        """Noise for the next verdict, on this tree."""
         ...
 
 
@@ -51,6 +51,6 @@ class SeededNoise:
         """See NoiseStreams."""
         return self._draft
 
-    def for_verification(self, nodes: int) -> Noise:
+    def for_verification(self, tree: DraftTree) -> Noise:
         """See NoiseStreams."""
-        return uniform_noise(self._verification, nodes)
+        return uniform_noise(self._verification, noise_shape(tree))

@@ -29,7 +29,7 @@ class _ScriptedNoise:
         self.probability = 1.0
         self._script = script
 
-    def accepts(self, node: int, probability: float) -> bool:
+    def accepts(self, coin: int, probability: float) -> bool:
         return self._choose([1.0 - probability, probability]) == 1
 
     def sample(self, node: int, law: FloatArray) -> int:
@@ -48,8 +48,8 @@ class _ScriptedNoise:
 def enumerate_outcomes(run: Callable[[Noise], Result]) -> Iterator[Outcome[Result]]:
     """Every result of `run` with its probability, where the noise is all that is random.
 
-    `run` must be pure in its noise, and treat coins and draws at different nodes as independent: each
-    coin or draw consulted is enumerated as a fresh one. Exact for rules that touch their noise only
+    `run` must be pure in its noise and use every coin and draw at most once: each one consulted is
+    enumerated as a fresh one, whatever its number. Exact for rules that touch their noise only
     through Noise.accepts and Noise.sample; the cost is the number of outcomes, so use small vocabularies.
     """
     script: list[int] | None = []

@@ -7,14 +7,18 @@ from typing import Protocol
 
 import numpy as np
 
-from speclight.trees.draft_tree import FloatArray
+from speclight.trees.draft_tree import DraftTree, FloatArray
 
 
 class Noise(Protocol):
-    """Independent randomness per node: a coin for accepting it, a draw for sampling at it."""
+    """Independent randomness for one verdict: coins to accept drafts with, draws to sample tokens with.
 
-    def accepts(self, node: int, probability: float) -> bool:
-        """Whether the coin at `node` falls on the side of weight `probability`."""
+    There is one coin for every draw the drafter made (so two for a token drawn twice), numbered as
+    `proposals` numbers them, and one draw for every node. A rule uses each at most once.
+    """
+
+    def accepts(self, coin: int, probability: float) -> bool:
+        """Whether that coin falls on the side of weight `probability`."""
         ...
 
     def sample(self, node: int, law: FloatArray) -> int:
@@ -22,20 +26,40 @@ class Noise(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class NoiseShape:
+    """How many coins and draws a verdict may need."""
+
+    coins: int
+    draws: int
+
+
+def noise_shape(tree: DraftTree) -> NoiseShape:
+    """The noise for verifying a tree, whichever rule does it."""
+    return NoiseShape(coins=sum(draw_counts(tree)), draws=len(tree))
+
+
+def draw_counts(tree: DraftTree) -> list[int]:
+    """[nodes] how many tokens were drawn after each node: children, repeats counted again."""
+    if tree.samples is None:
+        return np.bincount(tree.parents[1:], minlength=len(tree)).tolist()
+    return [0 if sample is None else len(sample.draws) for sample in tree.samples]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class UniformNoise:
     """Noise made of independent uniforms in [0, 1).
 
-    coins: [nodes], read by `accepts`. draws: [nodes], read by `sample` through the inverse of the
+    coins: [coins], read by `accepts`. draws: [nodes], read by `sample` through the inverse of the
     cumulated law. Separate arrays, so that a rule cannot correlate a coin with a draw by accident.
     """
 
     coins: FloatArray
     draws: FloatArray
 
-    def accepts(self, node: int, probability: float) -> bool:
+    def accepts(self, coin: int, probability: float) -> bool:
         """See Noise. Strict inequality: probability 0 never accepts, probability 1 always does."""
-        return bool(self.coins[node] < probability)
+        return bool(self.coins[coin] < probability)
 
     def sample(self, node: int, law: FloatArray) -> int:
         """See Noise. Tokens of probability zero own an empty interval and are never returned."""
@@ -43,10 +67,10 @@ class UniformNoise:
         token = int(cumulated.searchsorted(self.draws[node] * cumulated[-1], side="right"))
         if token == len(law):
             # u * total can round up to the total itself; the last token of positive weight owns that point.
-            token = int(np.flatnonzero(law)[-1])
+            token = int(np.flatnonzero(law > 0.0)[-1])
         return token
 
 
-def uniform_noise(rng: np.random.Generator, nodes: int) -> UniformNoise:
-    """Fresh noise for one call on a tree of `nodes` nodes."""
-    return UniformNoise(coins=rng.random(nodes), draws=rng.random(nodes))
+def uniform_noise(rng: np.random.Generator, shape: NoiseShape) -> UniformNoise:
+    """Fresh noise for one call."""
+    return UniformNoise(coins=rng.random(shape.coins), draws=rng.random(shape.draws))

@@ -16,6 +16,9 @@ from speclight.errors import InvalidInput
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+# Prompts left out in one array operation: a few MB of temporaries with hundreds of candidate thresholds.
+PROMPTS_PER_BATCH = 256
+
 
 @dataclass(frozen=True, slots=True, eq=False)  # array fields: compare with np.array_equal, not ==
 class DualSums:
@@ -92,8 +95,9 @@ def jackknife(sums: DualSums) -> Jackknife:
     if prompts < 2:
         return Jackknife(float("nan"), float("nan"))
     total, weight = sums.dual.sum(axis=0), sums.starts.sum()
-    left_out = np.array(
-        [(total - sums.dual[g]).min(axis=-1).sum() / (weight - sums.starts[g]) for g in taking_part]
+    batches = np.array_split(taking_part, -(-prompts // PROMPTS_PER_BATCH))
+    left_out = np.concatenate(
+        [(total - sums.dual[g]).min(axis=-1).sum(axis=-1) / (weight - sums.starts[g]) for g in batches]
     )
     bias = (prompts - 1) * (left_out.mean() - minimised_value(sums))
     spread = (prompts - 1) / prompts * ((left_out - left_out.mean()) ** 2).sum()

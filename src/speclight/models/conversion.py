@@ -55,13 +55,15 @@ def converted_folder(gguf: Path, *, expected_sha256: str | None = None) -> Path:
     """The cache folder with this GGUF's conversion, converting first if it is not there yet.
 
     gguf: a llama-architecture model with a byte-level BPE tokenizer. expected_sha256: pinned hash, checked
-    before anything is read. In reports the model is called by the file's stem and its quantisation, the
+    before anything is converted. In reports the model is called by the file's stem and its quantisation, the
     default target by its own name wherever the file lies.
 
     The folder is named by the GGUF's SHA-256. It appears by one rename, complete or not at all; of two
     processes converting the same file at once, the second throws its copy away.
     Raises ModelNotFound, CorruptWeights, InvalidInput (unsupported kind of model), StorageError (no space).
     """
+    if expected_sha256 is not None and _folder_of(expected_sha256).is_dir():
+        return _folder_of(expected_sha256)
     try:
         sha256 = file_sha256(gguf)
     except OSError as error:
@@ -70,7 +72,7 @@ def converted_folder(gguf: Path, *, expected_sha256: str | None = None) -> Path:
         raise CorruptWeights(
             f"got SHA-256 {sha256} for {gguf.name}, expected {expected_sha256}; install its package again"
         )
-    folder = cache_folder() / f"{sha256}-v{CONVERSION_VERSION}"
+    folder = _folder_of(sha256)
     if not folder.is_dir():
         file = open_gguf(gguf)
         is_default = sha256 == GGUF_SHA256
@@ -96,6 +98,10 @@ def unpermuted_rotary(weight: Float32Array, heads: int) -> Float32Array:
     rows, columns = weight.shape
     pairs = weight.reshape(heads, rows // heads // 2, 2, columns)
     return np.ascontiguousarray(pairs.swapaxes(1, 2)).reshape(rows, columns)
+
+
+def _folder_of(sha256: str) -> Path:
+    return cache_folder() / f"{sha256}-v{CONVERSION_VERSION}"
 
 
 def _convert(file: GgufFile, folder: Path, model_name: str, source_sha256: str) -> None:

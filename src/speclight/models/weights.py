@@ -214,7 +214,8 @@ def _tokenizer(
             )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelNotFound(
-            f"got weights but no readable tokenizer in {name} ({_first_line(error)}), expected tokenizer.json; add it"
+            f"got weights but no readable tokenizer in {name} ({_first_line(error)}), expected "
+            "tokenizer.json; add it"
         ) from error
 
 

@@ -26,13 +26,23 @@ class BestFirstGrowth:
     that trees do not depend on the order of expansion.
 
     node_budget: P >= 1, root included. never_drafted: tokens that never become nodes (end of text).
-    Raises InvalidInput for a budget below 1.
+    most_children: keep only this many best children of a node, >= 1; None keeps all that the budget can hold.
+    Raises InvalidInput for a budget or most_children below 1.
     """
 
-    def __init__(self, root_token: int, node_budget: int, never_drafted: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        root_token: int,
+        node_budget: int,
+        never_drafted: Collection[int] = (),
+        most_children: int | None = None,
+    ) -> None:
         if node_budget < 1:
             raise InvalidInput(f"node_budget must be >= 1 (the root is counted), got {node_budget}")
+        if most_children is not None and most_children < 1:
+            raise InvalidInput(f"most_children must be >= 1 (None: no limit), got {most_children}")
         self.node_budget = node_budget
+        self._most_children = node_budget - 1 if most_children is None else most_children
         self.known = GrowingTree(root_token)
         self._never_drafted = np.array(sorted(never_drafted), dtype=np.int64)
         self._children: dict[int, range] = {}  # expanded node -> its known children, best first
@@ -45,14 +55,20 @@ class BestFirstGrowth:
         """
         best = self._best_nodes()
         candidates = best[:-1] if len(best) == self.node_budget else best
-        return [node for node in candidates if node not in self._children]
+        return [node for node in candidates if not self.is_expanded(node)]
+
+    def is_expanded(self, node: int) -> bool:
+        """Whether the law after `node` has been handed in."""
+        return node in self._children
 
     def expand(self, node: int, law: CandidateLaw) -> None:
         """See Growth. Continuations of probability zero and tokens that are never drafted are left out."""
-        keep = np.isfinite(law.log_probs) & ~np.isin(law.tokens, self._never_drafted)
-        tokens, log_probs = law.tokens[keep], law.log_probs[keep]
-        best = _best_candidates(tokens, log_probs, self.node_budget - 1)
-        self._children[node] = self.known.add(node, tokens[best], log_probs[best])
+        count = min(self._most_children, self.node_budget - 1)
+        # A whole vocabulary is cut down first: sorting or filtering all of it costs more than scoring a node.
+        likely = _best_candidates(law.tokens, law.log_probs, count + len(self._never_drafted))
+        tokens, log_probs = law.tokens[likely], law.log_probs[likely]
+        keep = np.isfinite(log_probs) & ~np.isin(tokens, self._never_drafted)
+        self._children[node] = self.known.add(node, tokens[keep][:count], log_probs[keep][:count])
         self._best = None
 
     def tree(self) -> DraftTree:
@@ -96,7 +112,7 @@ class BestFirstGrowth:
 def _best_candidates(tokens: IntArray, log_probs: FloatArray, count: int) -> IntArray:
     """Indices of the `count` most probable candidates, best first; ties by smaller token id."""
     if 0 < count < len(tokens):
-        # Sorting a whole vocabulary costs more than scoring a node; cut it down first, ties kept.
+        # Ties with the last one are kept, for the sort to decide.
         threshold = np.partition(log_probs, len(tokens) - count)[len(tokens) - count]
         likely = np.flatnonzero(log_probs >= threshold)
     else:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from speclight.errors import InvalidInput
 from speclight.theory.bisection import increasing_root
 from speclight.theory.information import overlap
 from speclight.theory.likelihood_ratio import LikelihoodRatioOrder, check_law_pair
@@ -130,7 +129,5 @@ def _complete(served: FloatArray, residual: FloatArray, accepted: FloatArray) ->
     """Law of the emitted token: accepted candidates, else a draw from the normalised residual."""
     if (mass := float(residual.sum())) <= 0.0:
         return served
-    output = served + residual * ((1.0 - float(accepted.sum())) / mass)
-    if (output < 0.0).any():
-        raise InvalidInput("target and drafter laws miss the sum 1 by too much; normalise them in float64")
-    return output
+    # Rounding may leave -1e-16 where everything was accepted.
+    return served + residual * (max(0.0, 1.0 - float(accepted.sum())) / mass)

@@ -24,6 +24,8 @@ SMALL_CHANCE = 0.1
 POWER_SUMS = 13
 # exp(-600) is still a normal double; the tokens treated together may not have more arrivals on average.
 LARGEST_BLOCK_MEAN = 600.0
+# From this time on every token is treated singly: its 13th power and that of 0.1 over it are normal doubles.
+LARGEST_BLOCK_TIME = 1e22
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # array fields: compare with np.array_equal, not ==
@@ -83,6 +85,7 @@ def count_law(arrivals: ArrivalRates, times: FloatArray, counts: int) -> FloatAr
     by_chance = arrivals.faster_than(SMALL_CHANCE / times)
     by_mean = np.searchsorted(-arrivals.tails[:, 0], -LARGEST_BLOCK_MEAN / times, side="left")
     heads = np.maximum(by_chance, by_mean)
+    heads[times > LARGEST_BLOCK_TIME] = len(arrivals.shares)
     law = _count_law_of_tail(arrivals, times, heads, counts)
     # Both thresholds only grow with time: token i is treated singly from one time on.
     starts = np.searchsorted(heads, np.arange(int(heads[-1])), side="right")
@@ -101,7 +104,9 @@ def _count_law_of_tail(arrivals: ArrivalRates, times: FloatArray, heads: IntArra
     The generating function is prod e^(-t a_i) (1 + z o_i), o_i = e^(t a_i) - 1; power sums of o_i follow from
     those of t a_i by the expansion (e^x - 1)^n = sum_l n! {l, n} x^l / l!.
     """
-    scaled = arrivals.tails[heads] * times[:, None] ** np.arange(1, POWER_SUMS + 1)
+    scaled = arrivals.tails[heads] * np.minimum(times, LARGEST_BLOCK_TIME)[:, None] ** np.arange(
+        1, POWER_SUMS + 1
+    )
     odds = scaled @ EXPONENTIAL_POWERS.T  # [times, n - 1] = sum_i o_i^n
     law = np.zeros((len(times), counts))
     law[:, 0] = np.exp(-scaled[:, 0])

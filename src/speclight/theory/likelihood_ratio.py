@@ -83,5 +83,5 @@ class LikelihoodRatioOrder:
 def likelihood_ratios(target: FloatArray, drafter: FloatArray) -> FloatArray:
     """[vocabulary] p/q, with p/0 = inf for p > 0 and 0/0 = 0 (such a token takes part in nothing)."""
     impossible = np.where(target > 0.0, np.inf, 0.0)
-    with np.errstate(over="ignore"):  # a subnormal q sends the ratio to inf, which is where it belongs
+    with np.errstate(over="ignore"):  # past 1e308 a token counts as one the drafter cannot propose
         return np.divide(target, drafter, out=impossible, where=drafter > 0.0)

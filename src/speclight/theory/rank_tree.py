@@ -76,14 +76,17 @@ def _merge_rank_queues(rates: list[float], budget: int) -> tuple[list[int], list
     """Parents, places in `rates` and path probabilities; plain lists, because a heap wants Python floats."""
     parents, places, paths = [-1], [-1], [1.0]
     heap = [(-rates[0], 0, 0)] if rates else []  # (minus probability, place, parent): head of each queue
-    while len(parents) <= budget and heap and heap[0][0] < 0.0:
+    replace_head, last = heapq.heapreplace, len(rates) - 1
+    for _ in range(budget if rates else 0):
         minus_path, place, parent = heap[0]
+        if minus_path == 0.0:  # every path left has underflowed
+            break
         parents.append(parent)
         places.append(place)
         paths.append(-minus_path)
-        # The next parent exists: a node is appended per round, and no queue is read twice in a round.
-        heapq.heapreplace(heap, (-(paths[parent + 1] * rates[place]), place, parent + 1))
-        if parent == 0 and place + 1 < len(rates):  # a rank's queue opens once the likelier rank is used
+        # The next parent exists: a node is appended per round, and a round moves one queue by one.
+        replace_head(heap, (-(paths[parent + 1] * rates[place]), place, parent + 1))
+        if parent == 0 and place < last:  # a rank's queue opens once the likelier rank is used
             heapq.heappush(heap, (-rates[place + 1], place + 1, 0))
     return parents, places, paths
 

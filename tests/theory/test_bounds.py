@@ -210,3 +210,22 @@ def test_more_entropy_than_the_vocabulary_holds_is_refused():
 def test_an_infinite_value_is_no_bound():
     with pytest.raises(InvalidInput):
         Bound("x", float("inf"), "upper", (), "ours", "ours", "never")
+
+
+def test_lemma_6_is_its_integral():
+    for mu, mu2, budget in ((0.279, 0.777, 60), (1.1, 1.3, 13), (2.0, 11.0, 1000)):
+        t = np.linspace(0.0, 30.0, 300_001)
+        envelope = (mu + mu2) / mu**2 * np.exp(t) - 1.0 / mu
+        integral = np.maximum(1.0 - envelope / (budget + 1.0), 0.0).sum() * (t[1] - t[0]) / mu
+        expected = max(1.0, float(integral))
+        # Left Riemann sum of a function falling from at most 1 to 0: one cell of 1e-4 nats too much.
+        assert lower_bounds.lemma_6(mu, mu2, budget).value == pytest.approx(expected, abs=1.1e-4 / mu)
+
+
+@pytest.mark.parametrize("levels", [3, 6, 10])
+def test_lemma_6_on_the_step_law_by_hand(levels):
+    """Two tokens of 1/2: N(t) = 2^(j+1) - 1 between j ln 2 and (j + 1) ln 2, so with P = 2^k - 1 the
+    bound is the sum over j < k of 1 - (2^(j+1) - 1)/2^k = k - 2 + (k + 2)/2^k."""
+    law = step_law.from_laws([[0.5, 0.5]], width=float(np.log(2)) / 8)
+    value = lower_bounds.lemma_6_renewal(law, 2**levels - 1).value
+    assert value == pytest.approx(levels - 2 + (levels + 2) / 2**levels, abs=ROUNDING)

@@ -63,8 +63,9 @@ class UniformNoise:
 
     def sample(self, node: int, law: FloatArray) -> int:
         """See Noise. Tokens of probability zero own an empty interval and are never returned."""
-        cumulated = np.cumsum(law)
-        token = int(cumulated.searchsorted(self.draws[node] * cumulated[-1], side="right"))
+        cumulated: FloatArray = np.cumsum(law)
+        position = float(self.draws[node]) * float(cumulated[-1])
+        token = int(cumulated.searchsorted(position, side="right"))
         if token == len(law):
             # u * total can round up to the total itself; the last token of positive weight owns that point.
             token = int(np.flatnonzero(law > 0.0)[-1])

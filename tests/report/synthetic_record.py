@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from math import log, sqrt
 
 from speclight.measure.record import (
@@ -197,3 +197,24 @@ def synthetic_record(families: tuple[str, ...] = tuple(MOMENTS), speed_up: float
             peak_memory_mib=2410.0,
         ),
     )
+
+
+def with_every_text(value, change):
+    """The same record with `change` applied to each free text in it: names, labels, prompts, keys."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, tuple):
+        return tuple(with_every_text(item, change) for item in value)
+    if isinstance(value, dict):
+        return {change(key): with_every_text(item, change) for key, item in value.items()}
+    if is_dataclass(value):
+        fixed = ("name", "side")  # chosen by the package, never by a user or a model
+        return replace(
+            value,
+            **{
+                field.name: with_every_text(getattr(value, field.name), change)
+                for field in fields(value)
+                if field.name not in fixed
+            },
+        )
+    return value

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from math import ceil
+from math import ceil, isfinite
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +20,7 @@ from matplotlib.lines import Line2D
 from speclight.measure.record import DecodingSummary, DemoRecord, FamilyLimits, LimitCurve
 from speclight.report.atomic_file import write_whole
 from speclight.report.curve_style import COLOURS, in_legend_order, legend_label, style_of
-from speclight.report.number_format import ratio
+from speclight.report.number_format import ratio, shortened
 from speclight.report.selection import (
     decodings_beside,
     decodings_by_setting,
@@ -29,23 +29,13 @@ from speclight.report.selection import (
     largest_tokens_per_call,
     panel_title,
     powers_of_two,
+    setting_label,
     visible_points,
 )
 
-_SETTINGS = {
-    "svg.hashsalt": "speclight",  # element ids from content alone: equal records give equal files
-    "svg.fonttype": "path",
-    "font.size": 9.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e3e6ea",
-    "axes.edgecolor": "#5f6670",
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-}
 _PIXELS_PER_POINT = 96 / 72  # dash lengths are CSS pixels, Matplotlib counts in points
 _PNG_DPI = 160
+_NAME_LENGTH, _LEGEND_LENGTH = 28, 64  # characters that fit beside or above a panel, and into the legend
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +68,14 @@ def write_figures(record: DemoRecord, folder: Path) -> FigureFiles:
 
 @contextmanager
 def _own_settings() -> Iterator[None]:
-    with matplotlib.style.context("default"), matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
+    with matplotlib.style.context("default"), matplotlib.rc_context(), warnings.catch_warnings():
+        # Element ids from content alone: equal records give equal files.
+        matplotlib.rc("svg", hashsalt="speclight", fonttype="path")
+        matplotlib.rc("font", size=9.5)
+        matplotlib.rc("axes", grid=True, edgecolor="#5f6670", axisbelow=True)
+        matplotlib.rc("axes.spines", top=False, right=False)
+        matplotlib.rc("grid", color="#e3e6ea")
+        matplotlib.rc("legend", frameon=False)
         # Family names come from the user's file, in any script; a box in the PNG is no reason to complain.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
@@ -102,7 +99,12 @@ def _limits_figure(record: DemoRecord) -> Figure:
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for axes, limits in zip(panels, record.limits, strict=False):
         _draw_limits(axes, limits, decodings_beside(limits, record))
-        axes.set_title(panel_title(limits, record), loc="left", fontweight="bold", parse_math=False)
+        axes.set_title(
+            shortened(panel_title(limits, record), _NAME_LENGTH),
+            loc="left",
+            fontweight="bold",
+            parse_math=False,
+        )
     for axes in panels[len(record.limits) :]:
         axes.set_axis_off()
     _scale_axes(panels[0], record)
@@ -161,7 +163,7 @@ def _legend_handles(record: DemoRecord) -> list[Line2D]:
     handles = [_curve_handle(curve) for curve in distinct_curves(record)]
     drafters = sorted({decoding.drafter for decoding in record.decodings})
     if drafters:
-        label = f"drafter measured: {', '.join(drafters)}".replace("$", r"\$")
+        label = _legend_text(f"drafter measured: {', '.join(drafters)}")
         handles.append(
             Line2D([], [], color=COLOURS["drafter"].light, marker="D", linestyle="none", label=label)
         )
@@ -176,8 +178,12 @@ def _curve_handle(curve: LimitCurve) -> Line2D:
         color=COLOURS[style.variable].light,
         linewidth=style.width,
         linestyle=_dashes(style.dashes),
-        label=legend_label(curve).replace("$", r"\$"),
+        label=_legend_text(legend_label(curve)),
     )
+
+
+def _legend_text(words: str) -> str:
+    return shortened(words, _LEGEND_LENGTH).replace("$", r"\$")
 
 
 def _speed_figure(record: DemoRecord) -> Figure:
@@ -190,7 +196,7 @@ def _speed_figure(record: DemoRecord) -> Figure:
         for decoding in group:
             _draw_speed(axes, decoding, height)
             ticks.append(height)
-            labels.append(f"{decoding.family}, T = {decoding.temperature:g}")
+            labels.append(f"{shortened(decoding.family, _NAME_LENGTH)}, {setting_label(decoding, record)}")
             height -= 1.0
         height -= 1.0  # an empty row between settings
     axes.set_yticks(ticks, labels, parse_math=False)
@@ -205,6 +211,8 @@ def _speed_figure(record: DemoRecord) -> Figure:
 
 def _draw_speed(axes: Axes, decoding: DecodingSummary, height: float) -> None:
     plain, speculative = decoding.plain_tokens_per_second, decoding.tokens_per_second
+    if not (isfinite(plain) and isfinite(speculative)):
+        return
     axes.plot([plain, speculative], [height, height], color="#c3c8ce", linewidth=2.5, zorder=1)
     axes.plot(plain, height, "o", color=COLOURS["plain"].light, markerfacecolor="white", markersize=7)
     axes.plot(speculative, height, "D", color=COLOURS["drafter"].light, markersize=6.5)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from html import escape
-from math import log2
+from math import isfinite, log2
 
 from speclight.measure.record import DecodingSummary, DemoRecord, FamilyLimits, LimitCurve
 from speclight.report.curve_style import in_legend_order, style_of
-from speclight.report.number_format import ratio, significant, span
+from speclight.report.number_format import ratio, shortened, significant, span
 from speclight.report.record_file import JsonValue, json_value
 from speclight.report.selection import (
     decodings_beside,
@@ -21,11 +21,13 @@ from speclight.report.selection import (
     largest_tokens_per_call,
     panel_title,
     powers_of_two,
+    setting_label,
     visible_points,
 )
 
 _DECADES_PER_OCTAVE = 0.30102999566398120  # log10(2): Plotly gives ranges of log axes in decades
 _ROW_PIXELS = 34
+_NAME_LENGTH = 20  # characters beside a row that leave a phone some room for the row
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +59,23 @@ def speed_figure(record: DemoRecord) -> InteractiveFigure | None:
     """Tokens per second with and without speculation, a row per family and temperature."""
     if not record.decodings:
         return None
-    rows, height = [], 0
+    rows: list[tuple[int, DecodingSummary]] = []
+    labels: dict[int, str] = {}
+    height = 0
     for group in decodings_by_setting(record):
+        labels[height] = (
+            f"<b>{_text(setting_label(group[0], record))}</b> "  # a row of its own heads each setting
+        )
         for decoding in group:
-            rows.append((height, decoding))
             height -= 1
-        height -= 1  # an empty row between settings
+            rows.append((height, decoding))
+            labels[height] = f"{_text(shortened(decoding.family, _NAME_LENGTH))} "
+        height -= 1
     return InteractiveFigure(
         element_id="speed-0",
         title="Tokens per second",
-        height=90 - _ROW_PIXELS * (height + 1),
-        specification=_specification(_speed_traces(rows), _speed_layout(rows)),
+        height=60 - _ROW_PIXELS * height,
+        specification=_specification(_speed_traces(rows), _speed_layout(rows, labels)),
     )
 
 
@@ -220,8 +228,9 @@ def _speed_traces(rows: list[tuple[int, DecodingSummary]]) -> list[JsonValue]:
     ]
 
 
-def _speed_layout(rows: list[tuple[int, DecodingSummary]]) -> dict[str, JsonValue]:
-    fastest = max(max(row.plain_tokens_per_second, row.tokens_per_second) for _, row in rows)
+def _speed_layout(rows: list[tuple[int, DecodingSummary]], labels: dict[int, str]) -> dict[str, JsonValue]:
+    speeds = [speed for _, row in rows for speed in (row.plain_tokens_per_second, row.tokens_per_second)]
+    fastest = max([1.0, *(speed for speed in speeds if isfinite(speed))])
     return {
         **_common_layout(),
         "margin": {"l": 10, "r": 60, "t": 6, "b": 42},
@@ -231,9 +240,9 @@ def _speed_layout(rows: list[tuple[int, DecodingSummary]]) -> dict[str, JsonValu
             **_axis(""),
             "showgrid": False,
             "automargin": True,
-            "range": [rows[-1][0] - 0.7, 0.7],
-            "tickvals": [height for height, _ in rows],
-            "ticktext": [f"{_text(row.family)}, T = {row.temperature:g} " for _, row in rows],
+            "range": [rows[-1][0] - 0.7, 0.5],
+            "tickvals": list(labels),
+            "ticktext": list(labels.values()),
         },
     }
 

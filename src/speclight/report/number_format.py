@@ -58,6 +58,11 @@ def whole(count: int | None) -> str:
     return NOT_MEASURED if count is None else f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
+def shortened(words: str, length: int) -> str:
+    """Words of at most so many characters, for places that cannot grow; an ellipsis stands for the rest."""
+    return words if len(words) <= length else words[: length - 1] + "…"
+
+
 def duration(seconds: float) -> str:
     """Seconds as "4 min 12 s", or "41.2 s" below a minute."""
     if not isfinite(seconds):

@@ -56,8 +56,8 @@ def headline_text(headline: Headline) -> HeadlineText:
         after_share="of this model’s limit.",
         detail=(
             f"{_with_interval(expected)} tokens per target call, against {_with_interval(limit)} for the "
-            f"best possible tree of {budget} nodes at the same {whole(headline.starts)} call starts, those of the "
-            "drafter’s own run."
+            f"best possible tree of {budget} nodes at the same {whole(headline.starts)} call starts, those "
+            "of the drafter’s own run."
         ),
         measured=(
             f"Counted in that run: {_with_interval(headline.measured_tokens_per_call)} tokens per call "
@@ -92,7 +92,7 @@ def _speed_sentence(speed_up: float) -> str:
             f"Speculation was slower than plain decoding: {ratio(speed_up)} its tokens per second, all "
             "families together. At this setting, on this machine, plain decoding is the better choice."
         )
-    return f"Speculation ran at {ratio(speed_up)} the tokens per second of plain decoding, all families together."
+    return f"Speculation ran at {ratio(speed_up)} plain decoding’s tokens per second, all families together."
 
 
 def _with_interval(estimate: Estimate) -> str:

@@ -67,6 +67,14 @@ def _setting(decoding: DecodingSummary) -> tuple[float, str, str, int]:
     return decoding.temperature, decoding.drafter, decoding.rule, decoding.node_budget
 
 
+def setting_label(decoding: DecodingSummary, record: DemoRecord) -> str:
+    """The temperature of a run, with drafter and node budget where these differ between runs too."""
+    label = f"T = {decoding.temperature:g}"
+    if len({(run.drafter, run.node_budget) for run in record.decodings}) > 1:
+        label += f", {decoding.drafter}, P ≤ {decoding.node_budget}"
+    return label
+
+
 def plain_decoder_names(record: DemoRecord) -> list[str]:
     """Every plain decoder that any run was compared with, in the order first met."""
     return list(dict.fromkeys(name for decoding in record.decodings for name in decoding.plain_decoders))

@@ -201,9 +201,9 @@ def test_dominates_the_optimum_of_correlated_sources(name):
     2%: an estimate biased down by 10% is caught with power above 0.9."""
     source = REFERENCE[name]
     rng = np.random.default_rng(22)
-    optimum = simulate_optimum(source, 1024, 6000, rng)
-    texts = sample_texts(source, rng.random((150, 2000, 3)))
-    others = sample_texts(source, rng.random((50, 2000, 3)))
+    optimum = simulate_optimum(source, 1024, 4000, rng)
+    texts = sample_texts(source, rng.random((100, 2000, 3)))
+    others = sample_texts(source, rng.random((40, 2000, 3)))
     strata = quantile_strata(others, 3)
     for node_budget in (1, 4, 16, 64, 256, 1024):
         truth, truth_error = optimum.tokens_per_call[node_budget - 1], optimum.standard_error[node_budget - 1]

@@ -199,12 +199,13 @@ def ergodic_bound(estimate: ErgodicRenewal) -> Bound:
 def _atoms_and_crossings(
     starts: Starts, of_start: IntArray, count: int
 ) -> tuple[list[Atoms], list[Crossing], float]:
-    """Atoms within a reach that is certain to hold every stratum's t_P, the t_P, and the reach."""
+    """Atoms within a reach that holds every stratum's t_P with room above, the t_P, and the reach."""
     reach = first_reach(starts.node_budget)
     chunks = spine_atoms(starts, reach)
     found = crossings(chunks, starts, of_start, count, reach)
-    if any(crossing.threshold > reach for crossing in found):
-        reach = max(reach, last_reach(starts))
+    # Resampled thresholds lie above and below t_P, so the reach must go well beyond it.
+    if any(crossing.threshold > reach - LARGEST_OFFSET / 2 for crossing in found):
+        reach = max(reach + LARGEST_OFFSET, last_reach(starts))
         chunks = spine_atoms(starts, reach)
         found = crossings(chunks, starts, of_start, count, reach)
     return chunks, found, reach

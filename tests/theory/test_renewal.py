@@ -104,6 +104,17 @@ def test_stopping_rule_needs_two_halvings():
     assert not renewal.refined_node_count(coarse, 21).halvings_agree
 
 
+@pytest.mark.parametrize("size", [2, 3, 4, 8])
+def test_stopping_rule_is_not_fooled_by_binary_digits(size):
+    """On the default lattice, incommensurable with ln 2, uniform laws at P just below a full level: a rule
+    of two halvings alone stops 2% high for two and four tokens."""
+    law = step_law.from_laws([np.full(size, 1 / size)])
+    for budget in (16, 60, 250):
+        value = renewal.renewal(law, budget).value
+        optimum = single_law_optimum([1 / size] * size, budget)
+        assert optimum - 1e-9 <= value <= 1.003 * optimum
+
+
 def test_crossing_reads_as_a_number_of_tokens():
     """The integral equals U(t_P-) + (P - E N(t_P-)) e^-t_P: tokens until the surprisal passes t_P."""
     law = step_laws(0.5, 2, width=1 / 64)

@@ -24,6 +24,10 @@ from speclight.theory.step_law import STORED_RANGE, StepLaw, coarsened
 # A halving of the width must move the value by less than this share of it, twice running: once is not
 # enough, since a law on a lattice can stand still for one halving and jump at the next.
 HALVING_RTOL = 1e-3
+# Twice can be fooled as well: ln 2 has the binary digits 0.1011 000 1..., so the uniform law on two tokens
+# stands still for three halvings, 2% high at P = 256. Rounding shortens the mean step mu by less than one
+# width, half of one on average: below this share of mu no law is off by more than about 0.2%.
+_WIDTH_PER_ENTROPY = 2e-3
 _COARSEST_WIDTH = 0.125  # nats; coarser lattices cost nothing less and say little
 # The discrete transform is cyclic: bins past its length come back at the start, shrunk by this factor.
 _WRAP_ATTENUATION = 1e-15
@@ -116,8 +120,9 @@ def node_count(law: StepLaw, node_budget: int) -> NodeCount:
 def refined_node_count(law: StepLaw, node_budget: int) -> NodeCount:
     """`node_count` at the width where two successive halvings each moved its integral by < 0.1%.
 
-    Widths are the law's own times powers of two, the widest first. If the law's own width is reached
-    before the rule is met, that is what is returned, with halvings_agree False.
+    The width must also be below 0.2% of mu (see _WIDTH_PER_ENTROPY). Widths are the law's own times powers
+    of two, the widest first. If the law's own width is reached before the rule is met, that is what is
+    returned, with halvings_agree False.
     """
     factor = 1
     while law.width * factor * 2 <= _COARSEST_WIDTH:
@@ -130,7 +135,9 @@ def refined_node_count(law: StepLaw, node_budget: int) -> NodeCount:
         moved = abs(finer.integral - current.integral)
         small_moves = small_moves + 1 if moved < HALVING_RTOL * finer.integral else 0
         current = finer
-        if small_moves == 2:
+        # mu = 0: every step has length 0 and no width rounds anything.
+        narrow = law.mu == 0.0 or finer.width <= _WIDTH_PER_ENTROPY * law.mu
+        if small_moves >= 2 and narrow:
             return NodeCount(finer.width, finer.expected_nodes, finer.node_budget, halvings_agree=True)
     return current
 

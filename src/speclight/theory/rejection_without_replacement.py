@@ -34,7 +34,7 @@ class AcceptanceEstimate:
     """Acceptance averaged over sampled histories of rejected tokens.
 
     by_candidate, standard_errors: [candidates] unbiased estimates of P(candidate m is accepted); the first
-    two are exact given at most one draw, so the first has error 0. acceptance,
+    depends on no draw, so its error is 0. acceptance,
     acceptance_standard_error: the same for their sum.
     """
 
@@ -131,8 +131,8 @@ def estimate_acceptance_without_replacement(
 class _Histories:
     """Several histories of rejections side by side.
 
-    likeliest: places in pair.order of the drafter's likeliest tokens, one more than will ever be drawn
-    at a time when Z is needed. drawn: [histories, i] places of the rejected tokens. scales: [histories] t.
+    likeliest: places in pair.order of the drafter's likeliest tokens, one more than are ever drawn before
+    Z is needed. drawn: [histories, i] places of the rejected tokens. scales: [histories] t.
     left: [histories] S(t), the chance that all tries were rejected. undrawn: [histories] Z before the last
     try. weights: [histories].
     """

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
@@ -26,6 +27,7 @@ from speclight.errors import CorruptWeights, InvalidInput, ModelNotFound, Storag
 from speclight.models import conversion, default_target, weights
 from speclight.models.cache_folder import cache_entries, cache_folder, clear_cache
 from speclight.models.conversion import converted_folder, unpermuted_rotary
+from speclight.models.tokenizer import load_tokenizer
 from speclight.models.weights import load_weights
 
 BLOCK = 32  # values per block of Q4_1
@@ -404,11 +406,17 @@ def test_incomplete_folder_says_what_is_missing(folder, gone):
         load_weights(folder)
 
 
-def test_nothing_reaches_stdout_and_no_bar_a_file(gguf, folder, capfd):
+def test_nothing_reaches_stdout_and_no_bar_a_file(gguf, folder, capfd, monkeypatch):
+    def chatty(*arguments, **options):
+        sys.stdout.write("downloading\n")
+        return load_tokenizer(*arguments, **options)
+
+    monkeypatch.setattr(weights, "load_tokenizer", chatty)
     load_weights(gguf)
     load_weights(folder)
     out, err = capfd.readouterr()
     assert out == ""
+    assert err.count("downloading") == 2
     assert "%|" not in err
 
 

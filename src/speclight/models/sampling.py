@@ -46,9 +46,10 @@ def processed_probabilities(logits: npt.NDArray[Any], settings: SamplingSettings
     logits: [rows, vocab], any float dtype, nats up to a constant per row; -inf excludes a token. Returns
     [rows, vocab] float64, rows summing to 1 within rounding; the input is not changed.
 
-    The order and the treatment of ties are those of Transformers' logits warpers: top-k keeps every token
-    that ties with the k-th best, top-p gives up the tokens with the lowest ids first among equals. At
-    temperature 0 top-k and top-p are without effect and the lowest id among the best tokens wins.
+    The order and the sets kept are those of Transformers' logits warpers: top-k keeps every token that ties
+    with the k-th best, top-p the fewest best tokens. Where top-p cuts between equals the lowest ids stay
+    (Transformers leaves that to an unstable sort). At temperature 0 top-k and top-p are without effect and
+    the lowest id among the best tokens wins.
 
     Raises InvalidInput for another shape, BrokenModelOutput if a row holds NaN or +inf or only -inf.
     """
@@ -85,7 +86,8 @@ def _exclude_beyond_top_k(scores: FloatArray, top_k: int) -> None:
 
 def _exclude_beyond_top_p(scores: FloatArray, top_p: float) -> None:
     """Set each row's tail whose mass is at most 1 - top_p to -inf, in place; the best token stays."""
-    ascending = np.argsort(scores, axis=1, kind="stable")
+    # Stable on the reversed row: among equals the highest ids come first, so they are the ones given up.
+    ascending = scores.shape[1] - 1 - np.argsort(scores[:, ::-1], axis=1, kind="stable")
     mass_up_to = np.cumsum(_normalised(np.take_along_axis(scores, ascending, axis=1)), axis=1)
     excluded = mass_up_to <= 1.0 - top_p
     excluded[:, -1] = False

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from speclight.trees.draft_tree import DraftTree, FloatArray, IntArray
 
 
@@ -17,6 +19,20 @@ class CandidateLaw:
 
     tokens: IntArray
     log_probs: FloatArray
+
+    @staticmethod
+    def most_probable(law: FloatArray, count: int) -> CandidateLaw:
+        """The `count` most probable tokens of a dense law [vocab], those tying with the last one included.
+
+        Enough for growing a tree of up to count + 1 nodes, and much cheaper than the logarithm of a whole
+        vocabulary. Tokens of probability zero are left out.
+        """
+        if count < len(law):
+            threshold = np.partition(law, len(law) - count)[len(law) - count]
+            tokens = np.flatnonzero((law >= threshold) & (law > 0.0))
+        else:
+            tokens = np.flatnonzero(law > 0.0)
+        return CandidateLaw(tokens, np.log(law[tokens]))
 
 
 class GrowingTree:

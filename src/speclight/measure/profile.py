@@ -1,0 +1,266 @@
+"""A target's entropy profile along its own text: sampled in batches, resumable, kept per token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+
+from speclight.errors import InvalidInput, StorageError
+from speclight.measure.prompts import Prompt
+from speclight.measure.step_histogram import StepHistogram, read_histograms
+from speclight.measure.store import RecordFolder, read_plan, read_table
+from speclight.models.batch_sampling import SampledContinuation, sample_continuations
+from speclight.models.causal_lm import CausalLM
+from speclight.models.prompting import chat_token_ids
+from speclight.models.sampling import SamplingSettings
+from speclight.theory.sampled_text import SampledText
+from speclight.theory.step_law import StepLaw
+
+FloatArray = npt.NDArray[np.float64]
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileSettings:
+    """What to sample. samples: texts per prompt. max_tokens: length limit of a text, generated tokens.
+
+    batch_size: texts sampled together; it decides padding and rounding, so it is part of the plan.
+    """
+
+    samples: int = 1
+    max_tokens: int = 128
+    batch_size: int = 32
+    seed: int = 0
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+
+    def __post_init__(self) -> None:
+        for name in ("samples", "max_tokens", "batch_size"):
+            if getattr(self, name) < 1:
+                raise InvalidInput(f"{name} must be >= 1, got {getattr(self, name)}")
+        if self.sampling.temperature == 0.0:
+            raise InvalidInput(
+                "a profile needs a temperature above 0, got 0: greedy text has no entropy; the limits of a "
+                "greedy target are the node budget itself"
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ProfiledText:
+    """One sampled text. Arrays have one entry per generated token, the end-of-text token included.
+
+    log_probs: of the sampled token, nats. entropies, second_log_moments: of the law it was sampled from,
+    nats and nats². ended: whether the last token is an end of text.
+    """
+
+    prompt_id: str
+    family: str
+    sample: int
+    prompt_token_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
+    log_probs: FloatArray
+    entropies: FloatArray
+    second_log_moments: FloatArray
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Profile:
+    """All texts of a profile, and the step law of each family from full laws."""
+
+    settings: ProfileSettings
+    texts: tuple[ProfiledText, ...]
+    step_laws: dict[str, StepLaw]
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Families in order of appearance."""
+        return tuple(dict.fromkeys(text.family for text in self.texts))
+
+    def of_family(self, family: str) -> tuple[ProfiledText, ...]:
+        """The texts of one family."""
+        return tuple(text for text in self.texts if text.family == family)
+
+    def sampled_texts(self, family: str) -> list[SampledText]:
+        """The family's texts as the ergodic bound takes them; the feature of a start is its entropy."""
+        return [
+            SampledText(
+                surprisals=-text.log_probs,
+                ended=text.ended,
+                prompt_id=text.prompt_id,
+                features=text.entropies,
+                length_limit=self.settings.max_tokens,
+            )
+            for text in self.of_family(family)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    prompt_id: str
+    family: str
+    sample: int
+    token_ids: tuple[int, ...]
+    seed: int
+
+
+def run_profile(
+    model: CausalLM,
+    prompts: tuple[Prompt, ...],
+    settings: ProfileSettings,
+    folder: Path,
+    progress: Progress | None = None,
+) -> Profile:
+    """Sample a text (or several) after every prompt and record what each token's law was.
+
+    The prompt is its first user turn in the target's chat template. The batch is the unit of work: its
+    members, padding and thread count are fixed by the plan, finished batches are in place or absent, so a
+    run killed at any moment resumes to the same bytes. Raises StorageError if the folder holds another plan.
+    """
+    batches = _batches(model, prompts, settings)
+    records = RecordFolder(folder, _plan(model, prompts, settings))
+    for number, batch in enumerate(batches):
+        if not records.has(_name(number, "tokens")):
+            _run_batch(model, batch, settings, records, number)
+        if progress is not None:
+            progress(number + 1, len(batches), f"profile: sampling {len(prompts)} prompts")
+    return read_profile(folder)
+
+
+def read_profile(folder: Path) -> Profile:
+    """The profile that `run_profile` left in a folder. Raises StorageError if it is not finished."""
+    plan: dict[str, Any] = read_plan(folder)
+    if plan.get("kind") != "profile":
+        raise StorageError(f"{folder.name} holds a {plan.get('kind')!r}, expected the records of a profile")
+    settings = ProfileSettings(
+        **{**plan["settings"], "sampling": SamplingSettings(**plan["settings"]["sampling"])}
+    )
+    names = [_name(number, "") for number in range(plan["batches"])]
+    texts = [text for name in names for text in _read_texts(folder, name)]
+    histograms = read_histograms(folder, [f"{name}step-law" for name in names])
+    return Profile(settings, tuple(texts), {family: law.step_law() for family, law in histograms.items()})
+
+
+def _plan(model: CausalLM, prompts: tuple[Prompt, ...], settings: ProfileSettings) -> dict[str, object]:
+    return {
+        "kind": "profile",
+        "target": model.name,
+        "weights_sha256": model.loaded.weights_sha256,
+        "dtype": str(model.model.dtype),
+        "threads": torch.get_num_threads(),
+        "settings": asdict(settings),
+        "prompts": [asdict(prompt) for prompt in prompts],
+        "batches": len(_batches(model, prompts, settings)),
+    }
+
+
+def _batches(model: CausalLM, prompts: tuple[Prompt, ...], settings: ProfileSettings) -> list[list[_Item]]:
+    """Batches of one family each, prompts of like length together, so that little is padded."""
+    items = [
+        _Item(
+            prompt.prompt_id,
+            prompt.family,
+            sample,
+            tuple(chat_token_ids(model, [{"role": "user", "content": prompt.turns[0]}])),
+            # One seed per text, whatever batch it lands in.
+            int(np.random.SeedSequence([settings.seed, index, sample]).generate_state(1, np.uint64)[0]),
+        )
+        for index, prompt in enumerate(prompts)
+        for sample in range(settings.samples)
+    ]
+    batches: list[list[_Item]] = []
+    for family in dict.fromkeys(item.family for item in items):
+        members = sorted((item for item in items if item.family == family), key=lambda i: len(i.token_ids))
+        size = settings.batch_size
+        batches += [members[start : start + size] for start in range(0, len(members), size)]
+    return batches
+
+
+def _name(number: int, part: str) -> str:
+    return f"batch-{number:04d}-{part}"
+
+
+def _run_batch(
+    model: CausalLM, batch: list[_Item], settings: ProfileSettings, records: RecordFolder, number: int
+) -> None:
+    columns: list[list[tuple[float, float, float]]] = [[] for _ in batch]
+    histogram = StepHistogram(batch[0].family, model.vocabulary_size, tuple(sorted(model.end_of_text)))
+
+    def observe(rows: npt.NDArray[np.int64], laws: FloatArray, tokens: npt.NDArray[np.int64]) -> None:
+        entropies, second_moments = histogram.add(laws)
+        sampled = np.log(laws[np.arange(len(rows)), tokens])
+        for place, row in enumerate(rows.tolist()):
+            columns[row].append((sampled[place], entropies[place], second_moments[place]))
+
+    texts = sample_continuations(
+        model,
+        [list(item.token_ids) for item in batch],
+        settings.max_tokens,
+        settings.sampling,
+        [item.seed for item in batch],
+        observe,
+    )
+    records.write(_name(number, "step-law"), histogram.table())
+    records.write(_name(number, "texts"), _texts_table(batch, texts))
+    # Last, because its presence says that the batch is finished.
+    records.write(_name(number, "tokens"), _tokens_table(batch, texts, columns))
+
+
+def _texts_table(batch: list[_Item], texts: list[SampledContinuation]) -> pa.Table:
+    return pa.table(
+        {
+            "prompt_id": [item.prompt_id for item in batch],
+            "family": [item.family for item in batch],
+            "sample": pa.array([item.sample for item in batch], pa.int32()),
+            "prompt_token_ids": pa.array([item.token_ids for item in batch], pa.list_(pa.int32())),
+            "tokens": pa.array([len(text.token_ids) for text in texts], pa.int32()),
+            "ended": [text.ended for text in texts],
+        }
+    )
+
+
+def _tokens_table(
+    batch: list[_Item], texts: list[SampledContinuation], columns: list[list[tuple[float, float, float]]]
+) -> pa.Table:
+    lengths = [len(text.token_ids) for text in texts]
+    numbers = np.array([row for column in columns for row in column]).reshape(-1, 3)
+    return pa.table(
+        {
+            "prompt_id": np.repeat([item.prompt_id for item in batch], lengths),
+            "sample": pa.array(np.repeat([item.sample for item in batch], lengths), pa.int32()),
+            "position": pa.array(np.concatenate([np.arange(length) for length in lengths]), pa.int32()),
+            "token_id": pa.array([token for text in texts for token in text.token_ids], pa.int32()),
+            "log_prob_nats": numbers[:, 0],
+            "entropy_nats": numbers[:, 1],
+            "second_log_moment_nats2": numbers[:, 2],
+        }
+    )
+
+
+def _read_texts(folder: Path, name: str) -> list[ProfiledText]:
+    tokens = read_table(folder, f"{name}tokens").to_pydict()
+    texts: list[ProfiledText] = []
+    start = 0
+    for row in read_table(folder, f"{name}texts").to_pylist():
+        own = slice(start, start + row["tokens"])
+        start = own.stop
+        texts.append(
+            ProfiledText(
+                row["prompt_id"],
+                row["family"],
+                row["sample"],
+                tuple(row["prompt_token_ids"]),
+                tuple(tokens["token_id"][own]),
+                np.array(tokens["log_prob_nats"][own]),
+                np.array(tokens["entropy_nats"][own]),
+                np.array(tokens["second_log_moment_nats2"][own]),
+                row["ended"],
+            )
+        )
+    return texts

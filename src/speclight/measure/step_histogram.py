@@ -1,0 +1,106 @@
+"""The step law's histogram, summed over contexts while a model is running."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from speclight.measure.store import read_table
+from speclight.theory.step_law import FLOOR_GUARD, STORED_RANGE, StepLaw, from_histograms
+
+FloatArray = npt.NDArray[np.float64]
+
+# 2^-10 nats. Rounding positions down by half a bin raises a bound by the share of a bin in a mean step:
+# 0.05% at 1 nat per token. Finer bins only make the records larger.
+WIDTH = 2.0**-10
+BINS = int(STORED_RANGE / WIDTH)
+
+
+class StepHistogram:
+    """Mass and counts per bin of -ln p, and the sums that give mu and mu2 exactly.
+
+    family: whose contexts are summed. end_of_text: token ids that are in the moments but in no bin, because
+    they never become tree nodes.
+    """
+
+    def __init__(self, family: str, vocabulary_size: int, end_of_text: tuple[int, ...]) -> None:
+        self.family = family
+        self._vocabulary_size = vocabulary_size
+        self._end_of_text = end_of_text
+        self._mass = np.zeros(BINS)
+        self._counts = np.zeros(BINS)
+        self._sums = np.zeros(3)  # contexts, entropy, second log-moment
+
+    def add(self, laws: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Add contexts [rows, vocab]; returns each one's entropy (nats) and second log-moment (nats²)."""
+        with np.errstate(divide="ignore"):
+            surprisals = -np.log(laws)
+        possible = laws > 0.0
+        weighted = np.where(possible, laws * surprisals, 0.0)
+        entropies = weighted.sum(axis=1)
+        second_moments = np.where(possible, weighted * surprisals, 0.0).sum(axis=1)
+        self._sums += (len(laws), entropies.sum(), second_moments.sum())
+        drawn = possible & (surprisals < STORED_RANGE)
+        drawn[:, list(self._end_of_text)] = False
+        # A float64 softmax can exceed 1 by rounding; its surprisal is then a hair below 0.
+        bins = np.maximum(surprisals[drawn] / WIDTH + FLOOR_GUARD, 0.0).astype(np.int64)
+        self._mass += np.bincount(bins, weights=laws[drawn], minlength=BINS)[:BINS]
+        self._counts += np.bincount(bins, minlength=BINS)[:BINS]
+        return entropies, second_moments
+
+    def table(self) -> pa.Table:
+        """The occupied bins, with the sums as metadata of the table."""
+        occupied = np.flatnonzero(self._counts)
+        table = pa.table(
+            {
+                "bin": pa.array(occupied, pa.int32()),
+                "mass": self._mass[occupied],
+                "count": self._counts[occupied],
+            }
+        )
+        sums = [repr(float(value)) for value in self._sums]
+        metadata = {
+            "family": self.family,
+            "vocabulary_size": str(self._vocabulary_size),
+            "sums": ";".join(sums),
+        }
+        return table.replace_schema_metadata(metadata)
+
+    def merge(self, table: pa.Table) -> None:
+        """Add what another histogram of the same family left in a table."""
+        bins = table["bin"].to_numpy()
+        self._mass[bins] += table["mass"].to_numpy()
+        self._counts[bins] += table["count"].to_numpy()
+        self._sums += [float(value) for value in _metadata(table, "sums").split(";")]
+
+    def step_law(self) -> StepLaw:
+        """The family's step law."""
+        contexts, entropy, second_moment = self._sums.tolist()
+        return from_histograms(
+            WIDTH,
+            self._mass,
+            self._counts,
+            surprisal_sum=entropy,
+            squared_surprisal_sum=second_moment,
+            tokens=int(contexts),
+            vocabulary_size=self._vocabulary_size,
+        )
+
+
+def read_histograms(folder: Path, names: list[str]) -> dict[str, StepHistogram]:
+    """The histograms in the named units of a record folder, merged by family, in order of appearance."""
+    merged: dict[str, StepHistogram] = {}
+    for name in names:
+        table = read_table(folder, name)
+        family = _metadata(table, "family")
+        if family not in merged:
+            merged[family] = StepHistogram(family, int(_metadata(table, "vocabulary_size")), ())
+        merged[family].merge(table)
+    return merged
+
+
+def _metadata(table: pa.Table, key: str) -> str:
+    return (table.schema.metadata or {})[key.encode()].decode()

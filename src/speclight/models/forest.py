@@ -1,0 +1,96 @@
+"""Trees at many places of one text, scored together: what the oracle needs to be affordable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from speclight.errors import InvalidInput
+from speclight.models.causal_lm import PREFILL_PIECE, CausalLM
+from speclight.models.sampling import FloatArray, SamplingSettings, processed_probabilities
+
+# Nodes per forward pass: bounds the logits held at once (50 MB at a vocabulary of 49152).
+LARGEST_PASS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ForestNode:
+    """A node to score: which root its tree belongs to, its token, and its parent's handle.
+
+    parent: what `score` returned for the parent, or None for a child of the root.
+    """
+
+    root: int
+    token: int
+    parent: int | None
+
+
+class Forest:
+    """Scores nodes of trees rooted at several positions of one text, each seeing only its own past.
+
+    A node attends to the text up to its root and to its ancestors, so trees at different places share one
+    reading of the text and one forward pass. roots: positions of the root tokens in the text, ascending.
+    Raises InvalidInput for roots outside the text, InvalidInput or ContextOverflow for texts that do not fit.
+    """
+
+    def __init__(
+        self, model: CausalLM, token_ids: list[int], roots: Sequence[int], sampling: SamplingSettings
+    ) -> None:
+        model.check_text_fits(token_ids)
+        if not roots or min(roots) < 0 or max(roots) >= len(token_ids):
+            raise InvalidInput(f"roots must lie in 0..{len(token_ids) - 1}, got {list(roots)}")
+        self._model = model
+        self._sampling = sampling
+        self._roots = list(roots)
+        self._cache = model.new_cache()
+        # slot of a node -> the slots of its path, itself included, behind the committed text
+        self._paths: dict[int, list[int]] = {}
+        self.root_laws = self._read(token_ids)
+
+    def score(self, nodes: Sequence[ForestNode]) -> tuple[list[int], FloatArray]:
+        """Handles of the nodes and the law after each, [nodes, vocab]."""
+        handles: list[int] = []
+        laws: list[FloatArray] = []
+        for start in range(0, len(nodes), LARGEST_PASS):
+            part = nodes[start : start + LARGEST_PASS]
+            handles += self._place(part)
+            laws.append(self._pass(part, handles[start:]))
+        return handles, np.concatenate(laws)
+
+    def _read(self, token_ids: list[int]) -> FloatArray:
+        """Read the text up to its last root; the laws after the roots, [roots, vocab]."""
+        text = token_ids[: max(self._roots) + 1]
+        roots = np.array(self._roots)
+        laws: list[FloatArray] = []
+        for start in range(0, len(text), PREFILL_PIECE):
+            piece = torch.tensor([text[start : start + PREFILL_PIECE]])
+            end = start + piece.shape[1]
+            visible = torch.ones(1, end - start, end, dtype=torch.bool).tril(diagonal=start)
+            rows = roots[(roots >= start) & (roots < end)] - start
+            wanted = torch.from_numpy(rows) if len(rows) else 1
+            output = self._model.forward(self._cache, piece, torch.arange(start, end)[None], visible, wanted)
+            self._cache.keep(list(range(start, end)))
+            if len(rows):
+                laws.append(processed_probabilities(output.logits[0].cpu().numpy(), self._sampling))
+        return np.concatenate(laws)
+
+    def _place(self, nodes: Sequence[ForestNode]) -> list[int]:
+        first = self._cache.filled
+        for slot, node in enumerate(nodes, start=first):
+            above = [] if node.parent is None else self._paths[node.parent]
+            self._paths[slot] = [*above, slot]
+        return list(range(first, first + len(nodes)))
+
+    def _pass(self, nodes: Sequence[ForestNode], slots: Sequence[int]) -> FloatArray:
+        visible = torch.zeros(1, len(nodes), self._cache.filled + len(nodes), dtype=torch.bool)
+        positions = torch.empty(1, len(nodes), dtype=torch.long)
+        for row, (node, slot) in enumerate(zip(nodes, slots, strict=True)):
+            visible[0, row, : self._roots[node.root] + 1] = True
+            visible[0, row, self._paths[slot]] = True
+            positions[0, row] = self._roots[node.root] + len(self._paths[slot])
+        tokens = torch.tensor([[node.token for node in nodes]])
+        logits = self._model.forward(self._cache, tokens, positions, visible).logits[0]
+        return processed_probabilities(logits.cpu().numpy(), self._sampling)

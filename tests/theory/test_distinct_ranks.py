@@ -107,11 +107,12 @@ def test_large_vocabulary_error_is_below_the_one_stated():
     logits = rng.normal(size=3000) * 2.5
     target, drafter = np.exp(logits), np.exp(logits + 0.7 * rng.normal(size=3000))
     target, drafter = target / target.sum(), drafter / drafter.sum()
-    fine, coarse = (distinct_rank_law(target, drafter, 24, tolerance) for tolerance in (1e-6, 1e-2))
+    fine, coarse = (distinct_rank_law(target, drafter, 24, tolerance) for tolerance in (1e-6, 1e-4))
     assert fine.error <= 1e-6 + TIME_ERROR
-    assert 1e-6 < coarse.error <= 1e-2 + TIME_ERROR
+    assert 1e-6 < coarse.error <= 1e-4 + TIME_ERROR
     assert abs(fine.probabilities[0] - match_probability(target, drafter)) <= fine.error
-    assert np.abs(coarse.probabilities - fine.probabilities).sum() <= coarse.error + fine.error
+    # The error stated is that of chords; parabolas are what is summed, and they do far better.
+    assert np.abs(coarse.probabilities - fine.probabilities).sum() <= coarse.error / 30
 
 
 def test_count_law_equals_the_plain_poisson_binomial():

@@ -80,7 +80,7 @@ def test_arrival_index_entropy_equals_the_long_sum(pair):
 
 def test_arrival_index_entropy_of_one_geometric_law():
     """One-hot target on a token of drafter mass q: H = -ln q - (1 - q) / q ln(1 - q), also at q = 1e-9."""
-    for mass in (0.9, 0.1, 1e-4, 1e-9):
+    for mass in (0.9, 0.1, 1e-2, 1e-3, 1e-4, 1e-9):
         exact = -log(mass) - (1 - mass) / mass * np.log1p(-mass)
         found = arrival_index_entropy(np.array([0.0, 1.0]), np.array([1 - mass, mass]))
         assert found == pytest.approx(exact, abs=TAIL_ATOL * 10)  # 1 - (1 - 1e-9) keeps 7 digits of 1e-9

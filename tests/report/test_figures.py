@@ -54,9 +54,11 @@ def test_every_curve_of_the_record_is_drawn(written, tmp_path):
     assert paths[0] - paths[1] == len(record.limits) + 1
 
 
-@pytest.mark.parametrize("odd", ["$\\frac{x", "a_b^$c$", "问答", "<b>&"])
+@pytest.mark.parametrize("odd", ["$\\frac$", "a_b^$c$", "问答", "<b>&", "long" * 60])
 def test_names_are_shown_and_not_interpreted(tmp_path, odd):
     record = with_every_text(synthetic_record(("code",)), lambda text: text + odd)
+    runs = (*record.decodings, replace(record.decodings[0], node_budget=16))  # so that settings are named too
+    record = replace(record, decodings=runs)
     assert write_figures(record, tmp_path).limits.png.stat().st_size > 0
 
 

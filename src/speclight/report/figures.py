@@ -196,7 +196,8 @@ def _speed_figure(record: DemoRecord) -> Figure:
         for decoding in group:
             _draw_speed(axes, decoding, height)
             ticks.append(height)
-            labels.append(f"{shortened(decoding.family, _NAME_LENGTH)}, {setting_label(decoding, record)}")
+            setting = shortened(setting_label(decoding, record), _NAME_LENGTH)
+            labels.append(f"{shortened(decoding.family, _NAME_LENGTH)}, {setting}")
             height -= 1.0
         height -= 1.0  # an empty row between settings
     axes.set_yticks(ticks, labels, parse_math=False)
@@ -214,8 +215,10 @@ def _draw_speed(axes: Axes, decoding: DecodingSummary, height: float) -> None:
     if not (isfinite(plain) and isfinite(speculative)):
         return
     axes.plot([plain, speculative], [height, height], color="#c3c8ce", linewidth=2.5, zorder=1)
-    axes.plot(plain, height, "o", color=COLOURS["plain"].light, markerfacecolor="white", markersize=7)
-    axes.plot(speculative, height, "D", color=COLOURS["drafter"].light, markersize=6.5)
+    axes.plot(
+        plain, height, "o", color=COLOURS["plain"].light, markerfacecolor="white", markersize=7, clip_on=False
+    )
+    axes.plot(speculative, height, "D", color=COLOURS["drafter"].light, markersize=6.5, clip_on=False)
     axes.annotate(
         ratio(decoding.speed_up),
         (max(plain, speculative), height),

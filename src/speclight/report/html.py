@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +14,8 @@ from speclight.measure.record import DemoRecord
 from speclight.report import number_format
 from speclight.report.atomic_file import write_whole
 from speclight.report.curve_style import COLOURS, holds_here, legend_label, style_of
-from speclight.report.figures import FigureFile, write_figures
+from speclight.report.embedding import script_json, svg_data_uri
+from speclight.report.figures import write_figures
 from speclight.report.interactive import limits_panels, speed_figure
 from speclight.report.overview import overview
 from speclight.report.page_text import (
@@ -34,8 +34,6 @@ from speclight.report.selection import (
 )
 
 _BAND_OPACITY = "2e"  # two hex digits of alpha, 18%
-# Inside <script>, "</script" and "<!--" end or bend the element whatever the JSON grammar says.
-_SCRIPT_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
 def write_report(record: DemoRecord, folder: Path) -> Path:
@@ -63,8 +61,8 @@ def write_report(record: DemoRecord, folder: Path) -> Path:
             decoding_groups=decodings_by_setting(record),
             panels=list(zip(limits_panels(record), record.limits, strict=True)),
             speed=speed_figure(record),
-            limits_image=_data_uri(figures.limits),
-            speed_image=_data_uri(figures.speed),
+            limits_image=figures.limits and svg_data_uri(figures.limits.svg_content),
+            speed_image=figures.speed and svg_data_uri(figures.speed.svg_content),
         )
     )
     # A lone surrogate in a prompt has no UTF-8 form; as a character reference it shows as U+FFFD.
@@ -88,7 +86,7 @@ def _environment() -> Environment:
         standard_error=number_format.standard_error,
         whole=number_format.whole,
         duration=number_format.duration,
-        script_json=_script_json,
+        script_json=script_json,
     )
     environment.globals.update(
         at_budget=at_budget,
@@ -104,11 +102,6 @@ def _environment() -> Environment:
     return environment
 
 
-def _script_json(text: str) -> Markup:
-    """JSON text made safe inside a script element."""
-    return Markup(text.translate(_SCRIPT_ESCAPES))
-
-
 def _own_file(name: str) -> Markup:
     return Markup(files("speclight.report").joinpath("templates", name).read_text(encoding="utf-8"))
 
@@ -122,9 +115,3 @@ def _palette() -> Markup:
 
 def _properties(name: str, colour: str) -> str:
     return f"--curve-{name}:{colour};--band-{name}:{colour}{_BAND_OPACITY};"
-
-
-def _data_uri(figure: FigureFile | None) -> Markup | None:
-    if figure is None:
-        return None
-    return Markup("data:image/svg+xml;base64," + b64encode(figure.svg_content).decode("ascii"))

@@ -63,9 +63,8 @@ def speed_figure(record: DemoRecord) -> InteractiveFigure | None:
     labels: dict[int, str] = {}
     height = 0
     for group in decodings_by_setting(record):
-        labels[height] = (
-            f"<b>{_text(setting_label(group[0], record))}</b> "  # a row of its own heads each setting
-        )
+        setting = _text(shortened(setting_label(group[0], record), _NAME_LENGTH))
+        labels[height] = f"<b>{setting}</b> "  # a row of its own heads each setting
         for decoding in group:
             height -= 1
             rows.append((height, decoding))
@@ -146,6 +145,7 @@ def _drafter_point(decoding: DecodingSummary) -> JsonValue:
     return {
         "type": "scatter",
         "mode": "markers",
+        "cliponaxis": False,
         "name": _text(decoding.drafter),
         "meta": "drafter",
         "x": [decoding.nodes_per_call],
@@ -195,6 +195,7 @@ def _speed_traces(rows: list[tuple[int, DecodingSummary]]) -> list[JsonValue]:
         {
             "type": "scatter",
             "mode": "markers",
+            "cliponaxis": False,
             "x": plain,
             "y": heights,
             "text": [significant(value) for value in plain],
@@ -209,6 +210,7 @@ def _speed_traces(rows: list[tuple[int, DecodingSummary]]) -> list[JsonValue]:
         {
             "type": "scatter",
             "mode": "markers",
+            "cliponaxis": False,
             "x": speculative,
             "y": heights,
             "text": [significant(value) for value in speculative],

@@ -22,7 +22,7 @@
     layout.font.family = layout.hoverlabel.font.family = getComputedStyle(document.body).fontFamily;
     layout.dragmode = finePointer.matches ? "zoom" : false; // a finger scrolls the page, it does not zoom
     for (const trace of data) trace.visible = !hidden.has(trace.meta);
-    Plotly.react(element, data, layout, { displayModeBar: false, responsive: true });
+    Plotly.react(element, data, layout, { displayModeBar: false, responsive: true, typesetMath: false });
   }
 
   function toggle(button) {

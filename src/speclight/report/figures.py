@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from speclight.measure.record import DecodingSummary, DemoRecord, FamilyLimits, LimitCurve
-from speclight.report.atomic_file import write_whole
+from speclight.measure.store import write_whole
 from speclight.report.curve_style import COLOURS, in_legend_order, legend_label, style_of
 from speclight.report.number_format import ratio, shortened
 from speclight.report.selection import (

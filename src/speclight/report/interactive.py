@@ -183,6 +183,13 @@ def _speed_traces(rows: list[tuple[int, DecodingSummary]]) -> list[JsonValue]:
     heights = [height for height, _ in rows]
     plain = [decoding.plain_tokens_per_second for _, decoding in rows]
     speculative = [decoding.tokens_per_second for _, decoding in rows]
+    ring = {
+        "symbol": "circle",
+        "size": 10,
+        "color": "--paper",
+        "line": {"color": "--curve-plain", "width": 2},
+    }
+    diamond = {"symbol": "diamond", "size": 11, "color": "--curve-drafter"}
     return [
         {
             "type": "scatter",
@@ -192,31 +199,8 @@ def _speed_traces(rows: list[tuple[int, DecodingSummary]]) -> list[JsonValue]:
             "line": {"color": "--rule", "width": 3},
             "hoverinfo": "skip",
         },
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "cliponaxis": False,
-            "x": plain,
-            "y": heights,
-            "text": [significant(value) for value in plain],
-            "hovertemplate": "plain: %{text} tokens/s<extra></extra>",
-            "marker": {
-                "symbol": "circle",
-                "size": 10,
-                "color": "--paper",
-                "line": {"color": "--curve-plain", "width": 2},
-            },
-        },
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "cliponaxis": False,
-            "x": speculative,
-            "y": heights,
-            "text": [significant(value) for value in speculative],
-            "hovertemplate": "speculative: %{text} tokens/s<extra></extra>",
-            "marker": {"symbol": "diamond", "size": 11, "color": "--curve-drafter"},
-        },
+        _speed_markers("plain", plain, heights, ring),
+        _speed_markers("speculative", speculative, heights, diamond),
         {
             "type": "scatter",
             "mode": "text",
@@ -228,6 +212,19 @@ def _speed_traces(rows: list[tuple[int, DecodingSummary]]) -> list[JsonValue]:
             "hoverinfo": "skip",
         },
     ]
+
+
+def _speed_markers(name: str, speeds: list[float], heights: list[int], marker: JsonValue) -> JsonValue:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "cliponaxis": False,
+        "x": speeds,
+        "y": heights,
+        "text": [significant(speed) for speed in speeds],
+        "hovertemplate": f"{name}: %{{text}} tokens/s<extra></extra>",
+        "marker": marker,
+    }
 
 
 def _speed_layout(rows: list[tuple[int, DecodingSummary]], labels: dict[int, str]) -> dict[str, JsonValue]:

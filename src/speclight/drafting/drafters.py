@@ -3,29 +3,106 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from speclight.drafting.layer_skip import early_exit, layers_by_default
+from speclight.drafting.lookahead import LookaheadLaw
+from speclight.drafting.model_law import ModelLaw, SharedCacheLaw
 from speclight.drafting.ngram import NgramLaw
 from speclight.drafting.no_drafter import NoDrafter
 from speclight.drafting.protocol import Drafter, LawSource
+from speclight.drafting.settings import DrafterSettings
+from speclight.drafting.tree_choice import growth_start, tree_named
 from speclight.drafting.tree_drafter import TreeDrafter
+from speclight.drafting.two_stage import TwoStageLaw
+from speclight.drafting.vocabulary import same_vocabulary, shared_vocabulary
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
-from speclight.trees.best_first import BestFirstGrowth
+from speclight.models.weights import load_weights
 
 
-def best_first_drafter(source: LawSource, target: CausalLM) -> Drafter:
-    """The tree of Lemma 1 under the source's law; end-of-text tokens are never drafted."""
-    return TreeDrafter(source, lambda root, budget, noise: BestFirstGrowth(root, budget, target.end_of_text))
+@dataclass(frozen=True, slots=True)
+class DrafterChoice:
+    """How a drafter's law is made, and which settings it has a use for besides those of its tree.
+
+    is_for_analysis: not a way to decode faster, whatever tokens per call it reaches.
+    """
+
+    source: Callable[[CausalLM, DrafterSettings], LawSource]
+    options: frozenset[str] = frozenset()
+    is_for_analysis: bool = False
 
 
-DRAFTERS: dict[str, Callable[[CausalLM], Drafter]] = {
-    "none": lambda target: NoDrafter(),
-    "ngram": lambda target: best_first_drafter(NgramLaw(), target),
+def _ngram(target: CausalLM, settings: DrafterSettings) -> LawSource:
+    return NgramLaw()
+
+
+def _lookahead(target: CausalLM, settings: DrafterSettings) -> LawSource:
+    return LookaheadLaw()
+
+
+def _model(target: CausalLM, settings: DrafterSettings) -> ModelLaw:
+    if settings.weights is None:
+        raise InvalidInput("a drafter model needs weights, got none; give a folder, a .gguf file or a hub id")
+    model = settings.weights
+    if not isinstance(model, CausalLM):
+        dtype = str(target.model.dtype).removeprefix("torch.")
+        model = CausalLM(load_weights(model, device=str(target.device), dtype=dtype))
+    tokens = (same_vocabulary if settings.vocabulary == "same" else shared_vocabulary)(model, target)
+    return ModelLaw("model", model, tokens, settings.law_sampling)
+
+
+def _layer_skip(target: CausalLM, settings: DrafterSettings) -> ModelLaw:
+    model = early_exit(target, layers_by_default(target) if settings.layers is None else settings.layers)
+    return SharedCacheLaw("layer_skip", model, same_vocabulary(model, target), settings.law_sampling)
+
+
+def _two_stage(target: CausalLM, settings: DrafterSettings) -> LawSource:
+    if settings.weights is not None and settings.layers is not None:
+        raise InvalidInput("a two-stage drafter has one model, got weights and layers; give one of them")
+    model = (_layer_skip if settings.weights is None else _model)(target, settings)
+    return TwoStageLaw(model, NgramLaw())
+
+
+def _oracle(target: CausalLM, settings: DrafterSettings) -> LawSource:
+    # Exactly the law that is verified: at temperature 0 that is a chain which is always accepted.
+    return SharedCacheLaw("oracle", target, same_vocabulary(target, target), settings.sampling)
+
+
+NO_DRAFTER = "none"
+DRAFTERS: dict[str, DrafterChoice] = {
+    "model": DrafterChoice(_model, frozenset({"weights", "vocabulary"})),
+    "ngram": DrafterChoice(_ngram),
+    "layer_skip": DrafterChoice(_layer_skip, frozenset({"layers"})),
+    "lookahead": DrafterChoice(_lookahead),
+    "two_stage": DrafterChoice(_two_stage, frozenset({"weights", "vocabulary", "layers"})),
+    "oracle": DrafterChoice(_oracle, is_for_analysis=True),
 }
+# `sampling` is that of the text being decoded: drafters without a model take it and have nothing to process.
+ALWAYS_TAKEN = frozenset({"tree", "kind", "sampling"})
 
 
-def drafter_named(name: str, target: CausalLM) -> Drafter:
-    """A fresh drafter of that name for this target. Raises InvalidInput listing the known ones."""
+def drafter_named(name: str, target: CausalLM, settings: DrafterSettings | None = None) -> Drafter:
+    """A fresh drafter of that name for this target; it serves one text at a time.
+
+    End-of-text tokens are never drafted. settings: DrafterSettings() if None.
+    Raises InvalidInput listing the known names, or for a setting the drafter or its tree has no use for.
+    """
+    settings = DrafterSettings() if settings is None else settings
+    if name == NO_DRAFTER:
+        _check_used(name, settings, frozenset())
+        return NoDrafter()
     if name not in DRAFTERS:
-        raise InvalidInput(f"no drafter is called {name!r}; known: {', '.join(DRAFTERS)}")
-    return DRAFTERS[name](target)
+        raise InvalidInput(f"no drafter is called {name!r}; known: {', '.join([NO_DRAFTER, *DRAFTERS])}")
+    choice = DRAFTERS[name]
+    _check_used(name, settings, choice.options | tree_named(settings.tree_name).options)
+    return TreeDrafter(choice.source(target, settings), growth_start(settings, target))
+
+
+def _check_used(name: str, settings: DrafterSettings, options: frozenset[str]) -> None:
+    unused = settings.given() - options - ALWAYS_TAKEN
+    if unused:
+        raise InvalidInput(
+            f"drafter {name!r} with the tree {settings.tree_name!r} has no use for "
+            f"{', '.join(sorted(unused))}; leave it out"
+        )

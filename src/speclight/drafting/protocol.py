@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
-from speclight.trees.draft_tree import DraftTree, FloatArray
+from speclight.models.kv_cache import PathCache
+from speclight.trees.draft_tree import DraftTree, FloatArray, IntArray
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
 
 
@@ -97,4 +98,47 @@ class LawSource(Protocol):
         known: the tree grown so far on the committed text; it only grows between `extend`s, parents are
         asked for before their children, and its root is the last committed token.
         """
+        ...
+
+
+# What a drafter or a law source may be able to do besides. Decoding and TreeDrafter ask by isinstance.
+
+
+@runtime_checkable
+class BorrowsTargetCache(Protocol):
+    """Computes with the target's own cache of the committed text instead of reading the text once more."""
+
+    def borrow(self, cache: PathCache) -> None:
+        """The target's cache of the text that the next `begin` starts, all but its last token committed.
+
+        It is used only while drafting, and given back with no slot of the draft left in it. Without this
+        call the text is read into a cache of the drafter's own: slower, the same drafts.
+        """
+        ...
+
+
+@runtime_checkable
+class GivesBackTargetCache(BorrowsTargetCache, Protocol):
+    """A law source that borrows: told when a draft is done, so that it removes its slots."""
+
+    def give_back(self) -> None:
+        """Drop everything the draft put into the borrowed cache."""
+        ...
+
+
+@runtime_checkable
+class ObservesScores(Protocol):
+    """Learns from the target's scores of a whole draft tree, rejected nodes included."""
+
+    def observe(self, tree: DraftTree, best_tokens: IntArray) -> None:
+        """The target's most probable token after each node, [nodes]; after each call, before `extend`."""
+        ...
+
+
+@runtime_checkable
+class MetersItsCost(Protocol):
+    """A law source whose calls are not one per level: some laws it knows already, some it asks for early."""
+
+    def spent(self) -> DraftCost:
+        """Calls made and nodes expanded since the last time this was asked."""
         ...

@@ -6,7 +6,18 @@ from collections.abc import Callable
 
 import torch
 
-from speclight.drafting.protocol import Draft, DraftCost, DraftNoise, LawSource
+from speclight.drafting.protocol import (
+    BorrowsTargetCache,
+    Draft,
+    DraftCost,
+    DraftNoise,
+    GivesBackTargetCache,
+    LawSource,
+    MetersItsCost,
+    ObservesScores,
+)
+from speclight.models.kv_cache import PathCache
+from speclight.trees.draft_tree import DraftTree, IntArray
 from speclight.trees.growing_tree import Growth
 
 # (root token, node budget, noise) -> an empty growth
@@ -23,6 +34,11 @@ class TreeDrafter:
         self._start_growth = start_growth
         self._last = 0
 
+    def borrow(self, cache: PathCache) -> None:
+        """See BorrowsTargetCache."""
+        if isinstance(self._source, BorrowsTargetCache):
+            self._source.borrow(cache)
+
     def begin(self, token_ids: list[int], features: torch.Tensor | None) -> None:
         """See Drafter."""
         self._last = token_ids[-1]
@@ -35,11 +51,24 @@ class TreeDrafter:
 
     def propose(self, node_budget: int, noise: DraftNoise) -> Draft:
         """See Drafter."""
-        growth = self._start_growth(self._last, node_budget, noise)
+        try:
+            return self._grown(self._start_growth(self._last, node_budget, noise))
+        finally:
+            if isinstance(self._source, GivesBackTargetCache):
+                self._source.give_back()
+
+    def observe(self, tree: DraftTree, best_tokens: IntArray) -> None:
+        """See ObservesScores."""
+        if isinstance(self._source, ObservesScores):
+            self._source.observe(tree, best_tokens)
+
+    def _grown(self, growth: Growth) -> Draft:
         calls = expanded = 0
         while nodes := growth.unexpanded():
             for node, law in zip(nodes, self._source.laws(growth.known, nodes), strict=True):
                 growth.expand(node, law)
             calls += 1
             expanded += len(nodes)
+        if isinstance(self._source, MetersItsCost):
+            return Draft(growth.tree(), self._source.spent())
         return Draft(growth.tree(), DraftCost(calls, expanded))

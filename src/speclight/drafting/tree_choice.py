@@ -1,0 +1,102 @@
+"""The trees by name, and which ones can hold sampled candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+from speclight.drafting.protocol import DraftNoise
+from speclight.drafting.settings import DrafterSettings
+from speclight.drafting.tree_drafter import GrowthStart
+from speclight.errors import InvalidInput
+from speclight.models.causal_lm import CausalLM
+from speclight.trees.best_first import BestFirstGrowth
+from speclight.trees.growing_tree import Growth
+from speclight.trees.limits import LimitedGrowth
+from speclight.trees.sampled import SampledGrowth
+from speclight.trees.shapes import TopRankGrowth, TreeShape, batch, by_choices, chain
+from speclight.trees.static_optimum import static_optimum
+
+ShapeOfBudget = Callable[[int], TreeShape]
+
+
+@dataclass(frozen=True, slots=True)
+class FixedShapes:
+    """A tree whose shape depends on the budget alone: it holds top-ranked or sampled candidates."""
+
+    shape_of: Callable[[DrafterSettings], ShapeOfBudget]
+    options: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class GrownTrees:
+    """A tree whose shape follows from the drafter's probabilities: deterministic only."""
+
+    growth: Callable[[int, int, DrafterSettings, CausalLM], Growth]
+    options: frozenset[str] = frozenset()
+
+
+def _best_first(root: int, node_budget: int, settings: DrafterSettings, target: CausalLM) -> Growth:
+    return BestFirstGrowth(root, node_budget, target.end_of_text)
+
+
+def _eagle_2(root: int, node_budget: int, settings: DrafterSettings, target: CausalLM) -> Growth:
+    return LimitedGrowth(root, node_budget, settings.limits, target.end_of_text)
+
+
+def _given_shape(settings: DrafterSettings) -> ShapeOfBudget:
+    if not settings.choices:
+        raise InvalidInput("the tree 'shape' needs `choices`, the ranks along the path to each drafted node")
+    return by_choices(settings.choices).within
+
+
+def _static_shape(settings: DrafterSettings) -> ShapeOfBudget:
+    if not settings.acceptance:
+        raise InvalidInput("the tree 'static' needs `acceptance`, one rate for each rank")
+    return cache(lambda node_budget: by_choices(static_optimum(settings.acceptance, node_budget).paths))
+
+
+TREES: dict[str, FixedShapes | GrownTrees] = {
+    "best_first": GrownTrees(_best_first),
+    "eagle2": GrownTrees(_eagle_2, frozenset({"limits"})),
+    "chain": FixedShapes(lambda settings: lambda node_budget: chain(node_budget - 1)),
+    "batch": FixedShapes(lambda settings: lambda node_budget: batch(node_budget - 1)),
+    "shape": FixedShapes(_given_shape, frozenset({"choices"})),
+    "static": FixedShapes(_static_shape, frozenset({"acceptance"})),
+}
+
+
+def tree_named(name: str) -> FixedShapes | GrownTrees:
+    """The tree of that name. Raises InvalidInput listing the known ones."""
+    if name not in TREES:
+        raise InvalidInput(f"no draft tree is called {name!r}; known: {', '.join(TREES)}")
+    return TREES[name]
+
+
+def growth_start(settings: DrafterSettings, target: CausalLM) -> GrowthStart:
+    """How each draft begins. Raises InvalidInput for an unknown tree, or one that holds no samples."""
+    tree = tree_named(settings.tree_name)
+    if isinstance(tree, GrownTrees):
+        if settings.kind != "deterministic":
+            fixed = [name for name, other in TREES.items() if isinstance(other, FixedShapes)]
+            raise InvalidInput(
+                f"got the tree {settings.tree_name!r} for samples {settings.kind}, expected "
+                f"a fixed shape ({', '.join(fixed)}): which samples are kept must not depend on their values"
+            )
+        return lambda root, node_budget, noise: tree.growth(root, node_budget, settings, target)
+    shape_of = tree.shape_of(settings)
+    if settings.kind == "deterministic":
+        return lambda root, node_budget, noise: TopRankGrowth(root, shape_of(node_budget), target.end_of_text)
+
+    def sampled(root: int, node_budget: int, noise: DraftNoise) -> Growth:
+        return SampledGrowth(
+            root,
+            shape_of(node_budget),
+            target.vocabulary_size,
+            noise,
+            replacement=settings.kind == "with_replacement",
+            never_drafted=target.end_of_text,
+        )
+
+    return sampled

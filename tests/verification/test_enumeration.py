@@ -32,3 +32,10 @@ def test_probabilities_sum_to_one(sides):
     outcomes = list(enumerate_outcomes(lambda noise: [noise.sample(step, law) for step in range(3)]))
     assert len(outcomes) == sides**3
     assert abs(sum(outcome.probability for outcome in outcomes) - 1.0) < 1e-12  # 125 products in float64
+
+
+def test_what_only_rounding_makes_possible_is_not_followed():
+    almost_one = 1.0 - 2.0**-53
+    outcomes = list(enumerate_outcomes(lambda noise: noise.accepts(0, almost_one)))
+    assert [(outcome.result, outcome.probability) for outcome in outcomes] == [(True, almost_one)]
+    assert len(list(enumerate_outcomes(lambda noise: noise.accepts(0, 1.0 - 1e-14)))) == 2

@@ -11,6 +11,10 @@ from speclight.verification.noise import Noise
 
 Result = TypeVar("Result")
 
+# A choice of this weight or less is the rounding of a certain one (1 - p with p an ulp or two below 1) and
+# is not followed: it would double the outcomes and change a law by less than its own rounding.
+NEGLIGIBLE = 1e-15
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome(Generic[Result]):
@@ -36,7 +40,7 @@ class _ScriptedNoise:
         return self._choose(law.tolist())
 
     def _choose(self, weights: list[float]) -> int:
-        possible = [index for index, weight in enumerate(weights) if weight > 0.0]
+        possible = [index for index, weight in enumerate(weights) if weight > NEGLIGIBLE]
         step = len(self.choices)
         choice = self._script[step] if step < len(self._script) else possible[0]
         self.choices.append(choice)
@@ -49,8 +53,9 @@ def enumerate_outcomes(run: Callable[[Noise], Result]) -> Iterator[Outcome[Resul
     """Every result of `run` with its probability, where the noise is all that is random.
 
     `run` must be pure in its noise and use every coin and draw at most once: each one consulted is
-    enumerated as a fresh one, whatever its number. Exact for rules that touch their noise only
-    through Noise.accepts and Noise.sample; the cost is the number of outcomes, so use small vocabularies.
+    enumerated as a fresh one, whatever its number. Choices of probability up to NEGLIGIBLE are left out.
+    Exact for rules that touch their noise only through Noise.accepts and Noise.sample; the cost is the
+    number of outcomes, so use small vocabularies.
     """
     script: list[int] | None = []
     while script is not None:

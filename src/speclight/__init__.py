@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # for type checkers and editors, which do not run __getattr__
     from speclight.decoding.generate import Generation, generate
     from speclight.errors import SpeclightError
+    from speclight.models.load import load
     from speclight.theory.bounds import Bound
     from speclight.theory.catalogue import bounds_from_moments as bounds
     from speclight.trees.draft_tree import DraftTree
 
-__all__ = ["Bound", "DraftTree", "Generation", "SpeclightError", "bounds", "generate"]
+__all__ = ["Bound", "DraftTree", "Generation", "SpeclightError", "bounds", "generate", "load"]
 __version__ = "0.1.0"
 
 # Public name -> where it is defined, imported at first use: torch alone takes seconds.
@@ -23,6 +24,7 @@ _PUBLIC = {
     "SpeclightError": "speclight.errors:SpeclightError",
     "bounds": "speclight.theory.catalogue:bounds_from_moments",
     "generate": "speclight.decoding.generate:generate",
+    "load": "speclight.models.load:load",
 }
 
 

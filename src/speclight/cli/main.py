@@ -16,13 +16,21 @@ from cyclopts import App, CycloptsError
 from speclight import __version__
 from speclight.cli.bound import bound
 from speclight.cli.cache import cache
+from speclight.cli.demo import demo
 from speclight.cli.generate import generate
+from speclight.cli.oracle import oracle
+from speclight.cli.profile import profile
+from speclight.cli.report import report
 from speclight.errors import SpeclightError
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "bound": bound,
     "cache": cache,
+    "demo": demo,
     "generate": generate,
+    "oracle": oracle,
+    "profile": profile,
+    "report": report,
 }
 
 EXIT_DONE = 0

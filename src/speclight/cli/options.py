@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -10,6 +11,7 @@ from cyclopts import Parameter
 from speclight.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from speclight.measure.prompts import Prompt
     from speclight.models.causal_lm import CausalLM
 
 JsonFlag = Annotated[
@@ -44,9 +46,36 @@ def load_target(options: TargetOptions) -> CausalLM:
         )
     import torch
 
-    from speclight.models.causal_lm import CausalLM
-    from speclight.models.weights import load_weights
+    from speclight.models.load import load
 
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    return CausalLM(load_weights(options.target, device=options.device, dtype=options.dtype))
+    return load(options.target, device=options.device, dtype=options.dtype)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptOptions:
+    """Which prompts; a field of the options of every command that reads a set of them."""
+
+    prompts: tuple[Path, ...] = ()
+    """Question files in the EAGLE or Spec-Bench format (JSON lines); the shipped prompts if not given."""
+    families: tuple[str, ...] = ()
+    """Only these prompt families, such as code or qa; all if not given."""
+
+
+def read_prompt_options(options: PromptOptions) -> tuple[Prompt, ...]:
+    """The prompts asked for. Raises InvalidInput for malformed files, unknown families, ids met twice."""
+    from speclight.measure.prompts import read_prompts, select, shipped_prompts
+
+    found = shipped_prompts() if not options.prompts else ()
+    for path in options.prompts:
+        found += read_prompts(path)
+    names = [prompt.prompt_id for prompt in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InvalidInput(
+            f"prompt id {twice[0]!r} stands in more than one of the files, expected each id once; give the "
+            "files different categories or question ids"
+        )
+    return select(found, options.families) if options.families else found

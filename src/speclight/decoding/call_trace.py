@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from speclight.drafting.protocol import DraftCost
+from speclight.errors import InvalidInput
 from speclight.trees.draft_tree import DraftTree, FloatArray, IntArray
 
 
@@ -50,6 +53,22 @@ class CallTrace:
     def tokens_emitted(self) -> int:
         """X: accepted drafts + 1, less what a limit cut off."""
         return len(self.emitted_tokens)
+
+    @property
+    def expected_tokens(self) -> float:
+        """E[X] of this call under target_sample: the sum over nodes of the target's path probability.
+
+        Exact, whatever drafted the tree (arXiv 2512.11718v1, Lemma 1). Raises InvalidInput if the trace was
+        recorded without target_log_probs.
+        """
+        if self.target_log_probs is None:
+            raise InvalidInput(
+                "this trace holds no target log-probabilities; decode with record_target_log_probs=True"
+            )
+        totals = np.zeros(len(self.tree))
+        for node in range(1, len(self.tree)):
+            totals[node] = totals[self.tree.parents[node]] + self.target_log_probs[node]
+        return float(np.exp(totals).sum())
 
     @property
     def has_branch(self) -> bool:

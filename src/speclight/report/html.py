@@ -11,8 +11,8 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from speclight.measure.record import DemoRecord
-from speclight.report import number_format
 from speclight.measure.store import write_whole
+from speclight.report import number_format
 from speclight.report.curve_style import COLOURS, holds_here, legend_label, style_of
 from speclight.report.embedding import script_json, svg_data_uri
 from speclight.report.figures import write_figures

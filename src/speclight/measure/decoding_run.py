@@ -1,0 +1,168 @@
+"""Speculative decoding of real prompts, timed beside plain decoding in the same run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from speclight.decoding.call_trace import CallTrace
+from speclight.decoding.decode import DecodeSettings
+from speclight.decoding.generate import Generation, generate_from_ids
+from speclight.drafting.drafters import drafter_named
+from speclight.measure.estimates import ratio_of_totals
+from speclight.measure.looping import looping_tokens
+from speclight.measure.prompts import Prompt
+from speclight.measure.record import DecodingSummary
+from speclight.models.causal_lm import CausalLM
+from speclight.models.prompting import chat_token_ids
+from speclight.verification.rules import rule_named
+
+# Logits of one token scored alone and in a tree differ by float32 rounding, about 1e-5 of their size (tens).
+# A choice between two tokens closer than this may fall either way; anything wider is a bug.
+NEAR_TIE_LOGITS = 1e-2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedPrompt:
+    """One prompt decoded by one decoder."""
+
+    prompt: Prompt
+    prompt_ids: list[int]
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class Divergences:
+    """Prompts whose greedy text left plain greedy decoding's: at a near tie, or anywhere else (a bug)."""
+
+    near_tie: int
+    other: int
+
+
+def decode_prompts(
+    model: CausalLM, prompts: Sequence[Prompt], drafter: str, rule: str, settings: DecodeSettings
+) -> list[DecodedPrompt]:
+    """Decode the first turn of every prompt, each with its own seed derived from the settings' one."""
+    decoded = []
+    for number, prompt in enumerate(prompts):
+        ids = chat_token_ids(model, [{"role": "user", "content": prompt.turns[0]}])
+        own = DecodeSettings(
+            node_budget=settings.node_budget,
+            max_tokens=settings.max_tokens,
+            seed=settings.seed + number,
+            sampling=settings.sampling,
+            record_target_log_probs=settings.record_target_log_probs,
+        )
+        generation = generate_from_ids(model, ids, drafter_named(drafter, model), rule_named(rule), own)
+        decoded.append(DecodedPrompt(prompt, ids, generation))
+    return decoded
+
+
+def transformers_tokens_per_second(
+    model: CausalLM, prompts: Sequence[Prompt], settings: DecodeSettings
+) -> float:
+    """Tokens per second of Transformers' own generate on the same prompts, prefill excluded.
+
+    The first token comes with the prompt's pass, so it is left out on both sides of the ratio; end of text is
+    suppressed so that exactly max_tokens are decoded. Neither changes the time of a token.
+    """
+    tokens, seconds = 0, 0.0
+    generate = model.model.generate  # pyright: ignore[reportAttributeAccessIssue]  (Transformers' stubs hide it)
+    sampling = settings.sampling
+    laws = (
+        {"do_sample": False}
+        if sampling.temperature == 0.0
+        else {"do_sample": True, "temperature": sampling.temperature, "top_k": 0, "top_p": 1.0}
+    )
+    for prompt in prompts:
+        ids = torch.tensor([chat_token_ids(model, [{"role": "user", "content": prompt.turns[0]}])])
+        ids = ids.to(model.device)
+        durations = []
+        for wanted in (1, settings.max_tokens):
+            started = time.perf_counter()
+            generate(
+                ids,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=wanted,
+                min_new_tokens=wanted,
+                pad_token_id=0,
+                **laws,
+            )
+            durations.append(time.perf_counter() - started)
+        tokens += settings.max_tokens - 1
+        seconds += durations[1] - durations[0]
+    return tokens / seconds
+
+
+def tokens_per_second(decoded: Sequence[DecodedPrompt]) -> float:
+    """Emitted tokens over the time of all calls, totals over totals, prefill excluded."""
+    tokens = sum(len(item.generation.token_ids) for item in decoded)
+    return tokens / sum(item.generation.seconds for item in decoded)
+
+
+def summarise(
+    family: str,
+    settings: DecodeSettings,
+    drafter: str,
+    rule: str,
+    decoded: Sequence[DecodedPrompt],
+    plain_decoders: dict[str, float],
+    divergences: Divergences | None,
+) -> DecodingSummary:
+    """The summary of one family decoded with one drafter, beside the plain decoders' tokens per second."""
+    calls = [(item.prompt.prompt_id, call) for item in decoded for call in item.generation.calls]
+    tokens = sum(len(item.generation.token_ids) for item in decoded)
+    speed, plain = tokens_per_second(decoded), max(plain_decoders.values())
+    return DecodingSummary(
+        family=family,
+        temperature=settings.sampling.temperature,
+        drafter=drafter,
+        rule=rule,
+        node_budget=settings.node_budget,
+        prompts=len(decoded),
+        tokens=tokens,
+        calls=len(calls),
+        tokens_per_call=ratio_of_totals(
+            [name for name, _ in calls], [call.tokens_emitted for _, call in calls], [1.0] * len(calls)
+        ),
+        nodes_per_call=float(np.mean([len(call.tree) for _, call in calls])),
+        tokens_per_second=speed,
+        plain_tokens_per_second=plain,
+        plain_decoders=plain_decoders,
+        speed_up=speed / plain,
+        looping_share=sum(looping_tokens(item.generation.token_ids) for item in decoded) / tokens,
+        branching_calls=sum(call.has_branch for _, call in calls),
+        divergences_near_tie=None if divergences is None else divergences.near_tie,
+        divergences_other=None if divergences is None else divergences.other,
+    )
+
+
+def greedy_divergences(decoded: Sequence[DecodedPrompt], plain: Sequence[DecodedPrompt]) -> Divergences:
+    """Compare greedy texts prompt by prompt with plain decoding's; a first difference is classified.
+
+    A difference is a near tie if, in either run, the two best logits at that place are within
+    NEAR_TIE_LOGITS of each other; after it the texts differ rightly.
+    """
+    near_tie = other = 0
+    for ours, theirs in zip(decoded, plain, strict=True):
+        margin = first_difference_margin(ours.generation, theirs.generation)
+        if margin is not None:
+            near_tie += margin <= NEAR_TIE_LOGITS
+            other += margin > NEAR_TIE_LOGITS
+    return Divergences(near_tie, other)
+
+
+def first_difference_margin(one: Generation, other: Generation) -> float | None:
+    """Smaller of the two runs' top-2 logit margins where their texts first differ; None if they are equal."""
+    for place, (left, right) in enumerate(zip(one.token_ids, other.token_ids, strict=False)):
+        if left != right:
+            return min(_margins(one.calls)[place], _margins(other.calls)[place])
+    return None if len(one.token_ids) == len(other.token_ids) else float("inf")
+
+
+def _margins(calls: Sequence[CallTrace]) -> list[float]:
+    return [margin for call in calls for margin in call.top_two_margins]

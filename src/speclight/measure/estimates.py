@@ -1,0 +1,43 @@
+"""Means over prompts with their uncertainty: the prompt is the unit that was drawn independently."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from speclight.errors import InvalidInput
+from speclight.measure.record import Estimate
+from speclight.theory.bootstrap import ratio_standard_error
+
+CONFIDENCE = 0.95
+
+
+def ratio_of_totals(
+    clusters: Sequence[str], numerators: Sequence[float], denominators: Sequence[float]
+) -> Estimate:
+    """sum(numerators) / sum(denominators) with a 95% interval, observations of one cluster taken together.
+
+    clusters: [observations] prompt of each observation. denominators: >= 0, positive in sum. Standard error
+    by linearisation over clusters, interval with t quantiles at clusters - 1 degrees of freedom; None where
+    there is a single cluster. Raises InvalidInput without observations.
+    """
+    if len(clusters) == 0 or sum(denominators) <= 0:
+        raise InvalidInput("a mean needs at least one observation of positive weight, got none")
+    names = {name: number for number, name in enumerate(dict.fromkeys(clusters))}
+    of_cluster = [names[name] for name in clusters]
+    tops, bottoms = np.zeros(len(names)), np.zeros(len(names))
+    np.add.at(tops, of_cluster, numerators)
+    np.add.at(bottoms, of_cluster, denominators)
+    value = float(tops.sum() / bottoms.sum())
+    if len(names) == 1:
+        return Estimate(value, None, None, None, 1)
+    error = ratio_standard_error(tops, bottoms)
+    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(names) - 1)) * error
+    return Estimate(value, error, value - half, value + half, len(names))
+
+
+def mean_over(clusters: Sequence[str], values: Sequence[float]) -> Estimate:
+    """The mean of observations, each of weight one. Otherwise as `ratio_of_totals`."""
+    return ratio_of_totals(clusters, values, [1.0] * len(values))

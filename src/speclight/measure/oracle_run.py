@@ -1,0 +1,173 @@
+"""The oracle at many contexts of a profile: chosen from its start law, resumable, kept as prefix sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+
+from speclight.errors import InvalidInput, StorageError
+from speclight.measure.estimates import mean_over
+from speclight.measure.profile import Profile, ProfiledText
+from speclight.measure.record import Estimate
+from speclight.measure.store import RecordFolder, read_plan, read_table
+from speclight.measure.true_limit import oracle_contexts
+from speclight.models.causal_lm import CausalLM
+from speclight.models.sampling import SamplingSettings
+from speclight.theory.start_law import usable_starts
+
+FloatArray = npt.NDArray[np.float64]
+Progress = Callable[[int, int, str], None]
+START_LAW = "uniform positions"
+
+
+@dataclass(frozen=True, slots=True)
+class OracleSettings:
+    """contexts: per family, at the most. node_budget: the largest P; every smaller one comes with it."""
+
+    contexts: int = 40
+    node_budget: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("contexts", "node_budget"):
+            if getattr(self, name) < 1:
+                raise InvalidInput(f"{name} must be >= 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OracleRow:
+    """The oracle at one start. start: index of the first token the call would emit, in the generated text.
+
+    path_log_probs: [nodes] of the best tree, falling. depth: of the tree. calls: target calls of the search.
+    """
+
+    prompt_id: str
+    family: str
+    sample: int
+    start: int
+    path_log_probs: FloatArray
+    depth: int
+    calls: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OracleRecord:
+    """The oracle at all chosen starts, every family."""
+
+    settings: OracleSettings
+    sampling: SamplingSettings
+    rows: tuple[OracleRow, ...]
+
+    def of_family(self, family: str) -> tuple[OracleRow, ...]:
+        """The rows of one family."""
+        return tuple(row for row in self.rows if row.family == family)
+
+    def tokens_per_call(self, family: str, node_budget: int) -> Estimate:
+        """Mean of the best possible E[X] over the family's starts, clustered by prompt."""
+        rows = self.of_family(family)
+        values = [float(np.exp(row.path_log_probs[:node_budget]).sum()) for row in rows]
+        return mean_over([row.prompt_id for row in rows], values)
+
+
+def run_oracle(
+    model: CausalLM,
+    profile: Profile,
+    settings: OracleSettings,
+    folder: Path,
+    progress: Progress | None = None,
+) -> OracleRecord:
+    """Search the best tree at `contexts` starts of every family of a profile.
+
+    Starts are an even spread over all positions that the ergodic bound may use at the same node budget, so
+    both sides average over one start law. One text is the unit of work; a killed run resumes to the same
+    bytes. Raises StorageError if the folder holds another plan, InvalidInput if texts are too short.
+    """
+    chosen = _chosen_starts(profile, settings)
+    records = RecordFolder(folder, _plan(model, profile, settings))
+    for number, (text, starts) in enumerate(chosen):
+        name = f"text-{number:04d}"
+        if not records.has(name):
+            records.write(name, _search(model, text, starts, settings, profile.settings.sampling))
+        if progress is not None:
+            progress(number + 1, len(chosen), f"oracle: best trees of {settings.node_budget} nodes")
+    return read_oracle(folder)
+
+
+def read_oracle(folder: Path) -> OracleRecord:
+    """The record that `run_oracle` left in a folder. Raises StorageError if it is not finished."""
+    plan: dict[str, Any] = read_plan(folder)
+    if plan.get("kind") != "oracle":
+        raise StorageError(f"{folder.name} holds a {plan.get('kind')!r}, expected the records of an oracle")
+    rows = [
+        OracleRow(**{**row, "path_log_probs": np.array(row["path_log_probs"])})
+        for number in range(plan["texts"])
+        for row in read_table(folder, f"text-{number:04d}").to_pylist()
+    ]
+    sampling = SamplingSettings(**plan["sampling"])
+    return OracleRecord(OracleSettings(**plan["settings"]), sampling, tuple(rows))
+
+
+def _plan(model: CausalLM, profile: Profile, settings: OracleSettings) -> dict[str, object]:
+    chosen = _chosen_starts(profile, settings)
+    return {
+        "kind": "oracle",
+        "target": model.name,
+        "weights_sha256": model.loaded.weights_sha256,
+        "dtype": str(model.model.dtype),
+        "threads": torch.get_num_threads(),
+        "settings": asdict(settings),
+        "sampling": asdict(profile.settings.sampling),
+        "texts": len(chosen),
+        "starts": [[text.prompt_id, text.sample, starts] for text, starts in chosen],
+    }
+
+
+def _chosen_starts(profile: Profile, settings: OracleSettings) -> list[tuple[ProfiledText, list[int]]]:
+    chosen: list[tuple[ProfiledText, list[int]]] = []
+    for number, family in enumerate(profile.families):
+        texts = profile.of_family(family)
+        sampled = profile.sampled_texts(family)
+        usable = [usable_starts(text, settings.node_budget) for text in sampled]
+        pool = [(text, start) for text, count in enumerate(usable) for start in range(count)]
+        if not pool:
+            raise InvalidInput(
+                f"no text of family {family!r} has a start followed by {settings.node_budget - 1} tokens; "
+                "profile longer texts (--max-tokens) or lower the node budget"
+            )
+        # Systematic sampling: every start is equally likely, and prompts share the contexts evenly.
+        count = min(settings.contexts, len(pool))
+        offset = np.random.Generator(np.random.Philox([settings.seed, number])).random()
+        picked = [pool[int((offset + place) * len(pool) / count)] for place in range(count)]
+        for text in dict.fromkeys(text for text, _ in picked):
+            chosen.append((texts[text], [start for owner, start in picked if owner == text]))
+    return chosen
+
+
+def _search(
+    model: CausalLM,
+    text: ProfiledText,
+    starts: list[int],
+    settings: OracleSettings,
+    sampling: SamplingSettings,
+) -> pa.Table:
+    roots = [len(text.prompt_token_ids) + start - 1 for start in starts]
+    token_ids = [*text.prompt_token_ids, *text.token_ids][: max(roots) + 1]
+    found = oracle_contexts(model, token_ids, roots, settings.node_budget, sampling)
+    return pa.table(
+        {
+            "prompt_id": [text.prompt_id] * len(starts),
+            "family": [text.family] * len(starts),
+            "sample": pa.array([text.sample] * len(starts), pa.int32()),
+            "start": pa.array(starts, pa.int32()),
+            "path_log_probs": pa.array([context.path_log_probs for context in found], pa.list_(pa.float64())),
+            "depth": pa.array([context.depth for context in found], pa.int32()),
+            "calls": pa.array([context.calls for context in found], pa.int32()),
+        }
+    )

@@ -1,0 +1,25 @@
+"""The public entry to models: a name in, a target (or drafter) model out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from speclight.models.causal_lm import CausalLM
+from speclight.models.weights import load_weights
+
+
+def load(
+    name_or_path: str | Path | None = None,
+    *,
+    device: str = "cpu",
+    dtype: str = "float32",
+    trust_remote_code: bool = False,
+) -> CausalLM:
+    """Load a causal language model. Without a name: SmolLM2-135M-Instruct, dequantised from Q4_1.
+
+    name_or_path: "default", a folder, a .gguf file, or a Hugging Face hub id. See
+    `speclight.models.weights.load_weights` for the other arguments and the errors raised.
+    """
+    return CausalLM(
+        load_weights(name_or_path, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
+    )

@@ -47,8 +47,8 @@ def early_exit(target: CausalLM, layers: int) -> CausalLM:
 
 
 def layers_by_default(target: CausalLM) -> int:
-    """See EXIT_SHARE; at least 1."""
-    return max(1, round(EXIT_SHARE * target.layers))
+    """See EXIT_SHARE; at least one layer is left out."""
+    return min(round(EXIT_SHARE * target.layers), target.layers - 1)
 
 
 def _layer_stack(model: nn.Module, layers: int) -> nn.ModuleList:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from speclight.models.causal_lm import CausalLM
@@ -49,9 +50,13 @@ def _spread(model: PreTrainedModel) -> None:
 
 
 def word_tokenizer(vocabulary_size: int) -> PreTrainedTokenizerFast:
-    """Token i is written "ti"."""
+    """Token i is written "ti"; words stand between spaces; a chat is its contents and one "t1"."""
     words = {f"t{index}": index for index in range(vocabulary_size)}
-    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel(words, unk_token="t0")))
+    splitter = Tokenizer(WordLevel(words, unk_token="t0"))
+    splitter.pre_tokenizer = Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=splitter)
+    tokenizer.chat_template = "{% for message in messages %}{{ message.content }}{% endfor %} t1"
+    return tokenizer
 
 
 def as_target(model: PreTrainedModel, end_of_text: frozenset[int] = frozenset()) -> CausalLM:

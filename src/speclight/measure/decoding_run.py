@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,7 +71,8 @@ def transformers_tokens_per_second(
     suppressed so that exactly max_tokens are decoded. Neither changes the time of a token.
     """
     tokens, seconds = 0, 0.0
-    generate = model.model.generate  # pyright: ignore[reportAttributeAccessIssue]  (Transformers' stubs hide it)
+    # Typed as a module or tensor, because models look attributes up dynamically.
+    generate: Callable[..., object] = model.model.generate  # pyright: ignore[reportAssignmentType]
     sampling = settings.sampling
     laws = (
         {"do_sample": False}

@@ -1,0 +1,134 @@
+"""The profile records what the sampled laws were; checked against laws recomputed by plain passes."""
+
+import numpy as np
+import pytest
+
+from speclight.errors import InvalidInput, StorageError
+from speclight.measure.family_profiles import family_profile
+from speclight.measure.limit_curves import family_limits
+from speclight.measure.oracle_run import OracleSettings, read_oracle, run_oracle
+from speclight.measure.profile import ProfileSettings, read_profile, run_profile
+from speclight.measure.prompts import Prompt
+from speclight.models.sampling import SamplingSettings
+from toys import law_after, tiny_target
+
+# Float64 on both sides; entropies are sums of five terms.
+VALUE_ATOL = 1e-10
+PROMPTS = tuple(
+    Prompt(f"{family}-{number}", family, (" ".join(["t0", "t2", "t3"][: 1 + number % 3]),))
+    for family in ("first", "second")
+    for number in range(4)
+)
+
+
+@pytest.fixture(scope="module")
+def target():
+    return tiny_target(vocabulary_size=5, seed=1, end_of_text=frozenset({4}), window=128)
+
+
+@pytest.fixture(scope="module")
+def measured(target, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("profile")
+    settings = ProfileSettings(samples=2, max_tokens=24, batch_size=3)
+    return run_profile(target, PROMPTS, settings, folder), folder
+
+
+def test_every_token_is_recorded_with_its_law(target, measured):
+    profile, _ = measured
+    assert len(profile.texts) == 2 * len(PROMPTS)
+    for text in profile.texts:
+        prefix = list(text.prompt_token_ids)
+        for step, token in enumerate(text.token_ids):
+            law = law_after(target, prefix)
+            assert abs(text.log_probs[step] - np.log(law[token])) < VALUE_ATOL
+            assert abs(text.entropies[step] + (law * np.log(law)).sum()) < VALUE_ATOL
+            assert abs(text.second_log_moments[step] - (law * np.log(law) ** 2).sum()) < VALUE_ATOL
+            prefix.append(token)
+        assert text.ended == (text.token_ids[-1] == 4)
+        assert 4 not in text.token_ids[:-1]
+        assert text.ended or len(text.token_ids) == 24
+
+
+def test_two_samples_of_a_prompt_differ(measured):
+    profile, _ = measured
+    assert any(
+        one.token_ids != other.token_ids
+        for one in profile.texts
+        for other in profile.texts
+        if one.prompt_id == other.prompt_id and one.sample != other.sample
+    )
+
+
+def test_the_step_law_has_the_profiles_moments(measured):
+    profile, _ = measured
+    for family in profile.families:
+        entropies = np.concatenate([text.entropies for text in profile.of_family(family)])
+        second = np.concatenate([text.second_log_moments for text in profile.of_family(family)])
+        law = profile.step_laws[family]
+        assert law.tokens == len(entropies)
+        assert abs(law.mu - entropies.mean()) < VALUE_ATOL
+        assert abs(law.mu2 - second.mean()) < VALUE_ATOL
+        assert law.mass.sum() < 1.0  # end of text is in the moments, never in a bin
+        assert abs(law.counts.sum() - 4.0) < VALUE_ATOL  # the four tokens that can be nodes
+
+
+def test_both_estimators_agree_within_their_errors(measured):
+    """Four clusters, t quantile at a false-alarm rate of 1e-3 for each of four comparisons: 12.9 errors."""
+    profile, _ = measured
+    for family in profile.families:
+        summary = family_profile(profile, family)
+        for full, sampled in (
+            (summary.full_mu, summary.sampled_mu),
+            (summary.full_mu2, summary.sampled_mu2),
+        ):
+            assert abs(full.value - sampled.value) < 12.9 * (full.standard_error + sampled.standard_error)
+
+
+def test_reading_back_gives_the_same_profile(measured):
+    profile, folder = measured
+    again = read_profile(folder)
+    assert again.settings == profile.settings
+    assert [text.token_ids for text in again.texts] == [text.token_ids for text in profile.texts]
+
+
+def test_oracle_and_limits_on_a_profile(target, measured, tmp_path):
+    profile, _ = measured
+    oracle = run_oracle(target, profile, OracleSettings(contexts=10, node_budget=8), tmp_path)
+    assert len(oracle.rows) == 20
+    assert [row.start for row in read_oracle(tmp_path).rows] == [row.start for row in oracle.rows]
+    limits = family_limits(profile, oracle, "first")
+    curves = {curve.name: curve for curve in limits.curves}
+    assert limits.budgets == tuple(range(1, 9))
+    assert curves["oracle"].values[0] == 1.0
+    assert list(curves["oracle"].values) == sorted(curves["oracle"].values)
+    assert curves["ergodic_renewal"].is_bound_here
+    assert not curves["renewal"].is_bound_here
+    # Same start law on both sides: the bound may lie below the oracle by sampling error only.
+    slack = curves["ergodic_renewal"].highs[-1] - curves["oracle"].lows[-1]
+    assert slack > 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"samples": 0}, "samples"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"sampling": SamplingSettings(temperature=0.0)}, "temperature above 0"),
+    ],
+)
+def test_settings_out_of_range(fields, message):
+    with pytest.raises(InvalidInput, match=message):
+        ProfileSettings(**fields)
+
+
+def test_texts_too_short_for_the_oracle(target, measured, tmp_path):
+    profile, _ = measured
+    with pytest.raises(InvalidInput, match="longer texts"):
+        run_oracle(target, profile, OracleSettings(node_budget=64), tmp_path)
+
+
+def test_a_folder_of_something_else(tmp_path, measured):
+    _, folder = measured
+    with pytest.raises(StorageError, match="expected the records of an oracle"):
+        read_oracle(folder)

@@ -1,0 +1,101 @@
+"""A run killed at any moment resumes to the same bytes; a full disk leaves nothing half-written."""
+
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from speclight.errors import StorageError
+from speclight.measure.store import RecordFolder, read_plan, read_table, write_whole
+
+SCRIPT = Path(__file__).with_name("interrupted_run.py")
+KILLS = 5
+
+
+def start(folder):
+    """A run in a process of its own, returned once it has begun to work."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, str(SCRIPT), str(folder)], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stdout is not None
+    with process.stdout as lines:
+        assert lines.readline() == "started\n"
+    return process
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+
+
+def test_a_run_killed_at_random_moments_resumes_to_equal_bytes(tmp_path):
+    began = time.monotonic()
+    assert start(tmp_path / "whole").wait() == 0
+    duration = time.monotonic() - began
+    whole = contents(tmp_path / "whole")
+    assert (
+        len(whole) > 40
+    )  # 12 batches of three files and about as many oracle texts: enough to be cut between
+    moments = random.Random(0)
+    interrupted = 0
+    for _ in range(KILLS):
+        process = start(tmp_path / "killed")
+        time.sleep(moments.uniform(0.02, 0.25 * duration))
+        process.send_signal(signal.SIGKILL)
+        interrupted += process.wait() == -signal.SIGKILL
+    assert interrupted == KILLS  # otherwise nothing was tested
+    assert start(tmp_path / "killed").wait() == 0
+    assert contents(tmp_path / "killed") == whole
+
+
+def test_another_plan_is_refused(tmp_path):
+    RecordFolder(tmp_path, {"kind": "toy", "seed": 0})
+    RecordFolder(tmp_path, {"kind": "toy", "seed": 0})
+    with pytest.raises(StorageError, match="seed"):
+        RecordFolder(tmp_path, {"kind": "toy", "seed": 1})
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    records = RecordFolder(tmp_path, {"kind": "toy"})
+    records.write("unit", pa.table({"x": [1]}))
+
+    def no_space(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(StorageError, match=r"No space left on device.*free some space"):
+        records.write("unit", pa.table({"x": [2]}))
+    with pytest.raises(StorageError):
+        records.write("other", pa.table({"x": [3]}))
+    assert not records.has("other")
+    assert read_table(tmp_path, "unit").to_pydict() == {"x": [1]}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plan.json", "unit.parquet"]
+
+
+def test_what_a_killed_write_left_behind_is_removed(tmp_path):
+    RecordFolder(tmp_path, {"kind": "toy"})
+    (tmp_path / ".partial-abc").write_bytes(b"half")
+    RecordFolder(tmp_path, {"kind": "toy"})
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
+
+
+def test_damaged_and_missing_records_are_named(tmp_path):
+    with pytest.raises(StorageError, match=r"plan\.json"):
+        read_plan(tmp_path)
+    write_whole(tmp_path / "plan.json", b"{")
+    with pytest.raises(StorageError, match="damaged"):
+        read_plan(tmp_path)
+    write_whole(tmp_path / "unit.parquet", b"no parquet")
+    with pytest.raises(StorageError, match=r"unit\.parquet"):
+        read_table(tmp_path, "unit")
+    with pytest.raises(StorageError, match=r"other\.parquet"):
+        read_table(tmp_path, "other")

@@ -5,21 +5,18 @@ call emits is continued by the target to a fixed length, and the law of whole te
 broken drafts must fail the same check.
 """
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
+from broken_verification import FreshSampleOnMismatch, with_raw_laws, without_the_less_likely_sibling
 from speclight.errors import InvalidInput, VocabularyMismatch
 from speclight.trees.draft_tree import DraftTree, SampledChildren
 from speclight.trees.shapes import by_level
 from speclight.verification.enumeration import enumerate_outcomes
 from speclight.verification.noise import UniformNoise
-from speclight.verification.proposals import Proposals
 from speclight.verification.rejection import Rejection
 from speclight.verification.residual import residual_law
 from speclight.verification.rules import RULES
-from speclight.verification.verdict import Verdict
 from tabular import CHAINS, RELATIONS, SHAPES, ExactText, TabularPair, drafted_trees, target_laws
 
 # Sums of at most some 10^4 products of about ten float64 factors near 1.
@@ -65,41 +62,6 @@ def test_the_lossy_rule_is_not_lossless_and_says_so():
     assert "LOSSY" in (type(RULES["typical"]).__doc__ or "")
     for kind in RULES["typical"].draft_kinds:
         assert exact_text("typical", BIASED, "fork", kind).error > BIAS
-
-
-class FreshSampleOnMismatch:
-    """Broken: after a rejection the token is drawn from p instead of from what p has left."""
-
-    def verify(self, tree, laws, noise):
-        proposals, path = Proposals(tree), [0]
-        while True:
-            law = laws(path[-1])
-            for proposal in proposals.after(path[-1], len(law)):
-                if noise.accepts(proposal.coin, min(1.0, law[proposal.token] / proposal.probability)):
-                    path.append(proposal.child)
-                    break
-                law = residual_law(law, proposal.law)
-            else:
-                return Verdict(np.array(path), noise.sample(path[-1], laws(path[-1])))
-
-
-def with_raw_laws(tree):
-    """Broken draft: not the law that was sampled is recorded but a flatter one, as before temperature."""
-
-    def raw(sample):
-        flat = np.sqrt(sample.law)
-        return SampledChildren(flat / flat.sum(), sample.draws)
-
-    return replace(tree, samples=tuple(None if sample is None else raw(sample) for sample in tree.samples))
-
-
-def without_the_less_likely_sibling(tree):
-    """Broken draft: of the root's two draws the one the drafter finds less likely is dropped, once seen."""
-    sample = tree.samples[0]
-    best = int(max(sample.draws, key=lambda child: sample.law[tree.tokens[child]]))
-    tokens, parents = tree.tokens[[0, best]], np.array([-1, 0])
-    kept = (SampledChildren(sample.law, np.array([1])), None)
-    return DraftTree(tokens, parents, tree.log_probs[[0, best]], tree.kind, kept)
 
 
 SAMPLED_RULES = ["rejection", "rejection_without_replacement", "k_seq", "block", "traversal"]

@@ -15,6 +15,7 @@ from speclight.theory.optimal_transport import (
 )
 from speclight.theory.rejection_without_replacement import rejection_without_replacement
 from speclight.trees.shapes import by_level
+from speclight.verification.k_seq import division_factor
 from speclight.verification.noise import noise_shape, uniform_noise
 from speclight.verification.rules import RULES
 from tabular import (
@@ -52,6 +53,16 @@ def test_acceptance_at_one_node_is_the_closed_form(relation, drafts):
         for name, closed_form in expected.items():
             kind = "without_replacement" if name.startswith("rejection_") else "with_replacement"
             assert abs(accepted_at_one_node(name, pair, drafts, kind) - closed_form.acceptance) < EXACT_ATOL
+
+
+@pytest.mark.parametrize("tries", [1, 2, 4, 16])
+def test_the_fast_division_factor_is_the_plain_one(tries):
+    rng = np.random.default_rng(tries)
+    for concentration in (0.05, 1.0, 20.0):
+        target, drafter = rng.dirichlet(np.full(500, concentration), size=2)
+        plain = acceptance.division_factor(target, drafter, tries)
+        # Both stop at neighbouring floats of sums of 500 terms taken in another order.
+        assert abs(division_factor(target, drafter, tries) - plain) < 1e-12
 
 
 @pytest.mark.parametrize("kind", ["deterministic", "with_replacement", "without_replacement"])

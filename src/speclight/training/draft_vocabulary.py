@@ -1,0 +1,43 @@
+"""Which tokens a head may draft: those the target is most likely to say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from speclight.errors import InvalidInput
+from speclight.training.shards import ScoredConversation
+
+# Laws over the whole vocabulary are computed for so many positions at once.
+ROWS_AT_ONCE = 512
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DraftVocabulary:
+    """target_ids: [draft vocabulary] ascending. miss_probability: the target's mass on all other tokens,
+    mean over the positions counted (eps of Lemma 7).
+    """
+
+    target_ids: torch.Tensor
+    miss_probability: float
+
+
+def choose_draft_vocabulary(
+    texts: list[ScoredConversation], output_matrix: torch.Tensor, size: int, positions: int
+) -> DraftVocabulary:
+    """The `size` tokens with the largest mean probability over about `positions` positions of the texts.
+
+    The target's whole laws are summed, not the tokens it happened to draw: so a rare token is ranked by its
+    probability and not by luck. output_matrix: [vocabulary, hidden size]. Raises InvalidInput for a size
+    outside 1 to vocabulary.
+    """
+    if not 1 <= size <= len(output_matrix):
+        raise InvalidInput(f"the draft vocabulary must have 1 to {len(output_matrix)} tokens, got {size}")
+    states = torch.cat([text.last_states[text.written_from :] for text in texts])
+    states = states[:: max(1, len(states) // positions)].to(output_matrix.dtype)
+    mass = torch.zeros(len(output_matrix), dtype=torch.float64)
+    for rows in states.split(ROWS_AT_ONCE):
+        mass += torch.softmax((rows @ output_matrix.T).float(), dim=1).sum(dim=0, dtype=torch.float64)
+    target_ids = torch.topk(mass, size).indices.sort().values
+    return DraftVocabulary(target_ids, 1.0 - float(mass[target_ids].sum() / mass.sum()))

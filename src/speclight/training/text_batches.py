@@ -1,0 +1,94 @@
+"""Batches of texts padded to one length, and which texts are never trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from speclight.training.shards import ScoredConversation, read_shard
+
+# One text in so many is kept for measuring and never trained on.
+HELD_OUT_EVERY = 16
+# Shards whose texts are mixed with each other; what is in memory at a time.
+SHARDS_MIXED = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextBatch:
+    """Texts side by side, padded at the end.
+
+    At position p a head is given the target's features there and the token after it, and asked for the law of
+    the token after that. next_tokens: [texts, positions]. features: [texts, positions, layers * hidden size].
+    next_states: [texts, positions, hidden size] the target's last states at p + 1, which give that law.
+    weights: [texts, positions] of each position in the loss, 0 where there is nothing to learn.
+    """
+
+    next_tokens: torch.Tensor
+    features: torch.Tensor
+    next_states: torch.Tensor
+    weights: torch.Tensor
+
+    @property
+    def tokens(self) -> int:
+        """Positions with a weight."""
+        return int((self.weights > 0).sum())
+
+
+def text_batch(texts: list[ScoredConversation], request_weight: float) -> TextBatch:
+    """Texts of at least two tokens, padded. request_weight: of what the target wrote as the user."""
+    length = max(len(text.tokens) for text in texts) - 1
+    first = texts[0]
+    next_tokens = torch.zeros(len(texts), length, dtype=torch.long)
+    features = torch.zeros(len(texts), length, first.features.shape[1])
+    next_states = torch.zeros(len(texts), length, first.last_states.shape[1])
+    weights = torch.zeros(len(texts), length)
+    for row, text in enumerate(texts):
+        end = len(text.tokens) - 1
+        next_tokens[row, :end] = text.tokens[1:]
+        features[row, :end] = text.features[:-1]
+        next_states[row, :end] = text.last_states[1:]
+        # Position p is about the token at p + 2.
+        weights[row, max(text.written_from - 2, 0) : end] = request_weight
+        weights[row, max(text.answer_from - 2, 0) : end] = 1.0
+    return TextBatch(next_tokens, features, next_states, weights)
+
+
+def training_texts(paths: list[Path]) -> list[ScoredConversation]:
+    """The texts of some shards that may be trained on."""
+    return [text for path in paths for index, text in enumerate(read_shard(path)) if index % HELD_OUT_EVERY]
+
+
+def held_out_texts(paths: list[Path]) -> list[ScoredConversation]:
+    """The texts of some shards that are never trained on."""
+    return [text for path in paths for text in read_shard(path)[::HELD_OUT_EVERY]]
+
+
+def epoch_batches(
+    paths: list[Path], batch_tokens: int, request_weight: float, generator: torch.Generator
+) -> Iterator[TextBatch]:
+    """Every training text once, in random order; texts of like length share a batch, to save padding."""
+    order = torch.randperm(len(paths), generator=generator).tolist()
+    for start in range(0, len(order), SHARDS_MIXED):
+        texts = training_texts([paths[index] for index in order[start : start + SHARDS_MIXED]])
+        groups = _alike_in_length(texts, batch_tokens, generator)
+        for index in torch.randperm(len(groups), generator=generator).tolist():
+            yield text_batch(groups[index], request_weight)
+
+
+def _alike_in_length(
+    texts: list[ScoredConversation], batch_tokens: int, generator: torch.Generator
+) -> list[list[ScoredConversation]]:
+    jitter = (0.9 + 0.2 * torch.rand(len(texts), generator=generator)).tolist()
+    by_length = sorted(zip(jitter, texts, strict=True), key=lambda pair: len(pair[1].tokens) * pair[0])
+    groups: list[list[ScoredConversation]] = [[]]
+    longest = 0
+    for _, text in by_length:
+        longest = max(longest, len(text.tokens))
+        if groups[-1] and longest * (len(groups[-1]) + 1) > batch_tokens:
+            groups.append([])
+            longest = len(text.tokens)
+        groups[-1].append(text)
+    return groups

@@ -1,0 +1,62 @@
+"""Grouped-query attention under a mask without copying keys and values once per query head.
+
+Transformers repeats the keys and values of every group when an explicit mask is given. With a cache of any
+length that copy dominates a small pass: more than half the time of sampling a batch of 64 texts on a CPU.
+Queries of one group are folded into rows instead; the arithmetic is the same, row by row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+NAME = "speclight_grouped"
+
+
+def grouped_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **kwargs: Any,  # whatever else the model's own attention call carries
+) -> tuple[torch.Tensor, None]:
+    """Scaled dot-product attention, [batch, new, heads, size] out; the signature Transformers calls.
+
+    query: [batch, heads, new, size]. key, value: [batch, groups, slots, size]. attention_mask: additive,
+    [batch, 1, new, slots], or None. Where folding would copy more than it saves, Transformers' own function runs.
+    """
+    batch, heads, new, size = query.shape
+    groups = key.shape[1]
+    per_group = heads // groups
+    # Folding repeats the mask (per_group * new rows of it), not folding repeats keys and values.
+    if attention_mask is None or per_group == 1 or per_group * new > 2 * heads * size:
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
+        )
+    folded = query.reshape(batch, groups, per_group * new, size)
+    mask = attention_mask[:, :, None].expand(-1, -1, per_group, -1, -1)
+    output = torch.nn.functional.scaled_dot_product_attention(
+        folded,
+        key,
+        value,
+        attn_mask=mask.reshape(mask.shape[0], 1, per_group * new, -1),
+        dropout_p=dropout,
+        scale=scaling,
+    )
+    return output.reshape(batch, heads, new, size).transpose(1, 2).contiguous(), None
+
+
+def use_grouped_attention(model: PreTrainedModel) -> None:
+    """Switch a model that runs on Transformers' sdpa attention to this one; others are left as they are."""
+    if model.config._attn_implementation != "sdpa":
+        return
+    AttentionInterface.register(NAME, grouped_attention)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+    model.set_attn_implementation(NAME)

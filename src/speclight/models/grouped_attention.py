@@ -30,7 +30,7 @@ def grouped_attention(
     """Scaled dot-product attention, [batch, new, heads, size] out; the signature Transformers calls.
 
     query: [batch, heads, new, size]. key, value: [batch, groups, slots, size]. attention_mask: additive,
-    [batch, 1, new, slots], or None. Where folding would copy more than it saves, Transformers' own function runs.
+    [batch, 1, new, slots], or None. Transformers' own function runs where folding would copy more.
     """
     batch, heads, new, size = query.shape
     groups = key.shape[1]

@@ -79,7 +79,7 @@ def decode(
     check_rule_fits(rule, settings.sampling)
     noise = noise or SeededNoise(settings.seed)
     text = ScoredText(target, prompt_ids, drafter.hidden_layers)
-    drafter.begin(text.token_ids, text.prompt_features)
+    drafter.begin(text.token_ids, text.features)
     remaining = settings.max_tokens
     while remaining > 0 and text.room > 0:
         trace = _call(target, drafter, rule, text, settings, remaining, noise)

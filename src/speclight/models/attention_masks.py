@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import torch
-from transformers import PreTrainedModel
+
+from speclight.models.attention_layout import AttentionLayout
+
+AttentionMask = torch.Tensor | dict[str, torch.Tensor]
 
 
 def attention_mask_for(
-    model: PreTrainedModel, visible: torch.Tensor, positions: torch.Tensor
-) -> torch.Tensor:
-    """The additive mask [batch, 1, new, slots] in the model's dtype: 0 where visible, lowest elsewhere.
+    layout: AttentionLayout,
+    visible: torch.Tensor,
+    positions: torch.Tensor,
+    slot_positions: torch.Tensor,
+    dtype: torch.dtype,
+) -> AttentionMask:
+    """The additive mask [batch, 1, new, slots]: 0 where visible, the type's lowest number elsewhere.
 
-    A four-dimensional mask is taken by Transformers 5 as it is (masking_utils, early exit), so the tree's
-    shape reaches the attention untouched. A floating mask serves both the sdpa and the eager attention.
+    visible: [batch, new, slots] bool, before any window. positions: [batch, new] of the new tokens.
+    slot_positions: [batch, slots] of the tokens in the slots, the new ones included: a window reaches back
+    over positions, and in a tree neighbouring slots may hold one position several times.
+
+    Transformers 5 takes a four-dimensional mask as it is (masking_utils, early exit), so the tree's shape
+    reaches the attention untouched; models with layers of both kinds take one mask by kind. A floating mask
+    serves both the sdpa and the eager attention.
     """
-    dtype = model.dtype
-    mask = torch.zeros(visible.shape, dtype=dtype)
-    mask.masked_fill_(~visible, torch.finfo(dtype).min)
-    return mask[:, None].to(model.device)
+    masks = {"full_attention": visible} if "full_attention" in layout.kinds else {}
+    if layout.window is not None:
+        is_near = slot_positions[:, None, :] > positions[:, :, None] - layout.window
+        masks["sliding_attention"] = visible & is_near
+    additive = {kind: _additive(mask, dtype) for kind, mask in masks.items()}
+    return additive if len(additive) > 1 else next(iter(additive.values()))
+
+
+def _additive(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
+    return mask.masked_fill_(~visible, torch.finfo(dtype).min)[:, None]

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import torch
 
 from speclight.errors import BrokenModelOutput, ContextOverflow, InvalidInput
+from speclight.models.attention_layout import attention_layout
 from speclight.models.attention_masks import attention_mask_for
+from speclight.models.grouped_attention import use_grouped_attention
 from speclight.models.kv_cache import PathCache
 from speclight.models.weights import LoadedModel
 
@@ -30,11 +32,16 @@ class ForwardPass:
 
 
 class CausalLM:
-    """Forward passes with explicit positions and visibility over an explicit cache."""
+    """Forward passes with explicit positions and visibility over an explicit cache.
+
+    Raises InvalidInput for a model that cannot score a tree in one call, see `attention_layout`.
+    """
 
     def __init__(self, loaded: LoadedModel) -> None:
+        self.attention = attention_layout(loaded.model)
         self.loaded = loaded
         self.model = loaded.model
+        use_grouped_attention(self.model)
         self.tokenizer = loaded.tokenizer
         self.name = loaded.name
         self.device = loaded.model.device
@@ -71,15 +78,20 @@ class CausalLM:
                 f"position {int(positions.max())} does not fit the context window of {self.context_window} "
                 f"tokens of {self.name}; shorten the prompt or ask for fewer tokens"
             )
+        positions, visible = positions.to(self.device), visible.to(self.device)
+        slot_positions = cache.positions_with(positions)
         output = self.model(
             input_ids=tokens.to(self.device),
-            attention_mask=attention_mask_for(self.model, visible, positions),
-            position_ids=positions.to(self.device),
+            attention_mask=attention_mask_for(
+                self.attention, visible, positions, slot_positions, self.model.dtype
+            ),
+            position_ids=positions,
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=logit_rows,
             output_hidden_states=bool(hidden_layers),
         )
+        cache.record_positions(slot_positions)
         logits = output.logits.to(torch.promote_types(output.logits.dtype, torch.float32))
         if torch.isnan(logits).any():
             raise BrokenModelOutput(

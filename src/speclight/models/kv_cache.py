@@ -20,6 +20,8 @@ class PathLayer(CacheLayerMixin):
         super().__init__()
         self.length = 0
         self._keys = self._values = torch.empty(0)
+        # [batch, slots] position of each filled slot in its text; recorded on a cache's first layer alone
+        self.slot_positions: torch.Tensor | None = None
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         """Allocate the first buffers, shaped after the first keys and values seen."""
@@ -50,6 +52,9 @@ class PathLayer(CacheLayerMixin):
         if len(slots) and int(slots[-1]) != end - 1:  # already in place when the kept slots come first
             self._keys[:, :, start:end] = self._keys[:, :, slots]
             self._values[:, :, start:end] = self._values[:, :, slots]
+        if self.slot_positions is not None:
+            kept = (self.slot_positions[:, :start], self.slot_positions[:, slots])
+            self.slot_positions = torch.cat(kept, dim=1)
         self._filled_to(end)
 
     def bytes_held(self) -> int:
@@ -92,12 +97,27 @@ class PathCache(Cache):
         """Slots in use: committed ones and those of passes not yet kept or dropped."""
         return self.path_layers[0].length
 
+    def positions_with(self, positions: torch.Tensor) -> torch.Tensor:
+        """[batch, filled + new] position of each filled slot, and of new tokens [batch, new] behind them."""
+        # On the first layer, so that a cache made of this one's first layers knows them too.
+        known = self.path_layers[0].slot_positions
+        return positions if known is None else torch.cat((known[:, : self.filled], positions), dim=1)
+
+    def record_positions(self, slot_positions: torch.Tensor) -> None:
+        """[batch, filled] after a pass: what `positions_with` gave before it."""
+        self.path_layers[0].slot_positions = slot_positions
+
     def keep(self, slots: list[int]) -> None:
         """Commit the given slots (ascending, each >= committed) and drop every other uncommitted one."""
         index = torch.tensor(slots, dtype=torch.long)
         for layer in self.path_layers:
             layer.keep(self.committed, index)
         self.committed += len(slots)
+
+    def rewind(self, committed: int) -> None:
+        """Forget all but the first slots of the text, and everything uncommitted."""
+        self.committed = min(committed, self.committed)
+        self.keep([])
 
     def bytes_held(self) -> int:
         """Memory of all buffers, bytes."""

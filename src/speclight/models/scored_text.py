@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 
 from speclight.errors import InvalidInput
@@ -26,8 +28,31 @@ class ScoredText:
         self.cache = model.new_cache()
         self._hidden_layers = hidden_layers
         self._tree_features: torch.Tensor | None = None
-        # [prompt - 1, layers * hidden size] of the prompt's positions; None if no layer is wanted
-        self.prompt_features = model.prefill(self.cache, self.token_ids[:-1], hidden_layers)
+        self._features: list[torch.Tensor] = []
+        self._read(self.token_ids[:-1])
+
+    def continue_with(self, token_ids: list[int]) -> int:
+        """Make this the text of `token_ids`, keeping what its cache holds of them; returns how many tokens.
+
+        For the next turn of a conversation, or another continuation of one prompt: only tokens from the first
+        difference on are read. Raises as the constructor does, the text then unchanged.
+        """
+        self.model.check_text_fits(token_ids)
+        # The last token is left to the next call, which reads it, whether it was read before or not.
+        common = zip(self.token_ids[: self.cache.committed], token_ids[:-1], strict=False)
+        kept = sum(itertools.accumulate((held == wanted for held, wanted in common), min))
+        features = self.features
+        self._features = [] if features is None else [features[:kept]]
+        self._tree_features = None
+        self.cache.rewind(kept)
+        self.token_ids = list(token_ids)
+        self._read(self.token_ids[kept:-1])
+        return kept
+
+    @property
+    def features(self) -> torch.Tensor | None:
+        """[committed - 1, layers * hidden size] of all positions but the last; None if no layer is wanted."""
+        return torch.cat(self._features) if self._features else None
 
     @property
     def room(self) -> int:
@@ -69,4 +94,13 @@ class ScoredText:
         kept = path[: len(emitted_tokens)]
         self.cache.keep([self.cache.committed + int(node) for node in kept])
         self.token_ids.extend(emitted_tokens)
-        return None if self._tree_features is None else self._tree_features[torch.from_numpy(kept)]
+        if self._tree_features is None:
+            return None
+        features = self._tree_features[torch.from_numpy(kept)]
+        self._features.append(features)
+        return features
+
+    def _read(self, token_ids: list[int]) -> None:
+        features = self.model.prefill(self.cache, token_ids, self._hidden_layers)
+        if features is not None:
+            self._features.append(features)

@@ -57,38 +57,11 @@ def layer_config(target: CausalLM, sizes: HeadSizes) -> LlamaConfig:
     )
 
 
-def started_from_target(
-    target: CausalLM, target_ids: torch.Tensor, feature_scale: torch.Tensor
-) -> Eagle3Network:
-    """A head whose layer, last norm and output matrix are the target's, reading the last layer asked for.
-
-    target_ids: [draft vocabulary]. feature_scale: [layers * hidden] typical size of each feature; the head's
-    states are in units of the median size of the last layer's, so that all weights start of order one.
-    The half of the projections that reads the token embedding starts at random.
-    """
-    sizes = head_sizes(target, len(target_ids))
+def blank_head(target: CausalLM, draft_vocabulary: int) -> Eagle3Network:
+    """A head for this target with the target's embedding, which is not trained; all else is random."""
+    sizes = head_sizes(target, draft_vocabulary)
     network = Eagle3Network(sizes, Conventions(default_layers(target.layers)), layer_config(target, sizes))
-    decoder: Any = target.model.get_decoder()  # Llama-like, as head_sizes has checked
-    layer, ours, hidden = decoder.layers[-1], network.midlayer, sizes.hidden
-    unit = float(feature_scale[-hidden:].median())
     with torch.no_grad():
         network.embed_tokens.weight.copy_(embedding_matrix(target))
-        network.lm_head.weight.copy_(output_matrix(target)[target_ids])
-        network.norm.weight.copy_(decoder.norm.weight)
-        network.fc.weight.zero_()
-        network.fc.weight[:, -hidden:] = torch.eye(hidden) / unit
-        for name in ("q_proj", "k_proj", "v_proj"):
-            weight = getattr(layer.self_attn, name).weight
-            mine = getattr(ours.self_attn, name).weight
-            repeats = len(mine) // len(weight)
-            grouped = weight.view(-1, sizes.head_size, hidden).repeat_interleave(repeats, dim=0)
-            mine[:, hidden:] = grouped.reshape(-1, hidden)
-            torch.nn.init.normal_(mine[:, :hidden], std=float(weight.std()) / 2)
-        ours.self_attn.o_proj.weight.copy_(layer.self_attn.o_proj.weight / unit)
-        ours.hidden_norm.weight.copy_(layer.input_layernorm.weight)
-        ours.post_attention_layernorm.weight.copy_(layer.post_attention_layernorm.weight)
-        for name in ("gate_proj", "up_proj", "down_proj"):
-            weight = getattr(layer.mlp, name).weight
-            getattr(ours.mlp, name).weight.copy_(weight / unit if name == "down_proj" else weight)
     network.embed_tokens.requires_grad_(False)
     return network

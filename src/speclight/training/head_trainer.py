@@ -15,7 +15,8 @@ from speclight.errors import CorruptWeights, InvalidInput
 from speclight.models.causal_lm import CausalLM
 from speclight.training.draft_vocabulary import choose_draft_vocabulary
 from speclight.training.head_loss import step_scores
-from speclight.training.head_start import started_from_target
+from speclight.training.head_start import blank_head
+from speclight.training.linear_start import start_linear
 from speclight.training.shards import ScoredConversation, shard_paths
 from speclight.training.text_batches import epoch_batches, held_out_texts, text_batch, training_texts
 
@@ -193,9 +194,8 @@ def new_training(target: CausalLM, folder: Path, settings: HeadTrainingSettings)
     scale = written.std(dim=0).clamp(min=SMALLEST_SCALE)
     matrix = output_matrix(target)
     chosen = choose_draft_vocabulary(texts, matrix, settings.draft_vocabulary, VOCABULARY_POSITIONS)
-    network = started_from_target(target, chosen.target_ids, scale)
-    with torch.no_grad():
-        network.fc.weight *= scale
+    network = blank_head(target, settings.draft_vocabulary)
+    start_linear(network, target, chosen.target_ids, scale, texts)
     return HeadTraining(network, chosen.target_ids, scale, matrix[chosen.target_ids], settings)
 
 
@@ -206,13 +206,13 @@ def resumed(target: CausalLM, path: Path, settings: HeadTrainingSettings) -> Hea
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        network = started_from_target(target, state["target_ids"], state["feature_scale"])
+        network = blank_head(target, len(state["target_ids"]))
         rows = output_matrix(target)[state["target_ids"]]
         training = HeadTraining(network, state["target_ids"], state["feature_scale"], rows, settings)
         missing, unknown = network.load_state_dict(state["network"], strict=False)
         training.optimizer.load_state_dict(state["optimizer"])
         training.tokens, training.epoch, training.updates = state["place"]
-    except (OSError, RuntimeError, KeyError, ValueError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, pickle.UnpicklingError) as error:
         raise CorruptWeights(
             f"{path.name} is no checkpoint of a head for {target.name} ({error}); delete it to start anew"
         ) from error

@@ -1,0 +1,122 @@
+"""The law of an EAGLE-3 head along drafted paths."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+from speclight.drafting.eagle3.network import Eagle3Network
+from speclight.drafting.model_law import token_path
+from speclight.drafting.path_scorer import TokenPath
+from speclight.errors import InvalidInput
+from speclight.models.kv_cache import PathCache
+from speclight.trees.draft_tree import IntArray
+from speclight.trees.growing_tree import CandidateLaw, GrowingTree
+
+NOTHING = CandidateLaw(np.array([], dtype=np.int64), np.array([]))
+
+
+class Eagle3Law:
+    """Position p of the head reads the target's features at p and the token at p + 1.
+
+    So the root's law needs the features of every committed token but the last, which is just what decoding
+    hands over; below the root the head's own state stands in for them. When tokens are committed, the
+    drafted positions are dropped and read again with the true features, which by then have come.
+
+    target_ids: [draft vocabulary] the target's token of each row of the head. A text of one token has no
+    features yet, so nothing is drafted after it.
+    """
+
+    def __init__(self, name: str, network: Eagle3Network, target_ids: IntArray) -> None:
+        self.name = name
+        self.hidden_layers = network.conventions.layers
+        self._network = network
+        self._target_ids = target_ids
+        self._weight = network.fc.weight
+        self._cache = PathCache(1)
+        self._tokens: list[int] = []
+        self._unread: list[torch.Tensor] = []
+        self._states: dict[TokenPath, torch.Tensor] = {}
+        self._laws: dict[TokenPath, CandidateLaw] = {}
+        self._slots: dict[TokenPath, int] = {}
+
+    def begin(self, token_ids: list[int], features: torch.Tensor | None) -> None:
+        """See LawSource."""
+        self._cache = PathCache(1)
+        self._tokens = []
+        self._unread = []
+        self.extend(token_ids, features)
+
+    def extend(self, token_ids: list[int], features: torch.Tensor | None) -> None:
+        """See LawSource."""
+        self._tokens += token_ids
+        if features is not None:
+            self._unread.append(features.to(self._weight))
+        self._states, self._laws, self._slots = {}, {}, {}
+        if self._cache.filled > self._cache.committed:
+            self._cache.keep([])
+
+    @torch.inference_mode()
+    def laws(self, known: GrowingTree, nodes: list[int]) -> list[CandidateLaw]:
+        """See LawSource."""
+        paths = [token_path(known, node) for node in nodes]
+        if len(self._tokens) < 2:
+            return [NOTHING for _ in paths]
+        if self._unread:
+            self._read_committed()
+        new = [path for path in dict.fromkeys(paths) if path not in self._laws]
+        if new:
+            self._read_drafted(new)
+        return [self._laws[path] for path in paths]
+
+    def _read_committed(self) -> None:
+        features = torch.cat(self._unread)
+        first = self._cache.committed
+        end = first + len(features)
+        if end != len(self._tokens) - 1:
+            raise InvalidInput(
+                f"got features of {end} positions for a text of {len(self._tokens)} tokens, expected one "
+                f"fewer than tokens; ask decoding for the states entering layers {self.hidden_layers}"
+            )
+        tokens = self._tokens[first + 1 : end + 1]
+        visible = torch.ones(len(tokens), end, dtype=torch.bool).tril(diagonal=first)
+        states = self._forward(tokens, self._network.fuse(features), list(range(first, end)), visible)
+        self._cache.keep(list(range(first, end)))
+        self._unread = []
+        self._remember([()], states[-1:])
+
+    def _read_drafted(self, paths: list[TokenPath]) -> None:
+        committed, filled = self._cache.committed, self._cache.filled
+        hidden = self._network.fed_back(torch.stack([self._states[path[:-1]] for path in paths]))
+        self._slots.update((path, filled + place) for place, path in enumerate(paths))
+        visible = torch.zeros(len(paths), filled + len(paths), dtype=torch.bool)
+        visible[:, :committed] = True
+        for place, path in enumerate(paths):
+            visible[place, [self._slots[path[:depth]] for depth in range(1, len(path) + 1)]] = True
+        positions = [committed - 1 + len(path) for path in paths]
+        self._remember(paths, self._forward([path[-1] for path in paths], hidden, positions, visible))
+
+    def _forward(
+        self, tokens: list[int], hidden: torch.Tensor, positions: list[int], visible: torch.Tensor
+    ) -> torch.Tensor:
+        """[new, hidden size] states after new positions. visible: [new, filled + new] slots that each one sees."""
+        network, device = self._network, self._weight.device
+        projected = network.project(
+            torch.tensor([tokens], device=device), hidden[None], torch.tensor([positions], device=device)
+        )
+        keys, values = self._cache.path_layers[0].update(projected.keys, projected.values)
+        groups = network.sizes.heads // network.sizes.kv_heads
+        attended = scaled_dot_product_attention(
+            projected.queries,
+            keys.repeat_interleave(groups, dim=1),
+            values.repeat_interleave(groups, dim=1),
+            attn_mask=visible.to(device),
+        )
+        return network.finish(projected.residual, attended)[0]
+
+    def _remember(self, paths: list[TokenPath], states: torch.Tensor) -> None:
+        rows = torch.log_softmax(self._network.logits(states).double(), dim=-1).cpu().numpy()
+        for path, state, row in zip(paths, states, rows, strict=True):
+            self._states[path] = state
+            self._laws[path] = CandidateLaw(self._target_ids, row)

@@ -19,7 +19,7 @@ from speclight.measure.decoding_run import (
     tokens_per_second,
     transformers_tokens_per_second,
 )
-from speclight.measure.estimates import mean_over, ratio_of_totals
+from speclight.measure.estimates import mean_over, ratio_of_totals, within
 from speclight.measure.family_profiles import family_profile
 from speclight.measure.limit_curves import family_limits
 from speclight.measure.oracle_run import OracleSettings, run_oracle
@@ -190,9 +190,9 @@ def _headline(
         node_budget=settings.node_budget,
         temperature=1.0,
         starts=len(names),
-        expected_tokens_per_call=mean_over(names, expected),
+        expected_tokens_per_call=within(mean_over(names, expected), 1.0, float(settings.node_budget)),
         measured_tokens_per_call=ratio_of_totals(names, measured, [1.0] * len(names)),
-        limit_tokens_per_call=mean_over(names, best),
+        limit_tokens_per_call=within(mean_over(names, best), 1.0, float(settings.node_budget)),
         share_of_limit=float(np.sum(expected) / np.sum(best)),
         speed_up=plain_seconds / seconds,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy import stats
@@ -36,6 +37,13 @@ def ratio_of_totals(
     error = ratio_standard_error(tops, bottoms)
     half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(names) - 1)) * error
     return Estimate(value, error, value - half, value + half, len(names))
+
+
+def within(estimate: Estimate, least: float, most: float) -> Estimate:
+    """The estimate with its interval cut to the values that are possible at all."""
+    if estimate.low is None or estimate.high is None:
+        return estimate
+    return replace(estimate, low=max(estimate.low, least), high=min(estimate.high, most))
 
 
 def mean_over(clusters: Sequence[str], values: Sequence[float]) -> Estimate:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import torch
 
 from speclight.errors import InvalidInput, StorageError
-from speclight.measure.estimates import mean_over
+from speclight.measure.estimates import mean_over, within
 from speclight.measure.profile import Profile, ProfiledText
 from speclight.measure.record import Estimate
 from speclight.measure.store import RecordFolder, read_plan, read_table
@@ -70,10 +70,13 @@ class OracleRecord:
         return tuple(row for row in self.rows if row.family == family)
 
     def tokens_per_call(self, family: str, node_budget: int) -> Estimate:
-        """Mean of the best possible E[X] over the family's starts, clustered by prompt."""
+        """Mean of the best possible E[X] over the family's starts, clustered by prompt.
+
+        The interval is cut to 1..node_budget, where E[X] must lie; with few prompts it can reach beyond.
+        """
         rows = self.of_family(family)
         values = [float(np.exp(row.path_log_probs[:node_budget]).sum()) for row in rows]
-        return mean_over([row.prompt_id for row in rows], values)
+        return within(mean_over([row.prompt_id for row in rows], values), 1.0, float(node_budget))
 
 
 def run_oracle(

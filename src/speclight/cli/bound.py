@@ -1,23 +1,40 @@
-"""`speclight bound`: what two moments of a target say about the tokens of one call."""
+"""`speclight bound`: every statement on the tokens of one call, from two moments or a profile of a target."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from string import ascii_lowercase
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
+from speclight.cli.bound_output import BudgetBounds, FamilyBounds, document_of, show_bounds
 from speclight.cli.options import JsonFlag
 from speclight.cli.output import command_output
 from speclight.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from speclight.measure.profile import Profile
     from speclight.theory.bounds import Bound
+    from speclight.theory.sampled_text import SampledText
 
-READING = {"upper": "at most", "lower": "at least", "asymptotic": "about, for large P"}
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrafterOptions:
+    """What Lemma 7 needs to know of a drafter: how it meets the target, and its own law."""
+
+    cross_entropy: float | None = None
+    """Of a drafter, for Lemma 7: mean of -ln q over the target's tokens, 0 where q = 0, nats."""
+    miss_probability: float = 0.0
+    """Of a drafter, for Lemma 7: probability that it gives the target's token none."""
+    drafter_profile: Path | None = None
+    """Folder of a profile of the drafter itself: its step law, for lemma_7_corrected."""
+    drafter_mu: float | None = None
+    """Mean entropy of the drafter, nats, for lemma_7_corrected_two_moments; with --drafter-mu2."""
+    drafter_mu2: float | None = None
+    """Second log-moment of the drafter, nats^2."""
 
 
 @Parameter(name="*")
@@ -25,39 +42,49 @@ READING = {"upper": "at most", "lower": "at least", "asymptotic": "about, for la
 class BoundOptions:
     """Options of `speclight bound`."""
 
-    mu: float
-    """Mean entropy of the target's next-token law, nats per token."""
-    mu2: float
-    """Mean of sum p (ln p)^2 over the same contexts, nats^2; at least mu^2."""
     budget: str
     """Node budget P: positions scored in one target call, root included; or several, as 8,16,60."""
+    mu: float | None = None
+    """Mean entropy of the target's next-token law, nats per token; with --mu2, instead of --profile."""
+    mu2: float | None = None
+    """Mean of sum p (ln p)^2 over the same contexts, nats^2; at least mu^2."""
+    vocabulary: int | None = None
+    """Largest number of tokens a context gives positive probability, for leaf_entropy; a profile knows it."""
+    profile: Path | None = None
+    """Folder of a profile: everything its step laws and texts allow, per family."""
+    families: tuple[str, ...] = ()
+    """Only these families of the profile; all if not given."""
+    strata: int = 4
+    """Entropy strata for the stratified ergodic bound and the context types of markov_renewal; 1: none."""
+    strata_from: Path | None = None
+    """Folder of another profile whose texts choose the strata; the profile's own texts if not given."""
+    plot: Path | None = None
+    """Also draw all statements over P = 1 .. the largest budget into this .png or .svg file."""
+    drafter: DrafterOptions = field(default_factory=DrafterOptions)
     json: JsonFlag = False
 
 
 def bound(options: BoundOptions) -> None:
-    """Bounds on the expected tokens of one target call, from two moments of the target.
+    """Bounds on the expected tokens of one target call, from two moments of the target or from a profile.
 
-    All of them model contexts as i.i.d.; for a real model they are no guarantee, whatever their side. With
-    several budgets the line of JSON is an array with one object for each.
+    Most of them model contexts as i.i.d.; for a real model those are no guarantee, whatever their side. Every
+    value carries its assumptions. best_upper is the smallest upper bound, once for a real model and once if
+    contexts were i.i.d. With moments and several budgets the line of JSON is an array, one object for each.
     """
-    from speclight.theory.catalogue import bounds_from_moments
-
-    found = [
-        (budget, bounds_from_moments(options.mu, options.mu2, budget))
-        for budget in parse_budgets(options.budget)
-    ]
+    budgets = parse_budgets(options.budget)
+    _check(options)
+    if options.profile is None:
+        families = [FamilyBounds("", _from_moments(options, budgets))]
+        about = None
+    else:
+        families, about = _from_profile(options, options.profile, budgets)
     with command_output(options.json) as output:
+        if options.plot is not None:
+            output.show(f"figure: {_plot(options, options.plot, max(budgets))}")
         if options.json:
-            documents = [_document(budget, statements) for budget, statements in found]
-            output.write_json(documents[0] if len(documents) == 1 else documents)
+            output.write_json(document_of(families, about))
         else:
-            # Each assumption is spelled out once, below the tables that refer to it by a letter.
-            every = [
-                assumption for _, statements in found for s in statements for assumption in s.assumptions
-            ]
-            assumptions = tuple(dict.fromkeys(every))
-            output.show(*(_table(budget, statements, assumptions) for budget, statements in found))
-            output.show(*(f"{_letter(assumptions, sentence)}  {sentence}" for sentence in assumptions))
+            show_bounds(output, families)
 
 
 def parse_budgets(text: str) -> tuple[int, ...]:
@@ -77,41 +104,160 @@ def parse_budgets(text: str) -> tuple[int, ...]:
     return budgets
 
 
-def _document(budget: int, statements: tuple[Bound, ...]) -> dict[str, object]:
-    return {
-        "budget": budget,
-        "bounds": [
-            {
-                "name": statement.name,
-                "value": statement.value,
-                "side": statement.side,
-                "assumptions": list(statement.assumptions),
-                "source": statement.source,
-            }
-            for statement in statements
-        ],
-    }
-
-
-def _table(budget: int, statements: tuple[Bound, ...], assumptions: tuple[str, ...]) -> Table:
-    from rich.table import Table
-
-    table = Table(title=f"Expected tokens of one target call at P = {budget}", title_justify="left")
-    table.add_column("statement", no_wrap=True)
-    table.add_column("reading", no_wrap=True)
-    table.add_column("tokens per call", justify="right")
-    table.add_column("assumes", no_wrap=True)
-    table.add_column("source")
-    for statement in statements:
-        table.add_row(
-            statement.name,
-            READING[statement.side],
-            f"{statement.value:.4f}",
-            " ".join(sorted(_letter(assumptions, assumption) for assumption in statement.assumptions)),
-            statement.source,
+def _check(options: BoundOptions) -> None:
+    moments = (options.mu is not None, options.mu2 is not None)
+    if moments not in ((True, True), (False, False)) or moments[0] == (options.profile is not None):
+        raise InvalidInput(
+            "the bounds need --mu and --mu2, or --profile, and not both; got "
+            + (", ".join(_given(options)) or "none of them")
         )
-    return table
+    drafter = options.drafter
+    if (drafter.drafter_mu is None) != (drafter.drafter_mu2 is None):
+        raise InvalidInput("the drafter's two moments go together; give --drafter-mu and --drafter-mu2")
+    own_law = drafter.drafter_mu is not None or drafter.drafter_profile is not None
+    if drafter.cross_entropy is None and (own_law or drafter.miss_probability != 0.0):
+        raise InvalidInput("Lemma 7 needs how the drafter meets the target; give --cross-entropy as well")
+    if options.strata < 1:
+        raise InvalidInput(f"--strata must be at least 1, got {options.strata}; 1 leaves starts unsorted")
 
 
-def _letter(assumptions: tuple[str, ...], assumption: str) -> str:
-    return ascii_lowercase[assumptions.index(assumption)]
+def _given(options: BoundOptions) -> list[str]:
+    values = {"--mu": options.mu, "--mu2": options.mu2, "--profile": options.profile}
+    return [name for name, value in values.items() if value is not None]
+
+
+def _from_moments(options: BoundOptions, budgets: tuple[int, ...]) -> tuple[BudgetBounds, ...]:
+    from speclight.theory.catalogue import bounds_from_moments
+    from speclight.theory.trace_bounds import MeasuredBound
+
+    assert options.mu is not None, "checked at the door"
+    assert options.mu2 is not None, "checked at the door"
+    lemma_7 = _lemma_7(options.drafter)
+    return tuple(
+        BudgetBounds(
+            budget,
+            tuple(
+                MeasuredBound(bound, None)
+                for bound in (
+                    *bounds_from_moments(options.mu, options.mu2, budget, options.vocabulary),
+                    *lemma_7(budget),
+                )
+            ),
+        )
+        for budget in budgets
+    )
+
+
+def _from_profile(
+    options: BoundOptions, folder: Path, budgets: tuple[int, ...]
+) -> tuple[list[FamilyBounds], dict[str, object]]:
+    from speclight.measure.profile import read_profile
+    from speclight.measure.store import read_plan
+
+    measured = read_profile(folder)
+    unknown = [name for name in options.families if name not in measured.families]
+    if unknown:
+        raise InvalidInput(
+            f"the profile has no family {unknown[0]!r}; choose among: {', '.join(measured.families)}"
+        )
+    names = [name for name in measured.families if not options.families or name in options.families]
+    families = [FamilyBounds(name, _of_family(options, measured, name, budgets)) for name in names]
+    about: dict[str, object] = {
+        "target": read_plan(folder)["target"],
+        "temperature": measured.settings.sampling.temperature,
+        "start_law": "uniform positions",
+    }
+    return families, about
+
+
+def _of_family(
+    options: BoundOptions, measured: Profile, family: str, budgets: tuple[int, ...]
+) -> tuple[BudgetBounds, ...]:
+    from speclight.theory.ergodic_strata import quantile_strata
+    from speclight.theory.trace_bounds import MeasuredBound, bounds_from_traces, starts_shared_by_budgets
+
+    texts = measured.sampled_texts(family)
+    strata = quantile_strata(_texts_for_strata(options, texts), options.strata)
+    starts = starts_shared_by_budgets(texts, max(budgets))
+    lemma_7 = _lemma_7(options.drafter)
+    law = measured.step_laws[family]
+    return tuple(
+        BudgetBounds(
+            budget,
+            (
+                *bounds_from_traces(law, texts, budget, starts, strata),
+                *(MeasuredBound(bound, None) for bound in lemma_7(budget)),
+            ),
+        )
+        for budget in budgets
+    )
+
+
+def _texts_for_strata(options: BoundOptions, own: list[SampledText]) -> list[SampledText]:
+    from speclight.measure.profile import read_profile
+
+    if options.strata_from is None:
+        return own
+    other = read_profile(options.strata_from)
+    return [text for family in other.families for text in other.sampled_texts(family)]
+
+
+def _lemma_7(drafter: DrafterOptions) -> Callable[[int], list[Bound]]:
+    """Lemma 7 in every form that what is known of the drafter allows, as a function of the node budget."""
+    from functools import reduce
+
+    from speclight.measure.profile import read_profile
+    from speclight.theory.imperfect_drafter import (
+        lemma_7_corrected,
+        lemma_7_corrected_leading_order,
+        lemma_7_corrected_two_moments,
+        lemma_7_printed,
+    )
+    from speclight.theory.step_law import merged
+
+    if drafter.cross_entropy is None:
+        return lambda _: []
+    on_hits, misses = drafter.cross_entropy, drafter.miss_probability
+    law = None
+    if drafter.drafter_profile is not None:
+        law = reduce(merged, read_profile(drafter.drafter_profile).step_laws.values())
+
+    def forms(budget: int) -> list[Bound]:
+        # The paper displays the mean ratio; from these two numbers its conditional reading is what is known.
+        found = [
+            lemma_7_printed(on_hits / (1.0 - misses) if misses < 1.0 else 0.0, misses, budget),
+            lemma_7_corrected_leading_order(on_hits, misses, budget),
+        ]
+        if law is not None:
+            found.append(lemma_7_corrected(on_hits, misses, law, budget))
+        if drafter.drafter_mu is not None and drafter.drafter_mu2 is not None:
+            found.append(
+                lemma_7_corrected_two_moments(
+                    on_hits, misses, drafter.drafter_mu, drafter.drafter_mu2, budget
+                )
+            )
+        return found
+
+    return forms
+
+
+def _plot(options: BoundOptions, path: Path, largest: int) -> str:
+    from speclight.report.bound_figure import BoundCurve, BoundPanel, write_bound_figure
+
+    budgets = tuple(
+        sorted({round(2.0 ** (step / 3)) for step in range(64)} & set(range(1, largest + 1)) | {largest})
+    )
+    if options.profile is None:
+        families = [FamilyBounds("", _from_moments(options, budgets))]
+    else:
+        families, _ = _from_profile(options, options.profile, budgets)
+    panels: list[BoundPanel] = []
+    for family in families:
+        curves: list[BoundCurve] = []
+        for item in family.budgets[-1].bounds:
+            name = item.bound.name
+            values = [{m.bound.name: m.bound.value for m in each.bounds} for each in family.budgets]
+            if all(name in value for value in values):
+                curves.append(BoundCurve(name, item.bound.side, tuple(value[name] for value in values)))
+        panels.append(BoundPanel(family.family or "from two moments", budgets, tuple(curves)))
+    return write_bound_figure(tuple(panels), path).as_posix()

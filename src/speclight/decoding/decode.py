@@ -4,48 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
 from speclight.decoding.call_trace import CallTrace, PhaseSeconds
-from speclight.decoding.noise_streams import NoiseStreams, SeededNoise
+from speclight.decoding.node_laws import NodeLaws
+from speclight.decoding.noise_streams import FollowsText, NoiseStreams, SeededNoise
+from speclight.decoding.settings import DecodeSettings as DecodeSettings
+from speclight.decoding.stopping import Stopping
+from speclight.drafting.guarded import GuardedDrafter
 from speclight.drafting.protocol import Drafter
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
-from speclight.models.sampling import SamplingSettings, processed_probabilities
+from speclight.models.sampling import SamplingSettings
 from speclight.models.scored_text import ScoredText
-from speclight.trees.draft_tree import DraftTree, FloatArray
+from speclight.trees.draft_tree import DraftTree
 from speclight.verification.rule import VerifyRule
-
-
-@dataclass(frozen=True, slots=True)
-class DecodeSettings:
-    """How to decode.
-
-    node_budget: P, positions scored in one target call, root included: a ceiling, only drafted nodes are
-    scored. max_tokens: tokens to emit at the most. seed: of all randomness. sampling: the target's law.
-    record_target_log_probs: whether traces hold the target's log-probability of every drafted node.
-    """
-
-    node_budget: int = 8
-    max_tokens: int = 128
-    seed: int = 0
-    sampling: SamplingSettings = field(default_factory=SamplingSettings)
-    record_target_log_probs: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("node_budget", "max_tokens"):
-            if getattr(self, name) < 1:
-                raise InvalidInput(f"{name} must be >= 1, got {getattr(self, name)}")
-        if self.seed < 0:
-            raise InvalidInput(f"seed must be >= 0, got {self.seed}")
 
 
 def check_draft_fits(rule: VerifyRule, tree: DraftTree) -> None:
     """Raise InvalidInput for a draft of a kind that the rule would verify wrongly."""
-    if tree.kind not in rule.draft_kinds:
+    if len(tree) > 1 and tree.kind not in rule.draft_kinds:  # a root alone is nobody's sample
         raise InvalidInput(
             f"rule {rule.name!r} verifies drafts that are {' or '.join(sorted(rule.draft_kinds))}, got a "
             f"{tree.kind} one; choose a drafter setting or a rule that fit together"
@@ -68,83 +47,84 @@ def decode(
     prompt_ids: list[int],
     settings: DecodeSettings,
     noise: NoiseStreams | None = None,
+    text: ScoredText | None = None,
 ) -> Iterator[CallTrace]:
     """Decode a continuation of the prompt, one target call at a time.
 
-    Stops after an end-of-text token, after `max_tokens` tokens, or when the context window is full.
-    The text depends on the seed, the drafter and the budget; its law does not depend on the latter two.
+    Stops after an end-of-text token, where the settings say so, after `max_tokens` tokens, or when the
+    context window is full; the last trace says which. The text depends on the seed, the drafter and the
+    budget; its law does not depend on the latter two. A drafter that fails is left out with a warning, see
+    GuardedDrafter.
     noise: where each call's randomness comes from; by default SeededNoise(settings.seed).
+    text: an earlier text of this target, made to continue the prompt instead: what it has read of it is not
+    read again. It must have been made with the drafter's hidden_layers.
     Raises InvalidInput and ContextOverflow as ScoredText does.
     """
     check_rule_fits(rule, settings.sampling)
-    noise = noise or SeededNoise(settings.seed)
-    text = ScoredText(target, prompt_ids, drafter.hidden_layers)
-    drafter.begin(text.token_ids, text.features)
-    remaining = settings.max_tokens
-    while remaining > 0 and text.room > 0:
-        trace = _call(target, drafter, rule, text, settings, remaining, noise)
-        remaining -= trace.tokens_emitted
+    if text is None:
+        text = ScoredText(target, prompt_ids, drafter.hidden_layers)
+    else:
+        text.continue_with(prompt_ids)
+    guarded = GuardedDrafter(drafter, target.vocabulary_size)
+    guarded.borrow(text.cache)
+    guarded.begin(text.token_ids, text.features)
+    stopping = Stopping(target, settings, prompt_ids)
+    call = _Call(guarded, rule, text, settings, stopping, noise or SeededNoise(settings.seed))
+    while True:
+        trace = call.run()
         yield trace
-        if trace.emitted_tokens[-1] in target.end_of_text:
+        if trace.finish_reason is not None:
             return
 
 
-def _call(
-    target: CausalLM,
-    drafter: Drafter,
-    rule: VerifyRule,
-    text: ScoredText,
-    settings: DecodeSettings,
-    remaining: int,
-    noise: NoiseStreams,
-) -> CallTrace:
-    clock = [time.perf_counter()]
-    start = len(text.token_ids)
-    # A path of n nodes needs n positions, so a budget within the window's room cannot overflow it.
-    draft = drafter.propose(min(settings.node_budget, text.room), noise.for_draft())
-    tree = draft.tree
-    check_draft_fits(rule, tree)
-    clock.append(time.perf_counter())
-    logits = text.score(tree)
-    clock.append(time.perf_counter())
+class _Call:
+    """One target call after another, on one text."""
 
-    def target_law(node: int) -> FloatArray:
-        return processed_probabilities(logits[node].cpu().numpy()[None], settings.sampling)[0]
+    def __init__(
+        self,
+        drafter: GuardedDrafter,
+        rule: VerifyRule,
+        text: ScoredText,
+        settings: DecodeSettings,
+        stopping: Stopping,
+        noise: NoiseStreams,
+    ) -> None:
+        self._drafter, self._rule, self._text = drafter, rule, text
+        self._settings, self._stopping, self._noise = settings, stopping, noise
+        self._processors = settings.logits_processors()
 
-    verdict = rule.verify(tree, target_law, noise.for_verification(tree))
-    emitted = _cut(verdict.tokens(tree), remaining, target.end_of_text)
-    clock.append(time.perf_counter())
-    features = text.commit(verdict.path, emitted)
-    drafter.extend(emitted, features)
-    clock.append(time.perf_counter())
-    deciding = torch.topk(logits[torch.from_numpy(verdict.path[: len(emitted)])], 2, dim=1).values
-    return CallTrace(
-        start=start,
-        tree=tree,
-        draft_cost=draft.cost,
-        path=verdict.path,
-        emitted_tokens=tuple(emitted),
-        top_two_margins=tuple((deciding[:, 0] - deciding[:, 1]).tolist()),
-        target_log_probs=_node_log_probs(tree, logits, settings)
-        if settings.record_target_log_probs
-        else None,
-        seconds=PhaseSeconds(*np.diff(clock).tolist()),
-    )
-
-
-def _cut(tokens: list[int], remaining: int, end_of_text: frozenset[int]) -> list[int]:
-    for index, token in enumerate(tokens[:remaining]):
-        if token in end_of_text:
-            return tokens[: index + 1]
-    return tokens[:remaining]
-
-
-def _node_log_probs(tree: DraftTree, logits: torch.Tensor, settings: DecodeSettings) -> FloatArray:
-    log_probs = np.zeros(len(tree))
-    if len(tree) == 1:
-        return log_probs
-    parents, row = np.unique(tree.parents[1:], return_inverse=True)
-    laws = processed_probabilities(logits[torch.from_numpy(parents)].cpu().numpy(), settings.sampling)
-    with np.errstate(divide="ignore"):  # a drafted token may have probability 0 under the target
-        log_probs[1:] = np.log(laws[row, tree.tokens[1:]])
-    return log_probs
+    def run(self) -> CallTrace:
+        """Draft, score, verify, commit."""
+        text, clock = self._text, [time.perf_counter()]
+        start = len(text.token_ids)
+        if isinstance(self._noise, FollowsText):
+            self._noise.at(start)
+        # A path of n nodes needs n positions, so a budget within the window's room cannot overflow it.
+        draft = self._drafter.propose(min(self._settings.node_budget, text.room), self._noise.for_draft())
+        tree = draft.tree
+        check_draft_fits(self._rule, tree)
+        clock.append(time.perf_counter())
+        logits = text.score(tree)
+        clock.append(time.perf_counter())
+        laws = NodeLaws(text.token_ids, tree, logits, self._settings.sampling, self._processors)
+        verdict = self._rule.verify(tree, laws, self._noise.for_verification(tree))
+        emitted = self._stopping.cut(verdict.tokens(tree))
+        margins = laws.top_two_margins(verdict.path[: len(emitted)])
+        log_probs = laws.node_log_probs() if self._settings.record_target_log_probs else None
+        clock.append(time.perf_counter())
+        features = text.commit(verdict.path, emitted)
+        self._drafter.observe(tree, logits.argmax(dim=1).cpu().numpy())
+        self._drafter.extend(emitted, features)
+        clock.append(time.perf_counter())
+        reason = self._stopping.reason
+        return CallTrace(
+            start=start,
+            tree=tree,
+            draft_cost=draft.cost,
+            path=verdict.path,
+            emitted_tokens=tuple(emitted),
+            top_two_margins=margins,
+            target_log_probs=log_probs,
+            seconds=PhaseSeconds(*np.diff(clock).tolist()),
+            finish_reason="context_window" if reason is None and text.room <= 0 else reason,
+        )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from speclight.drafting.protocol import DraftNoise
 from speclight.trees.draft_tree import DraftTree, FloatArray
+from speclight.trees.race_noise import RaceField, RaceView
 from speclight.verification.noise import Noise, UniformNoise, noise_shape, uniform_noise
 
 
@@ -24,11 +25,21 @@ class NoiseStreams(Protocol):
         ...
 
 
+@runtime_checkable
+class FollowsText(Protocol):
+    """Noise that depends on where in the text a call stands; decoding asks by isinstance."""
+
+    def at(self, position: int) -> None:
+        """The next call decides the token at this position: so many tokens are committed."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class GeneratorNoise:
-    """Draft noise straight from a generator."""
+    """Draft noise straight from a generator, and the race that verification will be run with too."""
 
     rng: np.random.Generator
+    race: RaceView | None = None
 
     def sample(self, law: FloatArray) -> int:
         """See DraftNoise: inverse of the cumulated law, as verification samples."""
@@ -36,21 +47,30 @@ class GeneratorNoise:
 
 
 class SeededNoise:
-    """Independent Philox streams for drafts and verdicts, keyed by one seed.
+    """Independent Philox streams for drafts and verdicts, keyed by one seed, and the field of races.
 
-    Accepting a sampled draft with noise that helped to draw it would bias the text, so the two never share
-    a stream.
+    Accepting a sampled draft with noise that helped to draw it would bias the text, so drafts and coins never
+    share a stream. Races are the exception that is sound: their rule emits the winner of the shared noise and
+    flips no coin. The field is keyed apart from both streams and indexed by position in the text.
+
+    request: number that tells requests of one seed apart in the field of races.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, request: int = 0) -> None:
         draft, verification = np.random.SeedSequence(seed).spawn(2)
-        self._draft = GeneratorNoise(np.random.Generator(np.random.Philox(draft)))
+        self._draft = np.random.Generator(np.random.Philox(draft))
         self._verification = np.random.Generator(np.random.Philox(verification))
+        self._field = RaceField(seed, request)
+        self._race = self._field.from_position(0)
+
+    def at(self, position: int) -> None:
+        """See FollowsText."""
+        self._race = self._field.from_position(position)
 
     def for_draft(self) -> DraftNoise:
         """See NoiseStreams."""
-        return self._draft
+        return GeneratorNoise(self._draft, self._race)
 
     def for_verification(self, tree: DraftTree) -> Noise:
         """See NoiseStreams."""
-        return uniform_noise(self._verification, noise_shape(tree))
+        return uniform_noise(self._verification, noise_shape(tree), self._race)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Literal
+from typing import Literal, get_args
 
+from speclight.drafting.race_confidence import AcceptanceByConfidence
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
@@ -25,8 +26,9 @@ class DrafterSettings:
     weights: of `model` and `two_stage`: what `load_weights` takes, or a model already loaded. vocabulary:
     "same" demands the target's tokens, "shared" drafts those both have. layers: of `layer_skip` and
     `two_stage`: how many of the target's first layers draft. limits: of the tree "eagle2". choices: of the
-    tree "shape": the ranks from the root to each drafted node. acceptance: of the tree "static": how often
-    the candidate of each rank is the accepted one.
+    tree "shape": the ranks from the root to each drafted node. acceptance: of the trees "static" and "rank":
+    how often the candidate of each rank is the accepted one. noise_sets: of the tree "lists", one chain each.
+    confidence: of the tree "confidence": the same rates by the drafter's confidence.
     """
 
     tree: str | None = None
@@ -38,19 +40,20 @@ class DrafterSettings:
     limits: GrowthLimits = field(default_factory=GrowthLimits)
     choices: tuple[RankPath, ...] = ()
     acceptance: tuple[float, ...] = ()
+    noise_sets: int | None = None
+    confidence: AcceptanceByConfidence | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in ("deterministic", "with_replacement", "without_replacement"):
-            raise InvalidInput(
-                f"got kind {self.kind!r}, expected deterministic, with_replacement or without_replacement"
-            )
+        if self.kind not in get_args(DraftKind):
+            raise InvalidInput(f"got kind {self.kind!r}, expected one of {', '.join(get_args(DraftKind))}")
         if self.vocabulary not in ("same", "shared"):
             raise InvalidInput(f"got vocabulary {self.vocabulary!r}, expected same or shared")
 
     @property
     def tree_name(self) -> str:
         """The tree asked for, or the kind's default."""
-        return self.tree or ("best_first" if self.kind == "deterministic" else "chain")
+        default = {"deterministic": "best_first", "gls": "lists"}.get(self.kind, "chain")
+        return self.tree or default
 
     @property
     def law_sampling(self) -> SamplingSettings:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 from speclight.drafting.protocol import DraftNoise
+from speclight.drafting.race import RaceGrowth, race_of
+from speclight.drafting.race_confidence import ConfidenceRaceGrowth
+from speclight.drafting.race_shapes import parallel_chains, rank_tree_shape
 from speclight.drafting.settings import DrafterSettings
 from speclight.drafting.tree_drafter import GrowthStart
 from speclight.errors import InvalidInput
@@ -21,9 +24,12 @@ from speclight.trees.static_optimum import static_optimum
 ShapeOfBudget = Callable[[int], TreeShape]
 
 
+RACE_KINDS = ("race", "race_with_replacement", "gls")
+
+
 @dataclass(frozen=True, slots=True)
 class FixedShapes:
-    """A tree whose shape depends on the budget alone: it holds top-ranked or sampled candidates."""
+    """A tree whose shape depends on the budget alone: it holds top-ranked, sampled or raced candidates."""
 
     shape_of: Callable[[DrafterSettings], ShapeOfBudget]
     options: frozenset[str] = frozenset()
@@ -57,17 +63,42 @@ def _static_shape(settings: DrafterSettings) -> ShapeOfBudget:
     return cache(lambda node_budget: by_choices(static_optimum(settings.acceptance, node_budget).paths))
 
 
-TREES: dict[str, FixedShapes | GrownTrees] = {
+def _rank_tree(settings: DrafterSettings) -> ShapeOfBudget:
+    if not settings.acceptance:
+        raise InvalidInput("the tree 'rank' needs `acceptance`, one rate for each rank")
+    needs_lower = settings.kind != "race"
+    return cache(
+        lambda node_budget: rank_tree_shape(settings.acceptance, node_budget, needs_lower_ranks=needs_lower)
+    )
+
+
+def _lists(settings: DrafterSettings) -> ShapeOfBudget:
+    if settings.noise_sets is None:
+        raise InvalidInput("the tree 'lists' needs `noise_sets`, how many chains to draft side by side")
+    return partial(parallel_chains, settings.noise_sets)
+
+
+@dataclass(frozen=True, slots=True)
+class RacedTrees:
+    """A tree whose shape follows from the drafter's confidence: for race drafts only."""
+
+    options: frozenset[str] = frozenset({"confidence"})
+
+
+TREES: dict[str, FixedShapes | GrownTrees | RacedTrees] = {
     "best_first": GrownTrees(_best_first),
     "eagle2": GrownTrees(_eagle_2, frozenset({"limits"})),
     "chain": FixedShapes(lambda settings: lambda node_budget: chain(node_budget - 1)),
     "batch": FixedShapes(lambda settings: lambda node_budget: batch(node_budget - 1)),
     "shape": FixedShapes(_given_shape, frozenset({"choices"})),
     "static": FixedShapes(_static_shape, frozenset({"acceptance"})),
+    "rank": FixedShapes(_rank_tree, frozenset({"acceptance"})),
+    "lists": FixedShapes(_lists, frozenset({"noise_sets"})),
+    "confidence": RacedTrees(),
 }
 
 
-def tree_named(name: str) -> FixedShapes | GrownTrees:
+def tree_named(name: str) -> FixedShapes | GrownTrees | RacedTrees:
     """The tree of that name. Raises InvalidInput listing the known ones."""
     if name not in TREES:
         raise InvalidInput(f"no draft tree is called {name!r}; known: {', '.join(TREES)}")
@@ -77,6 +108,8 @@ def tree_named(name: str) -> FixedShapes | GrownTrees:
 def growth_start(settings: DrafterSettings, target: CausalLM) -> GrowthStart:
     """How each draft begins. Raises InvalidInput for an unknown tree, or one that holds no samples."""
     tree = tree_named(settings.tree_name)
+    if isinstance(tree, RacedTrees):
+        return _confidence_start(settings, target)
     if isinstance(tree, GrownTrees):
         if settings.kind != "deterministic":
             fixed = [name for name, other in TREES.items() if isinstance(other, FixedShapes)]
@@ -86,6 +119,15 @@ def growth_start(settings: DrafterSettings, target: CausalLM) -> GrowthStart:
             )
         return lambda root, node_budget, noise: tree.growth(root, node_budget, settings, target)
     shape_of = tree.shape_of(settings)
+    if settings.kind in RACE_KINDS:
+        return lambda root, node_budget, noise: RaceGrowth(
+            root,
+            shape_of(node_budget),
+            race_of(noise),
+            target.vocabulary_size,
+            kind=settings.kind,
+            never_drafted=target.end_of_text,
+        )
     if settings.kind == "deterministic":
         return lambda root, node_budget, noise: TopRankGrowth(root, shape_of(node_budget), target.end_of_text)
 
@@ -100,3 +142,15 @@ def growth_start(settings: DrafterSettings, target: CausalLM) -> GrowthStart:
         )
 
     return sampled
+
+
+def _confidence_start(settings: DrafterSettings, target: CausalLM) -> GrowthStart:
+    acceptance = settings.confidence
+    if acceptance is None or settings.kind != "race":
+        raise InvalidInput(
+            "the tree 'confidence' needs `confidence`, rates by the drafter's confidence, and kind race, got "
+            f"{'none' if acceptance is None else 'rates'} and kind {settings.kind}"
+        )
+    return lambda root, node_budget, noise: ConfidenceRaceGrowth(
+        root, node_budget, race_of(noise), target.vocabulary_size, acceptance, target.end_of_text
+    )

@@ -19,7 +19,8 @@ class SampledChildren:
     """How the children of one node were drawn, for rules that verify samples.
 
     law: [vocab] the drafter's processed law they were drawn from (the target's vocabulary, sums to 1).
-    draws: child nodes in the order drawn; with replacement a node may stand in it more than once.
+    draws: child nodes in the order drawn; with replacement a node may stand in it more than once. For
+    race_with_replacement the order of arrival; for gls the winner of each noise set still followed.
     """
 
     law: FloatArray
@@ -27,8 +28,14 @@ class SampledChildren:
 
 
 # deterministic: a function of the text alone. with_replacement, without_replacement: siblings sampled from
-# the drafter's law, independently or without repeats. Each verification rule is lossless for some kinds only.
-DraftKind = Literal["deterministic", "with_replacement", "without_replacement"]
+# the drafter's law, independently or without repeats. race, race_with_replacement, gls: candidates ranked by
+# noise that the target's own choice is made with (distinct tokens, arrivals, one winner for each noise set).
+# Each verification rule is lossless for some kinds only.
+DraftKind = Literal[
+    "deterministic", "with_replacement", "without_replacement", "race", "race_with_replacement", "gls"
+]
+# Kinds whose candidates are nothing but a function of text and race noise: no law is recorded with them.
+WITHOUT_SAMPLES: frozenset[DraftKind] = frozenset({"deterministic", "race"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # array fields: compare with np.array_equal, not ==
@@ -44,7 +51,7 @@ class DraftTree:
     log_probs: [nodes] the drafter's natural-log probability of each node given its parent, <= 0;
     log_probs[0] == 0. Siblings carry distinct tokens.
     kind: how the tokens were chosen. samples: for sampled kinds, per node how its children were drawn
-    (None where nothing was drawn); None for deterministic trees.
+    (None where nothing was drawn); None for deterministic and race trees.
 
     Raises InvalidInput if any of this does not hold. The arrays are copied and made read-only.
     """
@@ -61,7 +68,7 @@ class DraftTree:
             array.setflags(write=False)
             object.__setattr__(self, name, array)
         _check(self.tokens, self.parents, self.log_probs)
-        if self.kind != "deterministic":
+        if self.kind not in WITHOUT_SAMPLES:
             _check_samples(self.parents, self.samples)
 
     def __len__(self) -> int:

@@ -39,6 +39,10 @@ class _ScriptedNoise:
     def sample(self, node: int, law: FloatArray) -> int:
         return self._choose(law.tolist())
 
+    def race_winner(self, depth: int, law: FloatArray, noise_sets: tuple[int, ...] = (0,)) -> int:
+        # Exact only where the draft does not depend on the race, as no draft made with this noise does.
+        return self._choose(law.tolist())
+
     def _choose(self, weights: list[float]) -> int:
         possible = [index for index, weight in enumerate(weights) if weight > NEGLIGIBLE]
         step = len(self.choices)

@@ -7,7 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
+from speclight.errors import InvalidInput
 from speclight.trees.draft_tree import DraftTree, FloatArray
+from speclight.trees.race_noise import RaceView
 
 
 class Noise(Protocol):
@@ -23,6 +25,14 @@ class Noise(Protocol):
 
     def sample(self, node: int, law: FloatArray) -> int:
         """A token drawn from `law` ([vocab], sums to 1) with the draw that belongs to `node`."""
+        ...
+
+    def race_winner(self, depth: int, law: FloatArray, noise_sets: tuple[int, ...] = (0,)) -> int:
+        """The winner under `law` of the race that the drafter ranked its candidates with.
+
+        depth: of the node the token comes after, 0 for the root. noise_sets: see RaceView.winner. Only for
+        rules that emit this token whatever was drafted: coins and draws must not depend on the race.
+        """
         ...
 
 
@@ -52,10 +62,12 @@ class UniformNoise:
 
     coins: [coins], read by `accepts`. draws: [nodes], read by `sample` through the inverse of the
     cumulated law. Separate arrays, so that a rule cannot correlate a coin with a draw by accident.
+    race: the noise shared with the drafter, independent of both; None where no draft was ranked by one.
     """
 
     coins: FloatArray
     draws: FloatArray
+    race: RaceView | None = None
 
     def accepts(self, coin: int, probability: float) -> bool:
         """See Noise. Strict inequality: probability 0 never accepts, probability 1 always does."""
@@ -71,7 +83,16 @@ class UniformNoise:
             token = int(np.flatnonzero(law > 0.0)[-1])
         return token
 
+    def race_winner(self, depth: int, law: FloatArray, noise_sets: tuple[int, ...] = (0,)) -> int:
+        """See Noise. Raises InvalidInput if there is no race."""
+        if self.race is None:
+            raise InvalidInput(
+                "this noise holds no race, which the rules race, race_with_replacement and gls emit the "
+                "winner of; give UniformNoise the RaceView that the draft was made with"
+            )
+        return self.race.winner(depth, law, noise_sets)
 
-def uniform_noise(rng: np.random.Generator, shape: NoiseShape) -> UniformNoise:
-    """Fresh noise for one call."""
-    return UniformNoise(coins=rng.random(shape.coins), draws=rng.random(shape.draws))
+
+def uniform_noise(rng: np.random.Generator, shape: NoiseShape, race: RaceView | None = None) -> UniformNoise:
+    """Fresh coins and draws for one call, beside the race that its draft saw."""
+    return UniformNoise(coins=rng.random(shape.coins), draws=rng.random(shape.draws), race=race)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from speclight.errors import InvalidInput
 from speclight.verification.block import Block
+from speclight.verification.gls import Gls
 from speclight.verification.greedy import Greedy
 from speclight.verification.k_seq import KSeq
+from speclight.verification.race import Race
+from speclight.verification.race_with_replacement import RaceWithReplacement
 from speclight.verification.rejection import Rejection
 from speclight.verification.rejection_without_replacement import RejectionWithoutReplacement
 from speclight.verification.rule import VerifyRule
@@ -21,6 +24,9 @@ RULES: dict[str, VerifyRule] = {
     "k_seq": KSeq(),
     "block": Block(),
     "traversal": Traversal(),
+    "race": Race(),
+    "race_with_replacement": RaceWithReplacement(),
+    "gls": Gls(),
     "typical": Typical(),
 }
 

@@ -1,0 +1,29 @@
+"""The embedded default target: greedy speculative text is plain greedy text, one prompt of every family."""
+
+import pytest
+
+from speclight.decoding.decode import DecodeSettings
+from speclight.measure.decoding_run import NEAR_TIE_LOGITS, decode_prompts, first_difference_margin
+from speclight.measure.prompts import FAMILIES, shipped_prompts
+from speclight.models.load import load
+from speclight.models.sampling import SamplingSettings
+
+TOKENS = 24
+
+
+@pytest.fixture(scope="module")
+def target():
+    return load()
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("family", FAMILIES)
+def test_greedy_text_equals_plain_decodings(target, family):
+    """A first difference is allowed only where plain decoding's own two best logits nearly tie."""
+    settings = DecodeSettings(node_budget=8, max_tokens=TOKENS, sampling=SamplingSettings(temperature=0.0))
+    prompt = shipped_prompts([family])[:1]
+    (speculative,) = decode_prompts(target, prompt, "ngram", "target_sample", settings)
+    (plain,) = decode_prompts(target, prompt, "none", "target_sample", settings)
+    margin = first_difference_margin(speculative.generation, plain.generation)
+    assert margin is None or margin <= NEAR_TIE_LOGITS
+    assert len(plain.generation.calls) == len(plain.generation.token_ids)

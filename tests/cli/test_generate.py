@@ -134,7 +134,7 @@ def test_streaming_holds_unfinished_characters_back() -> None:
     for token in "né".encode():
         stream.add(cast(Any, SimpleNamespace(emitted_tokens=(token,))))
         seen.append(shown.getvalue())
-    stream.finish("né")
+    stream.finish()
     assert seen == ["n", "n", "né"]
     assert shown.getvalue() == "né\n"
 

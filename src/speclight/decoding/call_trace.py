@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from speclight.decoding.stopping import FinishReason
 from speclight.drafting.protocol import DraftCost
 from speclight.errors import InvalidInput
 from speclight.trees.draft_tree import DraftTree, FloatArray, IntArray
@@ -34,10 +35,12 @@ class CallTrace:
     draft_cost: drafter calls and nodes expanded to grow it.
     path: accepted nodes, root first (before any cut at end of text or length limit).
     emitted_tokens: tokens the call added to the text; the last one may have cut the path short.
-    top_two_margins: [emitted] gap between the two largest raw logits where each token was decided
-    (logit units): a small gap is where batched and single-row arithmetic may decide differently.
+    top_two_margins: [emitted] gap between the two largest logits where each token was decided, processed but
+    before temperature (logit units): where it is small, batched and single-row arithmetic may decide
+    differently.
     target_log_probs: [nodes] log-probability of each drafted node given its parent under the target's
     processed law (0 at the root), or None when it was not asked for. seconds: wall time by phase.
+    finish_reason: why the text ends with this call; None if it goes on.
     """
 
     start: int
@@ -48,6 +51,26 @@ class CallTrace:
     top_two_margins: tuple[float, ...]
     target_log_probs: FloatArray | None
     seconds: PhaseSeconds
+    finish_reason: FinishReason | None = None
+
+    @property
+    def accepted_ranks(self) -> tuple[int, ...]:
+        """Rank of each accepted draft among its siblings by the drafter's probability, 0 the most probable.
+
+        Siblings of equal probability stand in the drafter's order. Where the tree left candidates out, it is
+        not the rank among all of them.
+        """
+        ranks: list[int] = []
+        for node in self.path[1:].tolist():
+            siblings = self.tree.children(int(self.tree.parents[node]))
+            order = siblings[np.argsort(-self.tree.log_probs[siblings], kind="stable")]
+            ranks.append(int(np.flatnonzero(order == node)[0]))
+        return tuple(ranks)
+
+    @property
+    def drafter_log_probs(self) -> FloatArray:
+        """[nodes] the drafter's log-probability of each node given its parent; 0 at the root."""
+        return self.tree.log_probs
 
     @property
     def tokens_emitted(self) -> int:

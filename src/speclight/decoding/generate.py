@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import get_args
 
 from speclight.decoding.call_trace import CallTrace
-from speclight.decoding.decode import DecodeSettings, decode
+from speclight.decoding.decode import decode
+from speclight.decoding.settings import DecodeSettings, LogitsProcessor
+from speclight.decoding.stopping import FinishReason
+from speclight.decoding.text_pieces import TextPieces
 from speclight.drafting.drafters import drafter_named
 from speclight.drafting.protocol import Drafter
+from speclight.drafting.settings import DrafterSettings
 from speclight.models.causal_lm import CausalLM
 from speclight.models.prompting import prompt_token_ids
 from speclight.models.sampling import SamplingSettings
+from speclight.models.scored_text import ScoredText
+from speclight.trees.draft_tree import DraftKind
 from speclight.verification.rule import VerifyRule
 from speclight.verification.rules import rule_named
-
-FinishReason = Literal["end_of_text", "length", "context_window"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Generation:
     """A decoded continuation and how it came about.
 
-    token_ids: emitted tokens, an end-of-text token included. calls: one trace per target call.
+    token_ids: emitted tokens, what made decoding stop included. calls: one trace per target call.
     seconds: wall time of all calls; reading the prompt (prefill) comes on top and is prefill_seconds.
     """
 
@@ -47,21 +51,27 @@ def generate(
     *,
     drafter: str | Drafter = "ngram",
     rule: str | VerifyRule = "target_sample",
+    drafter_settings: DrafterSettings | None = None,
     node_budget: int = 8,
     max_tokens: int = 128,
     seed: int = 0,
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
+    repetition_penalty: float = 1.0,
+    processors: Sequence[LogitsProcessor] = (),
+    stop: str | Sequence[str] = (),
     raw: bool = False,
     on_call: Callable[[CallTrace], None] | None = None,
 ) -> Generation:
     """Decode a continuation of `prompt` speculatively, with exactly the target's own law of texts.
 
-    target: from `speclight.load`. drafter, rule: a name, or an object of your own. node_budget: P, positions
-    scored in one target call, root included. temperature, top_k, top_p: the law that is sampled; 0 is
-    greedy. raw: continue the bare text instead of answering it as a chat turn. on_call: called after every
-    target call, for streaming.
+    target: from `speclight.load` or `speclight.wrap`. drafter, rule: a name, or an object of your own.
+    drafter_settings: how a drafter given by name drafts; by default with a kind of draft the rule verifies.
+    node_budget: P, positions scored in one target call, root included. temperature, top_k, top_p,
+    repetition_penalty, processors: the law that is sampled, see DecodeSettings; temperature 0 is greedy.
+    stop: strings that end the text, the one met included. raw: continue the bare text instead of answering
+    it as a chat turn. on_call: called after every target call.
     Raises InvalidInput for values out of range or unknown names and ContextOverflow for too long a prompt.
     """
     settings = DecodeSettings(
@@ -69,12 +79,16 @@ def generate(
         max_tokens=max_tokens,
         seed=seed,
         sampling=SamplingSettings(temperature, top_k, top_p),
+        repetition_penalty=repetition_penalty,
+        processors=tuple(processors),
+        stop_strings=(stop,) if isinstance(stop, str) else tuple(stop),
     )
+    verify_rule = rule_named(rule) if isinstance(rule, str) else rule
     return generate_from_ids(
         target,
         prompt_token_ids(target, prompt, raw=raw),
-        drafter_named(drafter, target) if isinstance(drafter, str) else drafter,
-        rule_named(rule) if isinstance(rule, str) else rule,
+        drafter_for(target, drafter, verify_rule, settings.sampling, drafter_settings),
+        verify_rule,
         settings,
         on_call,
     )
@@ -87,27 +101,75 @@ def generate_from_ids(
     rule: VerifyRule,
     settings: DecodeSettings,
     on_call: Callable[[CallTrace], None] | None = None,
+    text: ScoredText | None = None,
 ) -> Generation:
-    """`generate` for a prompt that is already a list of token ids."""
+    """`generate` for a prompt that is already a list of token ids. text: see `decode`."""
     started = time.perf_counter()
     calls: list[CallTrace] = []
-    for trace in decode(target, drafter, rule, prompt_ids, settings):
+    for trace in decode(target, drafter, rule, prompt_ids, settings, text=text):
         calls.append(trace)
         if on_call is not None:
             on_call(trace)
     seconds = sum(trace.seconds.total for trace in calls)
     token_ids = tuple(token for trace in calls for token in trace.emitted_tokens)
+    reason = calls[-1].finish_reason
+    assert reason is not None, "decoding ends with the call that says why"
     return Generation(
         text=target.text_of(token_ids),
         token_ids=token_ids,
         calls=tuple(calls),
-        finish_reason=_finish_reason(target, token_ids, settings.max_tokens),
+        finish_reason=reason,
         seconds=seconds,
         prefill_seconds=time.perf_counter() - started - seconds,
     )
 
 
-def _finish_reason(target: CausalLM, token_ids: tuple[int, ...], max_tokens: int) -> FinishReason:
-    if token_ids[-1] in target.end_of_text:
-        return "end_of_text"
-    return "length" if len(token_ids) == max_tokens else "context_window"
+def stream(
+    target: CausalLM,
+    prompt: str,
+    *,
+    drafter: str | Drafter = "ngram",
+    rule: str | VerifyRule = "target_sample",
+    drafter_settings: DrafterSettings | None = None,
+    settings: DecodeSettings | None = None,
+    raw: bool = False,
+) -> Iterator[str]:
+    """`generate` as an iterator over pieces of text, one or none for each target call.
+
+    Decoding goes on only while pieces are taken. The pieces together are the text of all emitted tokens.
+    settings: DecodeSettings() if None. Other arguments and errors: see `generate`.
+    """
+    settings = DecodeSettings() if settings is None else settings
+    verify_rule = rule_named(rule) if isinstance(rule, str) else rule
+    prompt_ids = prompt_token_ids(target, prompt, raw=raw)
+    chosen = drafter_for(target, drafter, verify_rule, settings.sampling, drafter_settings)
+    pieces = TextPieces(target)
+    for trace in decode(target, chosen, verify_rule, prompt_ids, settings):
+        if piece := pieces.add(trace.emitted_tokens):
+            yield piece
+    if piece := pieces.finish():
+        yield piece
+
+
+def drafter_for(
+    target: CausalLM,
+    drafter: str | Drafter,
+    rule: VerifyRule,
+    sampling: SamplingSettings,
+    settings: DrafterSettings | None = None,
+) -> Drafter:
+    """A drafter that fits rule and sampling, made from a name; an object is taken as it is.
+
+    settings: by default those of a kind the rule verifies, deterministic where it can be. Their `sampling` is
+    always the one being decoded. Raises InvalidInput as `drafter_named` does.
+    """
+    if not isinstance(drafter, str):
+        return drafter
+    settings = DrafterSettings(kind=default_kind(rule)) if settings is None else settings
+    return drafter_named(drafter, target, replace(settings, sampling=sampling))
+
+
+def default_kind(rule: VerifyRule) -> DraftKind:
+    """The first kind of draft, in the order of `DraftKind`, that the rule verifies."""
+    kinds: tuple[DraftKind, ...] = get_args(DraftKind)
+    return next(kind for kind in kinds if kind in rule.draft_kinds)

@@ -1,0 +1,71 @@
+"""The target's law after the nodes of one scored tree, processed where a verdict looks and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import torch
+
+from speclight.decoding.settings import LogitsProcessor
+from speclight.models.sampling import SamplingSettings, processed_probabilities
+from speclight.trees.draft_tree import DraftTree, FloatArray, IntArray
+
+
+class NodeLaws:
+    """[vocab] laws by node, each computed once, with the node's own prefix.
+
+    text: committed tokens up to the root. logits: [nodes, vocab] of the target, unprocessed.
+    """
+
+    def __init__(
+        self,
+        text: Sequence[int],
+        tree: DraftTree,
+        logits: torch.Tensor,
+        sampling: SamplingSettings,
+        processors: Sequence[LogitsProcessor],
+    ) -> None:
+        self._text = text
+        self._tree = tree
+        self._logits = logits
+        self._sampling = sampling
+        self._processors = processors
+        self._scores: dict[int, torch.Tensor] = {}
+        self._laws: dict[int, FloatArray] = {}
+
+    def __call__(self, node: int) -> FloatArray:
+        """The law of the token after a node."""
+        if node not in self._laws:
+            scores = self._processed_scores(node)
+            self._laws[node] = processed_probabilities(scores.cpu().numpy()[None], self._sampling)[0]
+        return self._laws[node]
+
+    def top_two_margins(self, nodes: IntArray) -> tuple[float, ...]:
+        """Gap between the two largest processed logits after each node, before temperature."""
+        if len(self._logits[0]) < 2:
+            return (float("inf"),) * len(nodes)
+        best = torch.topk(torch.stack([self._processed_scores(int(node)) for node in nodes]), 2, dim=1).values
+        return tuple((best[:, 0] - best[:, 1]).tolist())
+
+    def node_log_probs(self) -> FloatArray:
+        """[nodes] log-probability of each node given its parent, -inf where impossible; 0 at the root."""
+        log_probs = np.zeros(len(self._tree))
+        with np.errstate(divide="ignore"):
+            for node in range(1, len(self._tree)):
+                law = self(int(self._tree.parents[node]))
+                log_probs[node] = np.log(law[self._tree.tokens[node]])
+        return log_probs
+
+    def _processed_scores(self, node: int) -> torch.Tensor:
+        if not self._processors:
+            return self._logits[node]
+        if node not in self._scores:
+            below_root = self._tree.tokens[self._tree.path(node)[1:]].tolist()
+            prefix = torch.tensor([[*self._text, *below_root]], device=self._logits.device)
+            scores = self._logits[node][None].clone()  # processors may write into what they get
+            for process in self._processors:
+                scores = process(cast(torch.LongTensor, prefix), cast(torch.FloatTensor, scores))
+            self._scores[node] = scores[0]
+        return self._scores[node]

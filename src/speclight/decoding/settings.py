@@ -1,0 +1,67 @@
+"""How to decode: budget, lengths, the law that is sampled, and where to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import torch
+from transformers import RepetitionPenaltyLogitsProcessor
+
+from speclight.errors import InvalidInput
+from speclight.models.sampling import SamplingSettings
+
+# (ids [1, tokens] of a prefix, its logits [1, vocab]) -> logits [1, vocab]: what Transformers calls a
+# LogitsProcessor. It must be a function of its arguments: nodes are asked for in any order, or not at all.
+LogitsProcessor = Callable[[torch.LongTensor, torch.FloatTensor], torch.FloatTensor]
+# The text so far, prompt included, its last token just decided -> whether decoding stops there.
+StopCriterion = Callable[[Sequence[int]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeSettings:
+    """How to decode.
+
+    node_budget: P, positions scored in one target call, root included: a ceiling, only drafted nodes are
+    scored. max_tokens: tokens to emit at the most. seed: of all randomness.
+    sampling: temperature, top-k, top-p of the target's law. repetition_penalty: > 0, divides positive logits
+    of tokens that stand in the prefix and multiplies negative ones; 1 is none. processors: applied to each
+    visited node's logits with that node's own prefix, after the penalty and before `sampling`, as
+    Transformers orders them. All of it belongs to the law that is decoded losslessly.
+    stop_token_ids, stop_strings, stop_criteria: where to stop besides the model's end-of-text tokens. What
+    made decoding stop is part of the text.
+    record_target_log_probs: whether traces hold the target's log-probability of every drafted node.
+    Raises InvalidInput for values out of range.
+    """
+
+    node_budget: int = 8
+    max_tokens: int = 128
+    seed: int = 0
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    record_target_log_probs: bool = False
+    repetition_penalty: float = 1.0
+    processors: tuple[LogitsProcessor, ...] = ()
+    stop_token_ids: frozenset[int] = frozenset()
+    stop_strings: tuple[str, ...] = ()
+    stop_criteria: tuple[StopCriterion, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("node_budget", "max_tokens"):
+            if getattr(self, name) < 1:
+                raise InvalidInput(f"{name} must be >= 1, got {getattr(self, name)}")
+        if self.seed < 0:
+            raise InvalidInput(f"seed must be >= 0, got {self.seed}")
+        if not 0.0 < self.repetition_penalty < float("inf"):
+            raise InvalidInput(
+                f"repetition_penalty must be a finite number > 0, got {self.repetition_penalty}; 1 is none"
+            )
+        if isinstance(self.stop_strings, str) or not all(self.stop_strings):
+            raise InvalidInput(f"stop_strings must be non-empty strings, got {self.stop_strings!r}")
+
+    def logits_processors(self) -> tuple[LogitsProcessor, ...]:
+        """All that is applied to logits before `sampling`, in order."""
+        if self.repetition_penalty == 1.0:
+            return self.processors
+        penalty = cast(LogitsProcessor, RepetitionPenaltyLogitsProcessor(self.repetition_penalty))
+        return (penalty, *self.processors)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from speclight.cli.progress import waiting
 from speclight.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -44,13 +46,17 @@ def load_target(options: TargetOptions) -> CausalLM:
         raise InvalidInput(
             f"--threads must be at least 1, got {options.threads}; omit it to let torch decide"
         )
-    import torch
+    # Read once, when torch is first imported. Threads that spin while they wait slow a pass down several
+    # times over as soon as anything else runs on the machine (docs/LAB_LOG.md, 2026-11-22).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    with waiting(f"loading {options.target}; the first use of a GGUF converts it once"):
+        import torch
 
-    from speclight.models.load import load
+        from speclight.models.load import load
 
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
-    return load(options.target, device=options.device, dtype=options.dtype)
+        if options.threads is not None:
+            torch.set_num_threads(options.threads)
+        return load(options.target, device=options.device, dtype=options.dtype)
 
 
 @Parameter(name="*")

@@ -11,6 +11,18 @@ ProgressCallback = Callable[[int, int, str], None]
 
 
 @contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Show on stderr, when it is a terminal, that something of unknown length is being done."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(file=sys.stderr, markup=False).status(what):
+        yield
+
+
+@contextmanager
 def progress_bars() -> Iterator[ProgressCallback | None]:
     """A callback that draws one bar per label, or None when stderr is no terminal."""
     if not sys.stderr.isatty():

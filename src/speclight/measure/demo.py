@@ -22,11 +22,11 @@ from speclight.measure.decoding_run import (
 from speclight.measure.estimates import mean_over, ratio_of_totals, within
 from speclight.measure.family_profiles import family_profile
 from speclight.measure.limit_curves import family_limits
-from speclight.measure.oracle_run import OracleSettings, run_oracle
-from speclight.measure.profile import ProfileSettings, run_profile
+from speclight.measure.oracle_run import OracleRecord, OracleSettings, run_oracle
+from speclight.measure.profile import Profile, ProfileSettings, run_profile
 from speclight.measure.prompts import Prompt
 from speclight.measure.provenance import RunClock, provenance
-from speclight.measure.record import SCHEMA, DecodingSummary, DemoRecord, Example, Headline
+from speclight.measure.record import SCHEMA, DecodingSummary, DemoRecord, Example, FamilyLimits, Headline
 from speclight.measure.true_limit import oracle_contexts
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
@@ -113,11 +113,20 @@ def run_demo(
         target=model.name,
         headline=_headline(model, settings, decoding, progress),
         profiles=tuple(family_profile(profile, family) for family in profile.families),
-        limits=tuple(family_limits(profile, oracle, family) for family in profile.families),
+        limits=_limits(profile, oracle, progress),
         decodings=tuple(decoding.summaries),
         examples=tuple(_example(decoded) for decoded in decoding.sampled[:: settings.decoded_prompts]),
         provenance=provenance(model, prompts, command, settings.seed, clock),
     )
+
+
+def _limits(profile: Profile, oracle: OracleRecord, progress: Progress | None) -> tuple[FamilyLimits, ...]:
+    limits: list[FamilyLimits] = []
+    for number, family in enumerate(profile.families):
+        limits.append(family_limits(profile, oracle, family))
+        if progress is not None:
+            progress(number + 1, len(profile.families), "limits over node budgets")
+    return tuple(limits)
 
 
 class _Decoding:

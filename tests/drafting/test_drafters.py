@@ -5,15 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
-from speclight.decoding import decode as decode_module
 from speclight.decoding.decode import DecodeSettings, decode
 from speclight.drafting.drafters import DRAFTERS, drafter_named
-from speclight.drafting.protocol import BorrowsTargetCache, ObservesScores
 from speclight.drafting.settings import DrafterSettings
-from speclight.drafting.tree_choice import TREES
 from speclight.errors import InvalidInput
 from speclight.models.sampling import SamplingSettings
-from speclight.models.scored_text import ScoredText
 from speclight.verification.enumeration import enumerate_outcomes
 from speclight.verification.target_sample import TargetSample
 from toys import as_target, exact_text_law, law_after, tiny_llama
@@ -48,36 +44,13 @@ TREE_SETTINGS = {
     "batch": {},
     "shape": {"choices": ((0,), (1,), (0, 0), (0, 1), (0, 0, 0))},
     "static": {"acceptance": (0.5, 0.3, 0.1)},
+    "rank": {"acceptance": (0.5, 0.3, 0.1)},
 }
 
 
-def handing_over(drafter):
-    """ScoredText that hands the target's cache and scores to a drafter that wants them."""
-
-    class HandingOver(ScoredText):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs)
-            if isinstance(drafter, BorrowsTargetCache):
-                drafter.borrow(self.cache)
-
-        def score(self, tree):
-            logits = super().score(tree)
-            if isinstance(drafter, ObservesScores):
-                drafter.observe(tree, logits.argmax(dim=1).numpy())
-            return logits
-
-    return HandingOver
-
-
-@pytest.fixture
-def run(monkeypatch):
-    """(target, drafter, settings, noise) -> the calls of one decoding run."""
-
-    def run_it(target, drafter, settings, noise=None):
-        monkeypatch.setattr(decode_module, "ScoredText", handing_over(drafter))
-        return list(decode(target, drafter, TargetSample(), PROMPT, settings, noise))
-
-    return run_it
+def run(target, drafter, settings, noise=None):
+    """The calls of one decoding run."""
+    return list(decode(target, drafter, TargetSample(), PROMPT, settings, noise))
 
 
 def emitted(calls):
@@ -100,7 +73,7 @@ class EveryOutcome:
         return self.noise.sample(0, law)
 
 
-def enumerated_law(run, target, drafter, node_budget, length):
+def enumerated_law(target, drafter, node_budget, length):
     law: dict[tuple[int, ...], float] = {}
     settings = DecodeSettings(node_budget=node_budget, max_tokens=length)
     for outcome in enumerate_outcomes(
@@ -116,21 +89,21 @@ def worst_difference(law, exact):
 
 
 @pytest.mark.parametrize("name", DRAFTER_SETTINGS)
-def test_the_enumerated_law_is_the_targets(run, name):
+def test_the_enumerated_law_is_the_targets(name):
     target = target_of()
     drafter = drafter_named(name, target, DRAFTER_SETTINGS[name])
-    law = enumerated_law(run, target, drafter, node_budget=5, length=3)
+    law = enumerated_law(target, drafter, node_budget=5, length=3)
     assert worst_difference(law, exact_text_law(target, PROMPT, 3)) < EXACT_ATOL
 
 
 @pytest.mark.parametrize("name", ["model", "ngram"])
 @pytest.mark.parametrize("kind", ["with_replacement", "without_replacement"])
-def test_the_enumerated_law_with_sampled_candidates(run, name, kind):
+def test_the_enumerated_law_with_sampled_candidates(name, kind):
     target = target_of()
     options = DRAFTER_SETTINGS[name]
     settings = DrafterSettings(kind=kind, weights=options.weights)
     drafter = drafter_named(name, target, settings)
-    law = enumerated_law(run, target, drafter, node_budget=2, length=2)
+    law = enumerated_law(target, drafter, node_budget=2, length=2)
     assert worst_difference(law, exact_text_law(target, PROMPT, 2)) < EXACT_ATOL
 
 
@@ -143,9 +116,9 @@ def greedy_text(target, length):
 
 @pytest.mark.parametrize(
     ("name", "tree"),
-    [*itertools.product(DRAFTER_SETTINGS, ["best_first"]), *itertools.product(["model"], TREES)],
+    [*itertools.product(DRAFTER_SETTINGS, ["best_first"]), *itertools.product(["model"], TREE_SETTINGS)],
 )
-def test_greedy_text_is_that_of_plain_decoding(run, name, tree):
+def test_greedy_text_is_that_of_plain_decoding(name, tree):
     target = target_of(seed=3)
     options = DRAFTER_SETTINGS[name]
     settings = (
@@ -159,7 +132,7 @@ def test_greedy_text_is_that_of_plain_decoding(run, name, tree):
     assert all(len(call.tree) <= 6 for call in calls)
 
 
-def test_the_oracle_at_temperature_zero_is_always_right(run):
+def test_the_oracle_at_temperature_zero_is_always_right():
     target = target_of()
     greedy = SamplingSettings(0.0)
     drafter = drafter_named("oracle", target, DrafterSettings(sampling=greedy))
@@ -169,7 +142,7 @@ def test_the_oracle_at_temperature_zero_is_always_right(run):
     assert [name for name, choice in DRAFTERS.items() if choice.is_for_analysis] == ["oracle"]
 
 
-def test_costs_are_calls_and_expanded_nodes(run):
+def test_costs_are_calls_and_expanded_nodes():
     target = target_of()
     settings = DrafterSettings(tree="chain", weights=another_model())
     calls = run(target, drafter_named("model", target, settings), DecodeSettings(4, 12))
@@ -178,7 +151,7 @@ def test_costs_are_calls_and_expanded_nodes(run):
     assert {(call.draft_cost.calls, call.draft_cost.expanded_nodes) for call in calls} == {(0, 0)}
 
 
-def test_a_drafter_with_a_smaller_window_stops_drafting_there(run):
+def test_a_drafter_with_a_smaller_window_stops_drafting_there():
     target = target_of(seed=3)
     settings = DrafterSettings(weights=another_model(window=12))
     drafter = drafter_named("model", target, settings)
@@ -188,7 +161,7 @@ def test_a_drafter_with_a_smaller_window_stops_drafting_there(run):
     assert len(calls[-1].tree) == 1
 
 
-def test_end_of_text_is_never_drafted(run):
+def test_end_of_text_is_never_drafted():
     target = as_target(tiny_llama(VOCABULARY, 1, layers=3), end_of_text=frozenset({2}))
     for name, options in DRAFTER_SETTINGS.items():
         calls = run(target, drafter_named(name, target, options), DecodeSettings(6, 12, seed=4))
@@ -198,7 +171,7 @@ def test_end_of_text_is_never_drafted(run):
     assert all(2 not in call.tree.tokens[1:] for call in calls)
 
 
-def test_under_the_drafters_own_law_no_tree_beats_best_first(run):
+def test_under_the_drafters_own_law_no_tree_beats_best_first():
     """Sum of path probabilities of each call's first tree, for every tree of the same number of nodes."""
     target = target_of()
     for seed in range(20):

@@ -82,6 +82,35 @@ def test_nothing_is_read_twice():
     assert scorer.spent() == DraftCost(calls=0, expanded_nodes=0)
 
 
+def test_the_common_beginning_of_two_texts_is_read_once():
+    """As across the turns of a conversation; the rows stay those of the text alone."""
+    model = tiny_target(VOCABULARY)
+    scorer = scorer_of(model)
+    scorer.begin([0, 1, 2, 3, 4])
+    scorer.score([(), (1,)])
+    scorer.extend([1, 0])
+    assert scorer._own.committed == 6
+    read = []
+    forward = model.forward
+
+    def counting(cache, tokens, *args, **kwargs):
+        read.append(tokens.tolist()[0])
+        return forward(cache, tokens, *args, **kwargs)
+
+    model.forward = counting
+    scorer.begin([0, 1, 2, 3, 4, 1, 2, 2])
+    scorer.score([()])
+    assert read == [[2], [2]]
+    assert worst_error(scorer, model, [0, 1, 2, 3, 4, 1, 2, 2], [()]) < LAW_ATOL
+    scorer.begin([0, 1, 4])
+    scorer.score([()])
+    assert read[2:] == [[4]]
+    assert worst_error(scorer, model, [0, 1, 4], [()]) < LAW_ATOL
+    scorer.begin([3])
+    scorer.score([()])
+    assert worst_error(scorer, model, [3], [()]) < LAW_ATOL
+
+
 def test_memory_does_not_grow_with_rejected_paths():
     model = tiny_target(VOCABULARY)
     scorer, rng = scorer_of(model), np.random.default_rng(0)

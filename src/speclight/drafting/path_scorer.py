@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from transformers import Cache
 
@@ -54,13 +56,19 @@ class PathScorer:
             self._forget()
 
     def begin(self, token_ids: list[int]) -> None:
-        """Start a new text, in the target's tokens."""
+        """Start a new text, in the target's tokens; what is held of its beginning is not read again."""
+        held = self._text[: self._own.committed]
         self._text = self.tokens.spelled(token_ids)
         self._borrowed, self._offered = self._offered, None
         self._forget()
-        self._own = self.model.new_cache()
+        common = zip(held, self._text[:-1], strict=False)
+        kept = sum(itertools.accumulate((one == other for one, other in common), min))
+        if kept:
+            self._own.rewind(kept)
+        else:
+            self._own = self.model.new_cache()
         if self._borrowed is None and self._fits(()):
-            self.model.prefill(self._own, self._text[:-1])
+            self.model.prefill(self._own, self._text[self._own.committed : -1])
 
     def extend(self, token_ids: list[int]) -> None:
         """Take emitted tokens into the text; the scored part of them stays in the cache."""

@@ -13,9 +13,11 @@ from speclight.drafting.protocol import DraftCost, LawSource
 from speclight.models.kv_cache import PathCache
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
 
-# Paths one call of the drafter model takes in besides those asked for. A small model reads a dozen tokens
-# hardly slower than one; more of them are rarely asked for later.
-FORESEEN_PATHS = 12
+# Paths one call of the drafter model takes in besides those asked for. With the default target itself as
+# the drafter model, helped by prompt lookup on four of its greedy texts, chains of 6 nodes take 5.00 calls
+# without foresight, 4.61 with one path, 4.30 with two, 4.15 with four and 4.12 with eight; best-first trees
+# of 8 nodes 3.86, 3.69, 3.60, 3.57 and 3.51.
+FORESEEN_PATHS = 4
 
 
 class TwoStageLaw:

@@ -242,11 +242,11 @@ def _lemma_7(drafter: DrafterOptions) -> Callable[[int], list[Bound]]:
 
 
 def _plot(options: BoundOptions, path: Path, largest: int) -> str:
-    from speclight.report.bound_figure import BoundCurve, BoundPanel, write_bound_figure
+    from speclight.experiments.bound_panels import BoundCurve, BoundPanel
+    from speclight.experiments.limits_picture import budgets_up_to
+    from speclight.report.bound_figure import write_bound_figure
 
-    budgets = tuple(
-        sorted({round(2.0 ** (step / 3)) for step in range(64)} & set(range(1, largest + 1)) | {largest})
-    )
+    budgets = budgets_up_to(largest)
     if options.profile is None:
         families = [FamilyBounds("", _from_moments(options, budgets))]
     else:

@@ -18,6 +18,8 @@ from speclight.cli.bound import bound
 from speclight.cli.cache import cache
 from speclight.cli.demo import demo
 from speclight.cli.generate import generate
+from speclight.cli.limits_picture import limits_picture
+from speclight.cli.limits_test import limits_test
 from speclight.cli.oracle import oracle
 from speclight.cli.profile import profile
 from speclight.cli.report import report
@@ -28,6 +30,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "cache": cache,
     "demo": demo,
     "generate": generate,
+    "limits-picture": limits_picture,
+    "limits-test": limits_test,
     "oracle": oracle,
     "profile": profile,
     "report": report,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from io import BytesIO
 from math import ceil
 from pathlib import Path
@@ -14,39 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from speclight.errors import InvalidInput
+from speclight.experiments.bound_panels import BoundPanel
 from speclight.measure.store import write_whole
-from speclight.theory.bounds import Side
 
 FORMATS = (".png", ".svg")
 # Upper bounds solid, lower dashed, leading terms dotted; what was measured is drawn with markers.
 _LINES: dict[str, str] = {"upper": "-", "lower": "--", "asymptotic": ":", "measured": "-"}
 # Okabe and Ito's colours, in the order in which the statements usually come.
 _COLOURS = ("#b06f00", "#d55e00", "#56b4e9", "#b4558c", "#008f68", "#0072b2", "#5f6670", "#000000")
-
-
-@dataclass(frozen=True, slots=True)
-class BoundCurve:
-    """values: tokens per call, one per node budget of the panel. side "measured": simulated or searched."""
-
-    name: str
-    side: Side | str
-    values: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class BoundPanel:
-    """One target. budgets: increasing P. Raises InvalidInput if a curve has another number of values."""
-
-    title: str
-    budgets: tuple[int, ...]
-    curves: tuple[BoundCurve, ...]
-
-    def __post_init__(self) -> None:
-        for curve in self.curves:
-            if len(curve.values) != len(self.budgets):
-                raise InvalidInput(
-                    f"the curve {curve.name!r} has {len(curve.values)} values for {len(self.budgets)} budgets"
-                )
 
 
 def write_bound_figure(panels: tuple[BoundPanel, ...], path: Path) -> Path:

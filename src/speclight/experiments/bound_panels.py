@@ -1,0 +1,33 @@
+"""What a picture of bounds shows: curves over the node budget, a panel per target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from speclight.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class BoundCurve:
+    """values: tokens per call, one per node budget of the panel. side "measured": simulated or searched."""
+
+    name: str
+    side: Literal["upper", "lower", "asymptotic", "measured"]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundPanel:
+    """One target. budgets: increasing P. Raises InvalidInput if a curve has another number of values."""
+
+    title: str
+    budgets: tuple[int, ...]
+    curves: tuple[BoundCurve, ...]
+
+    def __post_init__(self) -> None:
+        for curve in self.curves:
+            if len(curve.values) != len(self.budgets):
+                raise InvalidInput(
+                    f"the curve {curve.name!r} has {len(curve.values)} values for {len(self.budgets)} budgets"
+                )

@@ -189,10 +189,10 @@ def test_under_the_drafters_own_law_no_tree_beats_best_first():
 class TestNames:
     def test_unknown_names_list_the_known_ones(self):
         target = target_of()
-        with pytest.raises(
-            InvalidInput, match="none, model, ngram, layer_skip, lookahead, two_stage, oracle"
-        ):
+        with pytest.raises(InvalidInput) as error:
             drafter_named("nonsense", target)
+        assert all(name in str(error.value) for name in ["none", *DRAFTERS])
+        assert set(DRAFTER_SETTINGS) <= {"none", *DRAFTERS}
         with pytest.raises(InvalidInput, match="best_first, eagle2, chain, batch, shape, static"):
             drafter_named("ngram", target, DrafterSettings(tree="bush"))
 

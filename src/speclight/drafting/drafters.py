@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from speclight.drafting.eagle3.law import Eagle3Law
+from speclight.drafting.eagle3.shipped import head_for
 from speclight.drafting.layer_skip import early_exit, layers_by_default
 from speclight.drafting.lookahead import LookaheadLaw
+from speclight.drafting.medusa.law import MedusaLaw
+from speclight.drafting.medusa.loading import load_medusa_heads
 from speclight.drafting.model_law import ModelLaw, SharedCacheLaw
 from speclight.drafting.ngram import NgramLaw
 from speclight.drafting.no_drafter import NoDrafter
@@ -69,6 +73,24 @@ def _oracle(target: CausalLM, settings: DrafterSettings) -> LawSource:
     return SharedCacheLaw("oracle", target, same_vocabulary(target, target), settings.sampling)
 
 
+def _eagle3(target: CausalLM, settings: DrafterSettings) -> LawSource:
+    head = head_for(target, _head_folder(settings))
+    return Eagle3Law("eagle3", head.network, head.target_ids)
+
+
+def _medusa(target: CausalLM, settings: DrafterSettings) -> LawSource:
+    folder = _head_folder(settings)
+    if folder is None:
+        raise InvalidInput("Medusa heads need weights, got none; give their folder")
+    return MedusaLaw("medusa", load_medusa_heads(folder, target))
+
+
+def _head_folder(settings: DrafterSettings) -> str | None:
+    if isinstance(settings.weights, CausalLM):
+        raise InvalidInput("a head is no model of its own, got one as weights; give the folder of a head")
+    return settings.weights
+
+
 NO_DRAFTER = "none"
 DRAFTERS: dict[str, DrafterChoice] = {
     "model": DrafterChoice(_model, frozenset({"weights", "vocabulary"})),
@@ -76,6 +98,8 @@ DRAFTERS: dict[str, DrafterChoice] = {
     "layer_skip": DrafterChoice(_layer_skip, frozenset({"layers"})),
     "lookahead": DrafterChoice(_lookahead),
     "two_stage": DrafterChoice(_two_stage, frozenset({"weights", "vocabulary", "layers"})),
+    "eagle3": DrafterChoice(_eagle3, frozenset({"weights"})),
+    "medusa": DrafterChoice(_medusa, frozenset({"weights"})),
     "oracle": DrafterChoice(_oracle, is_for_analysis=True),
 }
 # `sampling` is that of the text being decoded: drafters without a model take it and have nothing to process.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from speclight.drafting.eagle3.network import Eagle3Network
+from speclight.drafting.eagle3.unrolled import unrolled_states
 from speclight.training.text_batches import TextBatch
-from speclight.training.unrolled import unrolled_states
 
 # Loss of step j counts this to the power j: later steps are reached only if the earlier ones were accepted.
 STEP_WEIGHT = 0.8

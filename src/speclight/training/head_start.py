@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from transformers import LlamaConfig
 
 from speclight.drafting.eagle3.conventions import Conventions, HeadSizes, default_layers
 from speclight.drafting.eagle3.network import Eagle3Network
-from speclight.drafting.eagle3.target_matrices import embedding_matrix, output_matrix
+from speclight.drafting.eagle3.target_matrices import embedding_matrix
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
 

@@ -1,8 +1,8 @@
 """An EAGLE-3 head that starts as the best linear predictor of the target's next state.
 
 With the target's own last norm and output matrix behind it, what a head has to find is the target's last
-state one token on. Least squares on stored texts gives the best guess linear in the target's features and the
-token's embedding, at the cost of one pass over the texts, where gradient descent would need hundreds of steps.
+state one token on. Least squares on stored texts gives the best guess linear in the target's features and
+the token's embedding for one pass over the texts, where gradient descent would need hundreds of steps.
 The feature part is `fc`. The embedding reaches the state only through attention, so most attention heads
 are set up to look at their own position and to carry a low-rank piece of the embedding part.
 """
@@ -58,7 +58,7 @@ def start_linear(
 def _least_squares(
     network: Eagle3Network, feature_scale: torch.Tensor, texts: list[ScoredConversation]
 ) -> torch.Tensor:
-    """[inputs, hidden] weights on features and normed embedding that best give the next last state, un-normed."""
+    """[inputs, hidden] weights on features and normed embedding that best give the next state, un-normed."""
     inputs = network.fc.in_features + network.sizes.hidden
     gram, moment = torch.zeros(inputs, inputs), torch.zeros(inputs, network.sizes.hidden)
     features = torch.cat([text.features[text.written_from : -1] for text in texts])

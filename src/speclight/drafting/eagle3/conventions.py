@@ -43,6 +43,7 @@ class Conventions:
     instead of the input itself. norm_before_output: the last norm is applied before the output matrix.
     normed_recurrence: the state fed back is the normed one. has_input_norm: one norm over the fused input
     (speculators: norm_before_fc). has_layer_norms: one norm for each target layer before fusing (fc_norm).
+    has_fusion_bias: `fc` has a bias.
     """
 
     layers: tuple[int, ...]
@@ -51,6 +52,7 @@ class Conventions:
     normed_recurrence: bool = False
     has_input_norm: bool = False
     has_layer_norms: bool = False
+    has_fusion_bias: bool = False
 
     def lines(self) -> tuple[str, ...]:
         """The conventions in words, one line each, for people to check."""

@@ -100,7 +100,7 @@ class Eagle3Law:
     def _forward(
         self, tokens: list[int], hidden: torch.Tensor, positions: list[int], visible: torch.Tensor
     ) -> torch.Tensor:
-        """[new, hidden size] states after new positions. visible: [new, filled + new] slots that each one sees."""
+        """[new, hidden size] states after new positions. visible: [new, filled + new]."""
         network, device = self._network, self._weight.device
         projected = network.project(
             torch.tensor([tokens], device=device), hidden[None], torch.tensor([positions], device=device)

@@ -65,7 +65,7 @@ class Eagle3Network(nn.Module):
         self.sizes, self.conventions, self.config = sizes, conventions, config
         eps, fused = config.rms_norm_eps, len(conventions.layers) * sizes.target_hidden
         self.embed_tokens = nn.Embedding(sizes.vocabulary, sizes.hidden)
-        self.fc = nn.Linear(fused, sizes.hidden, bias=False)
+        self.fc = nn.Linear(fused, sizes.hidden, bias=conventions.has_fusion_bias)
         if conventions.has_input_norm:
             self.input_norm = LlamaRMSNorm(fused, eps=eps)
         if conventions.has_layer_norms:

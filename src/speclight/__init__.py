@@ -6,25 +6,44 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for type checkers and editors, which do not run __getattr__
-    from speclight.decoding.generate import Generation, generate
+    from speclight.decoding.conversation import Conversation
+    from speclight.decoding.generate import Generation, generate, stream
+    from speclight.decoding.transformers_generate import transformers_generate
     from speclight.errors import SpeclightError
     from speclight.models.load import load
+    from speclight.models.wrap import wrap
     from speclight.theory.bounds import Bound
     from speclight.theory.catalogue import bounds_from_moments as bounds
     from speclight.trees.draft_tree import DraftTree
 
-__all__ = ["Bound", "DraftTree", "Generation", "SpeclightError", "bounds", "generate", "load"]
+__all__ = [
+    "Bound",
+    "Conversation",
+    "DraftTree",
+    "Generation",
+    "SpeclightError",
+    "bounds",
+    "generate",
+    "load",
+    "stream",
+    "transformers_generate",
+    "wrap",
+]
 __version__ = "0.1.0"
 
 # Public name -> where it is defined, imported at first use: torch alone takes seconds.
 _PUBLIC = {
     "Bound": "speclight.theory.bounds:Bound",
+    "Conversation": "speclight.decoding.conversation:Conversation",
     "DraftTree": "speclight.trees.draft_tree:DraftTree",
     "Generation": "speclight.decoding.generate:Generation",
     "SpeclightError": "speclight.errors:SpeclightError",
     "bounds": "speclight.theory.catalogue:bounds_from_moments",
     "generate": "speclight.decoding.generate:generate",
     "load": "speclight.models.load:load",
+    "stream": "speclight.decoding.generate:stream",
+    "transformers_generate": "speclight.decoding.transformers_generate:transformers_generate",
+    "wrap": "speclight.models.wrap:wrap",
 }
 
 

@@ -23,6 +23,7 @@ from speclight.cli.limits_test import limits_test
 from speclight.cli.oracle import oracle
 from speclight.cli.profile import profile
 from speclight.cli.report import report
+from speclight.cli.verify import verify
 from speclight.errors import SpeclightError
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -35,6 +36,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "oracle": oracle,
     "profile": profile,
     "report": report,
+    "verify": verify,
 }
 
 EXIT_DONE = 0
@@ -51,7 +53,8 @@ def run() -> None:
 def main(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code.
 
-    0: done. 2: bad input, explained on stderr. 130: interrupted. 141: stdout was closed by its reader.
+    0: done. 2: bad input, explained on stderr. 130: interrupted. 141: stdout was closed by its reader. `verify`
+    exits with 1 itself where it finds a fault.
     Anything else is a bug of speclight and propagates, for Python to print the traceback and exit with 1.
     """
     try:

@@ -28,7 +28,7 @@ from speclight.models.conversion import converted_folder
 from speclight.models.default_target import DEFAULT_TARGET, GGUF_SHA256, default_gguf
 from speclight.models.tokenizer import load_tokenizer
 
-Source = Literal["default", "folder", "gguf", "hub"]
+Source = Literal["default", "folder", "gguf", "hub", "object"]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # What Transformers raises for a config it cannot turn into a causal language model.
 UNSUPPORTED = (ValueError, KeyError, TypeError, ImportError, StrictDataclassError)
@@ -39,7 +39,7 @@ HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 class LoadedModel:
     """A causal language model ready to score text: eval mode, no gradients, SDPA attention.
 
-    name: for reports; holds no path of this machine. source: which of the four ways it came.
+    name: for reports; holds no path of this machine. source: which way it came ("object": by hand).
     weights_sha256: of the safetensors file that was loaded, where its bytes were checked (default and GGUF),
     else None. revision: the hub's commit, else None.
     """

@@ -1,0 +1,67 @@
+"""Greedy text that is not plain greedy text: rounding at a near tie, or a bug."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import DynamicCache
+
+from speclight.models.causal_lm import CausalLM
+
+# Logits of one token scored alone and in a tree differ by float32 rounding, about 1e-5 of their size (tens).
+# A choice between two tokens closer than this may fall either way; anything wider is a bug.
+NEAR_TIE_LOGITS = 1e-2
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """Where a greedy text first leaves plain greedy decoding's.
+
+    place: emitted tokens before it. margin: how far the token emitted lies below the best one, logits of a
+    plain pass over the common text; infinite where one text just ends.
+    """
+
+    place: int
+    margin: float
+
+    @property
+    def is_near_tie(self) -> bool:
+        """Whether rounding explains it; after it the texts differ rightly."""
+        return self.margin <= NEAR_TIE_LOGITS
+
+
+@torch.inference_mode()
+def plain_greedy(target: CausalLM, prompt_ids: list[int], max_tokens: int) -> list[int]:
+    """Greedy continuation, one token a pass over Transformers' own cache: no tree, mask or cache of ours."""
+    cache = DynamicCache(config=target.model.config)
+    unread, emitted = prompt_ids, list[int]()
+    while len(emitted) < max_tokens and len(prompt_ids) + len(emitted) <= target.context_window:
+        ids = torch.tensor([unread], device=target.device)
+        logits = target.model(input_ids=ids, past_key_values=cache, use_cache=True).logits[0, -1]
+        emitted.append(int(logits.argmax()))
+        unread = emitted[-1:]
+        if emitted[-1] in target.end_of_text:
+            break
+    return emitted
+
+
+def first_divergence(
+    target: CausalLM, prompt_ids: list[int], emitted: Sequence[int], plain: Sequence[int]
+) -> Divergence | None:
+    """Where emitted tokens first differ from plain greedy decoding's of the same prompt; None if nowhere."""
+    for place, (ours, best) in enumerate(zip(emitted, plain, strict=False)):
+        if ours != best:
+            logits = plain_logits(target, [*prompt_ids, *plain[:place]])
+            return Divergence(place, abs(float(logits[best] - logits[ours])))
+    if len(emitted) == len(plain):
+        return None
+    return Divergence(min(len(emitted), len(plain)), float("inf"))
+
+
+@torch.inference_mode()
+def plain_logits(target: CausalLM, token_ids: list[int]) -> torch.Tensor:
+    """[vocab] logits after a text, by a plain call of the model: no cache, no mask, no positions of ours."""
+    ids = torch.tensor([token_ids], device=target.device)
+    return target.model(input_ids=ids, use_cache=False, logits_to_keep=1).logits[0, -1]

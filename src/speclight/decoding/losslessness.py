@@ -1,0 +1,145 @@
+"""The losslessness verdict on a target, a drafter and a rule together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from speclight.decoding.decode import decode
+from speclight.decoding.divergence import Divergence, first_divergence, plain_greedy
+from speclight.decoding.generate import drafter_for
+from speclight.decoding.rule_replay import RuleReplay
+from speclight.decoding.settings import DecodeSettings
+from speclight.decoding.string_law import LENGTH, StringLaw, StringTest, string_test
+from speclight.drafting.drafters import DRAFTERS, NO_DRAFTER
+from speclight.drafting.settings import DrafterSettings
+from speclight.errors import InvalidInput
+from speclight.models.causal_lm import CausalLM
+from speclight.models.sampling import SamplingSettings
+from speclight.models.scored_text import ScoredText
+from speclight.verification.rule import VerifyRule
+
+# (steps done, steps in all, what is being done)
+Progress = Callable[[int, int, str], None]
+# Replays between two reports of progress.
+REPLAYS_A_STEP = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What is put to the test: a drafter by name, its settings, a rule and a node budget."""
+
+    drafter: str
+    drafter_settings: DrafterSettings
+    rule: VerifyRule
+    node_budget: int
+
+
+@dataclass(frozen=True, slots=True)
+class GreedyTest:
+    """Greedy texts beside plain greedy decoding's, one for each prompt.
+
+    tokens, calls: of the texts. divergences: where texts first left the plain ones.
+    """
+
+    prompts: int
+    tokens: int
+    calls: int
+    divergences: tuple[Divergence, ...]
+
+    @property
+    def near_ties(self) -> int:
+        """Divergences that rounding explains."""
+        return sum(divergence.is_near_tie for divergence in self.divergences)
+
+    @property
+    def bugs(self) -> int:
+        """Divergences that it does not."""
+        return len(self.divergences) - self.near_ties
+
+
+@dataclass(frozen=True, slots=True)
+class LoopTest:
+    """Strings through the real loop. accepted_drafts: in all of them; without any, little was tested."""
+
+    strings: StringTest
+    calls: int
+    accepted_drafts: int
+
+
+def greedy_test(
+    target: CausalLM,
+    setup: Setup,
+    prompts: Sequence[list[int]],
+    max_tokens: int,
+    progress: Progress | None = None,
+) -> GreedyTest:
+    """Decode prompts at temperature 0 and compare with plain decoding over Transformers' own cache."""
+    settings = DecodeSettings(setup.node_budget, max_tokens, sampling=SamplingSettings(0.0))
+    divergences: list[Divergence] = []
+    tokens = calls = 0
+    for number, prompt_ids in enumerate(prompts, start=1):
+        drafter = drafter_for(target, setup.drafter, setup.rule, settings.sampling, setup.drafter_settings)
+        traces = list(decode(target, drafter, setup.rule, prompt_ids, settings))
+        emitted = [token for trace in traces for token in trace.emitted_tokens]
+        found = first_divergence(target, prompt_ids, emitted, plain_greedy(target, prompt_ids, max_tokens))
+        divergences += [] if found is None else [found]
+        tokens, calls = tokens + len(emitted), calls + len(traces)
+        if progress is not None:
+            progress(number, len(prompts), "greedy texts beside plain decoding")
+    return GreedyTest(len(prompts), tokens, calls, tuple(divergences))
+
+
+def loop_test(
+    target: CausalLM,
+    setup: Setup,
+    prompt_ids: list[int],
+    law: StringLaw,
+    strings: int,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> LoopTest:
+    """Decode the prompt's first LENGTH tokens many times over, each with a seed of its own; law: its law."""
+    drafter = drafter_for(target, setup.drafter, setup.rule, law.sampling, setup.drafter_settings)
+    text = ScoredText(target, prompt_ids, drafter.hidden_layers)
+    counts: Counter[tuple[int, ...]] = Counter()
+    calls = accepted = 0
+    settings = DecodeSettings(setup.node_budget, LENGTH, sampling=law.sampling)
+    for number in range(1, strings + 1):
+        own = replace(settings, seed=seed + number)
+        traces = list(decode(target, drafter, setup.rule, prompt_ids, own, text=text))
+        counts[tuple(token for trace in traces for token in trace.emitted_tokens)] += 1
+        calls += len(traces)
+        accepted += sum(trace.tokens_emitted - 1 for trace in traces)
+        if progress is not None:
+            progress(number, strings, "strings through the loop")
+    return LoopTest(string_test(counts, law.strings), calls, accepted)
+
+
+def rule_test(
+    target: CausalLM,
+    setup: Setup,
+    prompt_ids: list[int],
+    law: StringLaw,
+    strings: int,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> StringTest:
+    """The same strings by the rule alone, on memorised laws of target and drafter."""
+    settings = replace(setup.drafter_settings, sampling=law.sampling)
+    if setup.drafter == NO_DRAFTER:
+        source = None
+    elif setup.drafter in DRAFTERS:
+        source = DRAFTERS[setup.drafter].source(target, settings)
+    else:
+        raise InvalidInput(
+            f"no drafter is called {setup.drafter!r}; known: {NO_DRAFTER}, {', '.join(DRAFTERS)}"
+        )
+    replay = RuleReplay(target, prompt_ids, law, setup.rule, setup.node_budget, source, settings)
+    counts: Counter[tuple[int, ...]] = Counter()
+    for number in range(1, strings + 1):
+        counts[replay.string(seed + number)] += 1
+        if progress is not None and (number % REPLAYS_A_STEP == 0 or number == strings):
+            progress(number, strings, "strings through the rule alone")
+    return string_test(counts, law.strings)

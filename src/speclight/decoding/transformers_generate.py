@@ -1,0 +1,158 @@
+"""Speculative decoding behind Transformers' own `generate`: one more argument, the same law of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import torch
+from transformers import (
+    GenerationConfig,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    StoppingCriteriaList,
+)
+from transformers.generation.streamers import BaseStreamer
+from transformers.generation.utils import GenerateDecoderOnlyOutput
+
+from speclight.decoding.call_trace import CallTrace
+from speclight.decoding.decode import decode
+from speclight.decoding.generate import drafter_for
+from speclight.decoding.settings import DecodeSettings, LogitsProcessor, StopCriterion
+from speclight.drafting.protocol import Drafter
+from speclight.drafting.settings import DrafterSettings
+from speclight.errors import InvalidInput
+from speclight.models.causal_lm import CausalLM
+from speclight.models.sampling import SamplingSettings
+from speclight.models.wrap import wrap
+from speclight.verification.rule import VerifyRule
+from speclight.verification.rules import rule_named
+
+# Outputs that exist once per forward pass there, and would mean something else here.
+OUTPUTS_NOT_GIVEN = ("output_scores", "output_logits", "output_attentions", "output_hidden_states")
+SEEDS_BELOW = 2**62
+
+
+def transformers_generate(
+    model: PreTrainedModel,
+    input_ids: torch.LongTensor,
+    logits_processor: LogitsProcessorList,
+    stopping_criteria: StoppingCriteriaList,
+    generation_config: GenerationConfig,
+    streamer: BaseStreamer | None = None,
+    drafter: str | Drafter = "ngram",
+    rule: str | VerifyRule = "target_sample",
+    drafter_settings: DrafterSettings | None = None,
+    node_budget: int = 8,
+    on_call: Callable[[CallTrace], None] | None = None,
+    target_tokenizer: PreTrainedTokenizerBase | None = None,
+    **model_kwargs: object,
+) -> torch.LongTensor | GenerateDecoderOnlyOutput:
+    """The decoding loop for `model.generate(..., custom_generate=speclight.transformers_generate)`.
+
+    Transformers prepares the arguments up to `generation_config` from those of `generate`: all its logits
+    processors and stopping criteria hold, applied to each visited node with its own prefix. drafter, rule,
+    drafter_settings, node_budget, on_call: as in `speclight.generate`; give them to `model.generate`. Seeds
+    are drawn from torch's generator (`torch.manual_seed`). A batch is decoded row by row. No cache is
+    taken in or handed out.
+    target_tokenizer: only drafters that are other models need it, to compare vocabularies (`tokenizer`, the
+    argument of `generate`, is not handed on by it).
+
+    Returns [batch, longest] token ids, prompts included, padded on the right, or the output object asked for.
+    Raises InvalidInput for beams, outputs that only exist per forward pass, and unservable models.
+    """
+    _check(generation_config, input_ids)
+    target = wrap(model, target_tokenizer or _NumberedTokens(model.config.get_text_config().vocab_size))
+    ends = getattr(generation_config, "_eos_token_tensor", None)
+    target.end_of_text = frozenset() if ends is None else frozenset(ends.flatten().tolist())
+    verify_rule = rule_named(rule) if isinstance(rule, str) else rule
+    # Named in the signature it would be taken from the arguments before they are prepared.
+    mask = model_kwargs.get("attention_mask")
+    rows: list[list[int]] = []
+    for row, row_ids in enumerate(input_ids.tolist()):
+        padding = int((mask[row] == 0).sum()) if isinstance(mask, torch.Tensor) else 0
+        settings = DecodeSettings(
+            node_budget=node_budget,
+            max_tokens=_tokens_wanted(generation_config, len(row_ids)),
+            seed=int(torch.randint(SEEDS_BELOW, ())),
+            # Temperature, top-k and top-p are among the processors, as Transformers prepared them.
+            sampling=SamplingSettings(1.0 if generation_config.do_sample else 0.0),
+            processors=_with_padding(logits_processor, row_ids[:padding], model.device),
+            stop_criteria=(_criterion(stopping_criteria, row_ids[:padding], model.device),),
+        )
+        chosen = drafter_for(target, drafter, verify_rule, settings.sampling, drafter_settings)
+        rows.append(row_ids)
+        for trace in decode(target, chosen, verify_rule, row_ids[padding:], settings):
+            rows[-1] = rows[-1] + list(trace.emitted_tokens)
+            if on_call is not None:
+                on_call(trace)
+            if streamer is not None:
+                streamer.put(torch.tensor(trace.emitted_tokens))
+    if streamer is not None:
+        streamer.end()
+    return _output(rows, target, generation_config)
+
+
+class _NumberedTokens(PreTrainedTokenizerBase):
+    """In place of a tokenizer that nobody handed over: tokens come in, tokens go out, no text is made."""
+
+    def __init__(self, vocabulary_size: int) -> None:
+        super().__init__()
+        self._size = vocabulary_size
+
+    def get_vocab(self) -> dict[str, int]:
+        return {f"token {number}": number for number in range(self._size)}
+
+
+def _check(config: GenerationConfig, input_ids: torch.Tensor) -> None:
+    if (config.num_beams or 1) > 1:
+        raise InvalidInput(
+            f"got num_beams {config.num_beams}, expected 1: beams are not speculative decoding"
+        )
+    asked = [name for name in OUTPUTS_NOT_GIVEN if getattr(config, name, None)]
+    if asked:
+        raise InvalidInput(
+            f"got {', '.join(asked)}, expected none of them; use on_call for traces of the calls"
+        )
+    if input_ids.shape[1] == 0:
+        raise InvalidInput("got no input_ids, expected a prompt of at least one token (not inputs_embeds)")
+
+
+def _tokens_wanted(config: GenerationConfig, prompt_tokens: int) -> int:
+    length = config.max_length
+    return 1 if length is None else max(1, length - prompt_tokens)
+
+
+def _with_padding(
+    processors: LogitsProcessorList, padding: Sequence[int], device: torch.device
+) -> tuple[LogitsProcessor, ...]:
+    """The processors, shown the row as `generate` shows it to them: its padding included."""
+    if len(processors) == 0:
+        return ()
+    front = torch.tensor([list(padding)], dtype=torch.long, device=device)
+
+    def process(input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        row = cast(torch.LongTensor, torch.cat((front, input_ids), dim=1))
+        return processors(row, scores)
+
+    return (process,)
+
+
+def _criterion(criteria: StoppingCriteriaList, padding: Sequence[int], device: torch.device) -> StopCriterion:
+    def is_met(token_ids: Sequence[int]) -> bool:
+        row = cast(torch.LongTensor, torch.tensor([[*padding, *token_ids]], device=device))
+        return bool(criteria(row, None).any())  # pyright: ignore[reportArgumentType]  # as `generate` itself does
+
+    return is_met
+
+
+def _output(
+    rows: list[list[int]], target: CausalLM, config: GenerationConfig
+) -> torch.LongTensor | GenerateDecoderOnlyOutput:
+    longest = max(len(row) for row in rows)
+    fill = getattr(config, "_pad_token_tensor", None)
+    padding = 0 if fill is None else int(fill)
+    padded = torch.tensor([row + [padding] * (longest - len(row)) for row in rows], device=target.device)
+    sequences = cast(torch.LongTensor, padded)
+    return GenerateDecoderOnlyOutput(sequences=sequences) if config.return_dict_in_generate else sequences

@@ -1,0 +1,25 @@
+"""A model already loaded with Transformers, as a target or drafter."""
+
+from __future__ import annotations
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from speclight.models.causal_lm import CausalLM
+from speclight.models.weights import LoadedModel
+
+
+def wrap(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, name: str | None = None) -> CausalLM:
+    """The model as speclight runs it: nothing is copied, and its mode is left as it is (use `model.eval()`).
+
+    name: for reports; by default the model's class. Raises InvalidInput for a model that cannot score trees.
+    """
+    return CausalLM(
+        LoadedModel(
+            model=model,
+            tokenizer=tokenizer,
+            name=name or type(model).__name__,
+            source="object",
+            weights_sha256=None,
+            revision=None,
+        )
+    )

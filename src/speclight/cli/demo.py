@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class DemoOptions:
     """Options of `speclight demo`."""
 
-    out: Path = Path("out/demo")
-    """Folder for report.html, report.json, figures/ and records/."""
+    out: Path | None = None
+    """Folder for report.html, report.json, figures/ and records/; out/demo, or out/demo-quick, if not given."""
     quick: Annotated[bool, Parameter(negative="")] = False
     """A smaller run of about a minute: fewer prompts, shorter texts, smaller trees."""
     seed: int = 0
@@ -45,13 +45,14 @@ def demo(options: DemoOptions = DemoOptions()) -> None:
     from speclight.report.terminal import terminal_table
 
     settings = replace(QUICK if options.quick else DemoSettings(), seed=options.seed)
+    out = options.out or Path("out/demo-quick" if options.quick else "out/demo")
     prompts = read_prompt_options(options.prompts)
     with command_output(options.json) as output:
         target = load_target(options.target)
         with progress_bars() as progress:
-            record = run_demo(target, prompts, settings, options.out / "records", sys.argv[1:], progress)
-        write_json(record, options.out / "report.json")
-        page = write_report(record, options.out)
+            record = run_demo(target, prompts, settings, out / "records", sys.argv[1:], progress)
+        write_json(record, out / "report.json")
+        page = write_report(record, out)
         output.show(terminal_table(record), f"report: {page}")
         output.write_json(_document(record, page))
 

@@ -23,7 +23,7 @@ class DemoOptions:
     """Options of `speclight demo`."""
 
     out: Path | None = None
-    """Folder for report.html, report.json, figures/ and records/; out/demo, or out/demo-quick, if not given."""
+    """Folder of the report and its records; out/demo, or out/demo-quick, if not given."""
     quick: Annotated[bool, Parameter(negative="")] = False
     """A smaller run of about a minute: fewer prompts, shorter texts, smaller trees."""
     seed: int = 0

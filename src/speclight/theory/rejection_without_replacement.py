@@ -127,6 +127,29 @@ def estimate_acceptance_without_replacement(
     )
 
 
+def residual_scales(target: FloatArray, drafter: FloatArray, uniforms: FloatArray) -> FloatArray:
+    """[histories, candidates + 1] t_0 = 0, t_1, ... along sampled histories in which every try was rejected.
+
+    uniforms: as for `estimate_acceptance_without_replacement`. In such a history candidate m serves token y
+    with min(p(y), t_m q(y)) - min(p(y), t_{m-1} q(y)): divided by p(y) and averaged over histories, the chance
+    that y, if emitted, was candidate m. Errors as there.
+    """
+    pair = LikelihoodRatioOrder(target, drafter)
+    noise = np.asarray(uniforms, dtype=np.float64)
+    if noise.ndim != 2 or len(noise) < 2 or not ((noise >= 0.0) & (noise < 1.0)).all():
+        raise InvalidInput(f"uniforms must be [histories >= 2, candidates - 1] in [0, 1), got {noise.shape}")
+    rows, count = len(noise), noise.shape[1] + 1
+    histories = _start(pair, count, np.full(rows, 1.0 / rows))
+    scales = np.zeros((rows, count + 1))
+    for candidate in range(count):
+        following = _try_candidate(histories)
+        scales[:, candidate + 1] = following.scales
+        if candidate + 1 < count:
+            drawn = _draw_rejected(histories, following, noise[:, candidate])
+            histories = replace(following, drawn=np.column_stack([histories.drawn, drawn]))
+    return scales
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Histories:
     """Several histories of rejections side by side.

@@ -22,6 +22,7 @@ from speclight.cli.limits_picture import limits_picture
 from speclight.cli.limits_test import limits_test
 from speclight.cli.oracle import oracle
 from speclight.cli.profile import profile
+from speclight.cli.race_vs_rejection import race_vs_rejection
 from speclight.cli.report import report
 from speclight.cli.verify import verify
 from speclight.errors import SpeclightError
@@ -35,6 +36,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "limits-test": limits_test,
     "oracle": oracle,
     "profile": profile,
+    "race-vs-rejection": race_vs_rejection,
     "report": report,
     "verify": verify,
 }

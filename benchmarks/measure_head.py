@@ -3,8 +3,8 @@
     python benchmarks/measure_head.py [--head FOLDER] [--prompts 10] [--max-tokens 80]
 
 The target answers each prompt once at temperature 0 and once at 1; every drafter is then replayed on those
-texts (speclight.training.replay), which gives its tokens per call exactly and runs the target only once. The last
-line is one JSON document. Moments for Lemma 7 are taken at temperature 1, at every fourth position.
+texts (speclight.training.replay), which gives its tokens per call exactly and runs the target only once. The
+last line is one JSON document. Moments for Lemma 7 are taken at temperature 1, at every fourth position.
 """
 
 import argparse
@@ -31,6 +31,7 @@ from speclight.training.shards import read_shard, write_shard
 
 BUDGETS = (16, 60)
 EVERY = 4
+PLAIN = argparse.RawDescriptionHelpFormatter
 SEED = 1000
 
 
@@ -49,6 +50,11 @@ def answers(target, layers, folder, temperature, family, arguments):
 def tokens_per_call(source, texts, budget, target):
     calls = replay(source, texts, budget, target.end_of_text).tokens_by_call
     return {"mean": float(calls.mean()), "calls": len(calls), "se": float(calls.std() / len(calls) ** 0.5)}
+
+
+def cells(row):
+    numbers = [(name, value) for name, value in row.items() if isinstance(value, dict)]
+    return "  ".join(f"{name} {value['mean']:.3f} (SE {value['se']:.3f})" for name, value in numbers)
 
 
 def lemma_7(pairs, measured):
@@ -86,6 +92,7 @@ def main():
     arguments = parser.parse_args()
     target = CausalLM(load_weights())
     head = head_for(target, arguments.head)
+    layers = head.network.conventions.layers
     document = {"head": head.name, "prompts_per_family": arguments.prompts, "rows": [], "lemma_7": None}
     all_pairs, at_60 = [], []
     for temperature in arguments.temperatures:

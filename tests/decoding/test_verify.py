@@ -1,0 +1,183 @@
+"""`speclight verify` finds no fault in lossless setups and finds the ones planted."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from speclight.cli import verify as command
+from speclight.cli.main import main
+from speclight.decoding import losslessness
+from speclight.decoding.divergence import NEAR_TIE_LOGITS, first_divergence, plain_greedy
+from speclight.decoding.generate import default_kind
+from speclight.decoding.losslessness import Setup, greedy_test, loop_test, rule_test
+from speclight.decoding.string_law import FALSE_ALARM, POWER, StringLaw, string_test
+from speclight.drafting.settings import DrafterSettings
+from speclight.errors import InvalidInput
+from speclight.trees.draft_tree import DraftTree
+from speclight.verification.rules import RULES
+from speclight.verification.verdict import Verdict
+from toys import law_after, tiny_target
+
+PROMPT = [1, 2, 3, 1, 2]
+# The string's law by two routes through the same float64 model differs by rounding only.
+LAW_ATOL = 1e-12
+
+
+class FirstChildAlways:
+    """Planted fault: the first drafted child is accepted whatever the target says."""
+
+    name, is_lossless, draft_kinds = "target_sample", True, RULES["target_sample"].draft_kinds
+
+    def verify(self, tree: DraftTree, target_laws, noise) -> Verdict:
+        children = tree.children(0)
+        path = [0, int(children[0])] if len(children) else [0]
+        return Verdict(np.array(path), noise.sample(path[-1], target_laws(path[-1])))
+
+
+def setup(name="target_sample", drafter="ngram"):
+    rule = RULES[name]
+    return Setup(drafter, DrafterSettings(kind=default_kind(rule)), rule, 6)
+
+
+FAULTY = Setup("ngram", DrafterSettings(), FirstChildAlways(), 6)
+
+
+def test_the_law_of_strings_is_the_chain_rule_under_top_k():
+    target = tiny_target(9, seed=1, end_of_text=frozenset({4}))
+    law = StringLaw(target, PROMPT, 1.0)
+
+    def top_four(text):
+        full = law_after(target, text)
+        kept = np.where(full >= np.sort(full)[-4], full, 0.0)
+        return kept / kept.sum()
+
+    for string, probability in law.strings.items():
+        steps = [top_four([*PROMPT, *string[:depth]])[string[depth]] for depth in range(len(string))]
+        assert abs(probability - np.prod(steps)) < LAW_ATOL
+        assert 4 not in string[:-1]
+        assert len(string) == 3 or string[-1] == 4
+    assert abs(sum(law.strings.values()) - 1.0) < LAW_ATOL
+
+
+@pytest.mark.parametrize("name", ["target_sample", "rejection", "k_seq", "traversal", "race"])
+def test_lossless_rules_pass(name):
+    """Fixed seeds, false alarm 1e-4 a test; the rule alone sees total variations of 0.07 with 0.99."""
+    target = tiny_target(9, seed=1)
+    law = StringLaw(target, PROMPT, 1.0)
+    alone = rule_test(target, setup(name), PROMPT, law, 2000)
+    assert alone.is_passed
+    assert alone.strings == 2000
+    loop = loop_test(target, setup(name), PROMPT, law, 60)
+    assert loop.strings.impossible == 0
+    assert loop.accepted_drafts > 0
+
+
+def test_planted_faults_fail():
+    target = tiny_target(9, seed=1)
+    law = StringLaw(target, PROMPT, 1.0)
+    assert not rule_test(target, FAULTY, PROMPT, law, 500).is_passed
+    assert not loop_test(target, FAULTY, PROMPT, law, 200).strings.is_passed
+    greedy = greedy_test(target, FAULTY, [PROMPT], 12)
+    assert greedy.bugs == 1
+    assert greedy.divergences[0].margin > NEAR_TIE_LOGITS
+
+
+def test_a_lossy_rule_fails():
+    target = tiny_target(9, seed=1)
+    assert not rule_test(target, setup("typical"), PROMPT, StringLaw(target, PROMPT, 1.0), 3000).is_passed
+
+
+def test_divergences_are_measured_on_plain_logits():
+    target = tiny_target(9, seed=1)
+    plain = plain_greedy(target, PROMPT, 6)
+    assert first_divergence(target, PROMPT, plain, plain) is None
+    law = np.log(law_after(target, [*PROMPT, *plain[:2]]))
+    wrong = [*plain[:2], int(np.argsort(law)[-2]), 0]
+    found = first_divergence(target, PROMPT, wrong, plain)
+    assert found is not None
+    assert found.place == 2
+    assert abs(found.margin - (np.sort(law)[-1] - np.sort(law)[-2])) < 1e-9  # float64 rounding of logarithms
+    shorter = first_divergence(target, PROMPT, plain[:-1], plain)
+    assert shorter is not None
+    assert not shorter.is_near_tie
+
+
+def test_the_stated_power_is_kept_by_the_hardest_deviation():
+    """A deviation in proportion to the law on half its mass has the least noncentrality, 4 n TV^2."""
+    exact = {cell: 1.0 / 64 for cell in itertools.product(range(4), repeat=3)}
+    cells = list(exact)
+    counts = dict.fromkeys(cells, 100)
+    test = string_test(counts, exact)
+    assert test.cells == 64
+    assert test.p_value == 1.0
+    threshold = stats.chi2.isf(FALSE_ALARM, 63)
+    rng = np.random.default_rng(0)
+    shift = test.detectable * 2.0
+    law = np.full(64, 1.0 / 64) * np.where(np.arange(64) < 32, 1.0 + shift, 1.0 - shift)
+    found = 0
+    for _ in range(300):
+        drawn = rng.multinomial(6400, law)
+        found += not string_test(dict(zip(cells, drawn.tolist(), strict=True)), exact).is_passed
+    assert found >= 300 * POWER - 8  # 300 trials: 4.6 standard deviations below the stated power
+    assert stats.ncx2.sf(threshold, 63, 4 * 6400 * test.detectable**2) >= POWER - 1e-6
+
+
+def test_strings_that_cannot_be_compared_are_refused():
+    with pytest.raises(InvalidInput, match="draw more strings"):
+        string_test({(0,): 12}, {(0,): 1.0})
+    impossible = string_test({(0,): 50, (1,): 50, (2,): 1}, {(0,): 0.5, (1,): 0.5})
+    assert impossible.impossible == 1
+    assert not impossible.is_passed
+
+
+SMALL = ["--strings", "100", "--rule-strings", "500", "--greedy-prompts", "1", "--greedy-tokens", "8"]
+
+
+def test_the_command_gives_a_verdict(monkeypatch, capsys):
+    target = tiny_target(9, seed=1, window=256)
+    monkeypatch.setattr(command, "load_target", lambda options: target)
+    arguments = ["verify", "--prompt", "t1 t2 t3 t1 t2", *SMALL]
+    assert main([*arguments, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["verdict"] == "no fault found"
+    assert document["greedy"]["bugs"] == 0
+    assert document["rule_alone"]["strings"] == 500
+    assert document["loop"]["detectable"] > document["rule_alone"]["detectable"]
+    assert main([*arguments, "--rule", "greedy"]) == 0
+    assert "temperature 0" in capsys.readouterr().out
+
+
+def test_the_command_exits_1_for_a_fault(monkeypatch, capsys):
+    target = tiny_target(9, seed=1, window=256)
+    monkeypatch.setattr(command, "load_target", lambda options: target)
+    monkeypatch.setitem(RULES, "target_sample", FirstChildAlways())
+    with pytest.raises(SystemExit) as stopped:
+        main(["verify", "--prompt", "t1 t2 t3 t1 t2", *SMALL])
+    assert stopped.value.code == 1
+    assert "not lossless" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--strings", "0"], "--strings"),
+        (["--temperature", "0"], "--temperature"),
+        (["--seed", "-1"], "--seed"),
+        (["--rule", "guess"], "guess"),
+        (["--kind", "guess"], "guess"),
+    ],
+)
+def test_bad_input_exits_2(arguments, named, capsys):
+    assert main(["verify", *arguments]) == 2
+    assert named in capsys.readouterr().err
+
+
+def test_the_progress_of_every_part_is_reported():
+    target = tiny_target(9, seed=1)
+    law = StringLaw(target, PROMPT, 1.0)
+    seen = []
+    losslessness.rule_test(target, setup(), PROMPT, law, 100, progress=lambda *step: seen.append(step))
+    assert seen == [(100, 100, "strings through the rule alone")]

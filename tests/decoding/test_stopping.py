@@ -155,7 +155,7 @@ def test_stop_strings_and_tokens_end_the_text_where_they_are_met():
 
 
 def test_the_window_ends_the_text_and_never_overflows():
-    for window in range(6, 30):
+    for window in (6, 7, 13, 22):
         made = text_of(DecodeSettings(16, 100, sampling=GREEDY), window=window)
         assert made.finish_reason == "context_window"
         assert len(made.token_ids) == window - 5 + 1  # the last token is emitted and never read

@@ -62,6 +62,10 @@ def first_divergence(
 
 @torch.inference_mode()
 def plain_logits(target: CausalLM, token_ids: list[int]) -> torch.Tensor:
-    """[vocab] logits after a text, by a plain call of the model: no cache, no mask, no positions of ours."""
+    """[vocab] logits after a text, float32 or finer, by a plain call of the model.
+
+    No cache, no mask and no positions of ours take part.
+    """
     ids = torch.tensor([token_ids], device=target.device)
-    return target.model(input_ids=ids, use_cache=False, logits_to_keep=1).logits[0, -1]
+    logits = target.model(input_ids=ids, use_cache=False, logits_to_keep=1).logits[0, -1]
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -59,7 +59,7 @@ class StringLaw:
                 (self.strings if ends else unfinished)[string] = probability * chance
 
     def _law(self, target: CausalLM, token_ids: list[int]) -> SparseLaw:
-        logits = plain_logits(target, token_ids).float().cpu().numpy()
+        logits = plain_logits(target, token_ids).cpu().numpy()
         ranked = np.sort(logits)[::-1]
         if len(ranked) > TOP_K and ranked[TOP_K - 1] - ranked[TOP_K] < NEAR_TIE_LOGITS:
             raise InvalidInput(

@@ -17,6 +17,7 @@ from speclight import __version__
 from speclight.cli.bound import bound
 from speclight.cli.cache import cache
 from speclight.cli.demo import demo
+from speclight.cli.doctor import doctor
 from speclight.cli.generate import generate
 from speclight.cli.limits_picture import limits_picture
 from speclight.cli.limits_test import limits_test
@@ -24,6 +25,7 @@ from speclight.cli.oracle import oracle
 from speclight.cli.profile import profile
 from speclight.cli.race_vs_rejection import race_vs_rejection
 from speclight.cli.report import report
+from speclight.cli.train_head import train_head
 from speclight.cli.verify import verify
 from speclight.errors import SpeclightError
 
@@ -31,6 +33,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "bound": bound,
     "cache": cache,
     "demo": demo,
+    "doctor": doctor,
     "generate": generate,
     "limits-picture": limits_picture,
     "limits-test": limits_test,
@@ -38,6 +41,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "profile": profile,
     "race-vs-rejection": race_vs_rejection,
     "report": report,
+    "train-head": train_head,
     "verify": verify,
 }
 

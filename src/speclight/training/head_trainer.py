@@ -107,9 +107,9 @@ class HeadTraining:
             weight_decay=self.settings.weight_decay,
         )
 
-    def run(self, folder: Path) -> Iterator[None]:
-        """Train until the planned tokens are reached; hands over after every update."""
-        while self.tokens < self.settings.training_tokens:
+    def run(self, folder: Path, until: int) -> Iterator[None]:
+        """Train until so many tokens are reached; hands over after every update."""
+        while self.tokens < until:
             generator = torch.Generator().manual_seed(self.settings.seed * 100_003 + self.epoch)
             paths = shard_paths(folder)
             if not paths:
@@ -134,7 +134,7 @@ class HeadTraining:
                 self.tokens += batch.tokens
                 self.updates += 1
                 yield
-                if self.tokens >= self.settings.training_tokens:
+                if self.tokens >= until:
                     return
             self.epoch += 1
 
@@ -233,10 +233,11 @@ def train(
     folder: Path,
     is_due: Callable[[], bool],
     report: Callable[[TrainingProgress], None],
+    until: int | None = None,
 ) -> TrainingProgress:
-    """Train to the planned tokens; whenever `is_due`, and at the end, score held-out texts and report."""
+    """Train to `until` tokens (None: the planned ones); when due, and at the end, score held-out texts."""
     texts = measured_texts(folder)
-    for _ in training.run(folder):
+    for _ in training.run(folder, until or training.settings.training_tokens):
         if is_due():
             report(training.measured(texts))
     progress = training.measured(texts)

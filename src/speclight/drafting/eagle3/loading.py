@@ -126,7 +126,13 @@ def _target_ids(offsets: torch.Tensor | None, members: torch.Tensor | None, size
             f"{OFFSETS} is {tuple(offsets.shape)} of {offsets.dtype}, "
             f"expected ({sizes.draft_vocabulary},) integers"
         )
-    target_ids = target_ids_from_offsets(offsets.numpy().astype(np.int64), sizes.vocabulary)
+    stored = offsets.numpy().astype(np.int64)
+    if members is not None and np.array_equal(np.flatnonzero(members.numpy()), np.sort(stored)):
+        raise CorruptWeights(
+            f"{OFFSETS} holds the target ids themselves (they are those that {MEMBERSHIP} marks), expected "
+            f"offsets; subtract each row's number from it: {OFFSETS} = target id - row"
+        )
+    target_ids = target_ids_from_offsets(stored, sizes.vocabulary)
     if members is not None and not np.array_equal(np.flatnonzero(members.numpy()), np.sort(target_ids)):
         raise CorruptWeights(
             f"{MEMBERSHIP} marks other tokens than {OFFSETS} (read as offsets) maps to; {OFFSETS} must hold "

@@ -1,0 +1,104 @@
+"""`speclight doctor`: why a drafting head is accepted so rarely, and how to mend it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from speclight.cli.options import JsonFlag, TargetOptions, load_target
+from speclight.cli.output import command_output
+from speclight.errors import CorruptWeights, InvalidInput
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from speclight.drafting.eagle3.doctor import Diagnosis
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorOptions:
+    """Options of `speclight doctor`."""
+
+    head: Annotated[str, Parameter(name=["HEAD", "--head"])] = "shipped"
+    """Folder of an EAGLE-3 head in any dialect, or shipped for the one that comes with speclight."""
+    prompts: int = 10
+    """How many of the shipped prompts the target answers; what is tested over, at least 6."""
+    max_tokens: int = 48
+    """Tokens of each answer at the most."""
+    seed: int = 0
+    """Seed of the answers."""
+    target: TargetOptions = field(default_factory=TargetOptions)
+    json: JsonFlag = False
+
+
+def doctor(options: DoctorOptions) -> None:
+    """Check an EAGLE-3 head against its target, and try every neighbouring convention on the same texts.
+
+    The last line says what is wrong, if anything is, and how to mend it.
+    """
+    from speclight.drafting.eagle3.doctor import diagnose
+    from speclight.drafting.eagle3.shipped import head_for
+    from speclight.measure.prompts import FAMILIES, shipped_prompts
+
+    if options.prompts < 6:
+        raise InvalidInput(f"--prompts must be at least 6 for the test to have power, got {options.prompts}")
+    by_family = [shipped_prompts([family]) for family in FAMILIES]
+    turns = [prompt.turns[0] for row in zip(*by_family, strict=False) for prompt in row]
+    with command_output(options.json) as output:
+        target = load_target(options.target)
+        try:
+            head = head_for(target, None if options.head == "shipped" else options.head)
+        except CorruptWeights as error:
+            verdict = f"cannot be read: {error}"
+            output.show(verdict)
+            if options.json:
+                output.write_json({"verdict": verdict, "lines": [], "findings": []})
+            return
+        diagnosis = diagnose(head, target, turns[: options.prompts], options.max_tokens, options.seed)
+        output.show(
+            *head.lines(),
+            f"eps, the target's probability outside the draft vocabulary: {diagnosis.miss_probability:.4f}",
+            _table(diagnosis),
+            diagnosis.verdict,
+        )
+        if options.json:
+            output.write_json(_document(head.lines(), diagnosis))
+
+
+def _table(diagnosis: Diagnosis) -> Table:
+    from rich.table import Table
+
+    from speclight.drafting.eagle3.doctor import SIGNIFICANCE
+
+    table = Table(title=f"acceptance of one draft; as loaded {diagnosis.acceptance:.3f}")
+    for column in ("read as", "acceptance", "gain", f"better (level {SIGNIFICANCE:g})"):
+        table.add_column(column)
+    for finding in diagnosis.findings:
+        better = f"yes, p = {finding.p_value:.1e}" if finding.is_better else "no"
+        table.add_row(finding.name, f"{finding.acceptance:.3f}", f"{finding.gain:+.3f}", better)
+    return table
+
+
+def _document(lines: tuple[str, ...], diagnosis: Diagnosis) -> dict[str, object]:
+    return {
+        "verdict": diagnosis.verdict,
+        "lines": lines,
+        "acceptance": diagnosis.acceptance,
+        "miss_probability": diagnosis.miss_probability,
+        "template_differs": diagnosis.template_differs,
+        "template_gain": diagnosis.template_gain,
+        "findings": [
+            {
+                "name": finding.name,
+                "remedy": finding.remedy,
+                "acceptance": finding.acceptance,
+                "gain": finding.gain,
+                "p_value": finding.p_value,
+                "is_better": finding.is_better,
+            }
+            for finding in diagnosis.findings
+        ],
+    }

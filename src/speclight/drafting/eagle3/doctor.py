@@ -1,0 +1,195 @@
+"""Why a head accepts so little: its acceptance, and that of every neighbouring reading, on the same texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import ttest_1samp
+
+from speclight.drafting.eagle3.loading import Eagle3Head
+from speclight.drafting.eagle3.target_matrices import embedding_matrix
+from speclight.drafting.eagle3.unrolled import unrolled_states
+from speclight.drafting.eagle3.variants import HeadVariant, as_loaded, neighbouring_variants
+from speclight.errors import InvalidInput
+from speclight.models.batch_sampling import sample_continuations
+from speclight.models.causal_lm import CausalLM
+from speclight.models.sampling import SamplingSettings
+from speclight.trees.draft_tree import FloatArray
+
+# The first draft and two fed back: enough for the recurrence to show.
+STEPS = 3
+# Probability that the doctor reports anything on a head without fault, over all variants together.
+SIGNIFICANCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One reading against the head as loaded.
+
+    acceptance: mean over contexts and steps of the sum of min(p, q), the acceptance of one sampled draft at
+    temperature 1. gain: over the reading as loaded. p_value: one-sided paired t-test over texts, multiplied
+    by the number of readings tried. is_better: p_value below SIGNIFICANCE.
+    """
+
+    name: str
+    remedy: str
+    acceptance: float
+    gain: float
+    p_value: float
+
+    @property
+    def is_better(self) -> bool:
+        """Whether this reading explains the texts better than the one as loaded."""
+        return self.p_value < SIGNIFICANCE
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """acceptance: of the head as loaded. miss_probability: eps, the target's mass outside the draft
+    vocabulary. findings: all readings, best first. template_differs: the head's recorded chat template writes
+    prompts otherwise than the target's; None if it has none. template_gain: acceptance under the head's less
+    that under the target's, None if they agree.
+    """
+
+    acceptance: float
+    miss_probability: float
+    findings: tuple[Finding, ...]
+    template_differs: bool | None
+    template_gain: float | None
+
+    @property
+    def verdict(self) -> str:
+        """One line: what is wrong and how to mend it."""
+        if self.findings and self.findings[0].is_better:
+            best = self.findings[0]
+            return (
+                f"wrong convention: with {best.name} acceptance is {best.acceptance:.3f} instead of "
+                f"{self.acceptance:.3f}; {best.remedy}"
+            )
+        if self.template_differs and self.template_gain is not None and self.template_gain >= 0.0:
+            return (
+                "wrong chat template: the target's writes prompts otherwise than the one recorded with the "
+                f"head, under which acceptance is {self.acceptance + self.template_gain:.3f} instead of "
+                f"{self.acceptance:.3f}; serve the target with the head's template"
+            )
+        return f"no fault found; acceptance of one draft {self.acceptance:.3f}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Text:
+    """A text with the target's states, [layers + 1, positions, hidden]. start: of the answer."""
+
+    tokens: list[int]
+    start: int
+    states: torch.Tensor
+    laws: torch.Tensor  # [positions, vocabulary] float64, temperature 1
+
+
+def diagnose(
+    head: Eagle3Head, target: CausalLM, prompts: Sequence[str], max_tokens: int = 48, seed: int = 0
+) -> Diagnosis:
+    """Let the target answer the prompts at temperature 1, and try every neighbouring reading of the head.
+
+    prompts: user turns, at least 6 for the test to have any power. Raises InvalidInput for fewer, and what
+    `sample_continuations` raises.
+    """
+    if len(prompts) < 6:
+        raise InvalidInput(f"got {len(prompts)} prompts, expected at least 6: texts are what is tested over")
+    template = target.tokenizer.chat_template
+    questions = _rendered(target, prompts, template)
+    texts = _texts(target, questions, max_tokens, seed)
+    loaded = _acceptances(as_loaded(head), texts)
+    variants = list(neighbouring_variants(head, target.layers, embedding_matrix(target)))
+    findings = [
+        _finding(variant, _acceptances(variant, texts), loaded, len(variants)) for variant in variants
+    ]
+    differs, gain = None, None
+    if head.chat_template is not None:
+        recorded = _rendered(target, prompts, head.chat_template)
+        differs = recorded != questions
+        if differs:
+            under_recorded = _acceptances(as_loaded(head), _texts(target, recorded, max_tokens, seed))
+            gain = float(under_recorded.mean() - loaded.mean())
+    covered = torch.from_numpy(head.target_ids)
+    return Diagnosis(
+        acceptance=float(loaded.mean()),
+        miss_probability=float(
+            np.mean([1.0 - float(text.laws[text.start :, covered].sum(dim=1).mean()) for text in texts])
+        ),
+        findings=tuple(sorted(findings, key=lambda finding: -finding.acceptance)),
+        template_differs=differs,
+        template_gain=gain,
+    )
+
+
+def _rendered(target: CausalLM, prompts: Sequence[str], template: object) -> list[list[int]]:
+    if not isinstance(template, str):
+        return [target.tokenizer.encode(prompt) for prompt in prompts]
+    rendered: list[list[int]] = []
+    for prompt in prompts:
+        text = target.tokenizer.apply_chat_template(
+            [{"role": "user", "content": prompt}],
+            chat_template=template,
+            add_generation_prompt=True,
+            tokenize=False,
+        )
+        assert isinstance(text, str)  # one conversation, not tokenised
+        rendered.append(target.tokenizer.encode(text, add_special_tokens=False))
+    return rendered
+
+
+@torch.inference_mode()
+def _texts(target: CausalLM, questions: list[list[int]], max_tokens: int, seed: int) -> list[_Text]:
+    seeds = [seed + index for index in range(len(questions))]
+    answers = sample_continuations(target, questions, max_tokens, SamplingSettings(1.0), seeds)
+    texts: list[_Text] = []
+    for question, answer in zip(questions, answers, strict=True):
+        tokens = question + list(answer.token_ids)
+        positions = torch.arange(len(tokens))[None]
+        visible = torch.ones(1, len(tokens), len(tokens), dtype=torch.bool).tril()
+        output = target.forward(
+            target.new_cache(), torch.tensor([tokens]), positions, visible, 0, tuple(range(target.layers + 1))
+        )
+        assert output.features is not None  # all layers were asked for
+        states = torch.stack(output.features[0].chunk(target.layers + 1, dim=-1))
+        laws = torch.softmax(output.logits[0].double(), dim=-1)
+        texts.append(_Text(tokens, len(question), states, laws))
+    return texts
+
+
+@torch.inference_mode()
+def _acceptances(variant: HeadVariant, texts: list[_Text]) -> FloatArray:
+    """[texts] mean acceptance of a sampled draft over the answer's positions and the unrolled steps."""
+    network = variant.network
+    rows = torch.from_numpy(variant.target_ids)
+    weight = network.fc.weight
+    means: list[float] = []
+    for text in texts:
+        features = torch.cat([text.states[layer] for layer in network.conventions.layers], dim=-1)[:-1]
+        tokens = torch.tensor([text.tokens[1:]], device=weight.device)
+        overlaps: list[torch.Tensor] = []
+        for step, states in enumerate(unrolled_states(network, tokens, features.to(weight)[None], STEPS)):
+            first = max(text.start - 1, step)
+            draft = torch.softmax(network.logits(states[0, first:]).double(), dim=-1)
+            overlaps.append(torch.minimum(draft, text.laws[first + 1 :, rows]).sum(dim=1))
+        means.append(float(torch.cat(overlaps).mean()))
+    return np.array(means)
+
+
+def _finding(variant: HeadVariant, acceptances: FloatArray, loaded: FloatArray, variants: int) -> Finding:
+    gains = acceptances - loaded
+    p_value = 1.0
+    if gains.std() > 0.0:  # a reading that changes nothing has no spread to test with
+        test: Any = ttest_1samp(gains, 0.0, alternative="greater")  # scipy's stub hides the p-value
+        p_value = float(test.pvalue)
+    return Finding(
+        variant.name,
+        variant.remedy,
+        float(acceptances.mean()),
+        float(gains.mean()),
+        min(1.0, p_value * variants),
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from speclight.drafting.eagle3.doctor import Diagnosis
 
+SHIPPED = "shipped"
+
 
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorOptions:
     """Options of `speclight doctor`."""
 
-    head: Annotated[str, Parameter(name=["HEAD", "--head"])] = "shipped"
-    """Folder of an EAGLE-3 head in any dialect, or shipped for the one that comes with speclight."""
     prompts: int = 10
     """How many of the shipped prompts the target answers; what is tested over, at least 6."""
     max_tokens: int = 48
@@ -34,10 +34,14 @@ class DoctorOptions:
     json: JsonFlag = False
 
 
-def doctor(options: DoctorOptions) -> None:
+def doctor(head: str = SHIPPED, /, *, options: DoctorOptions = DoctorOptions()) -> None:
     """Check an EAGLE-3 head against its target, and try every neighbouring convention on the same texts.
 
     The last line says what is wrong, if anything is, and how to mend it.
+
+    Args:
+        head: Folder of an EAGLE-3 head in any dialect, or shipped for the one that comes with speclight.
+        options: See DoctorOptions.
     """
     from speclight.drafting.eagle3.doctor import diagnose
     from speclight.drafting.eagle3.shipped import head_for
@@ -50,22 +54,22 @@ def doctor(options: DoctorOptions) -> None:
     with command_output(options.json) as output:
         target = load_target(options.target)
         try:
-            head = head_for(target, None if options.head == "shipped" else options.head)
+            loaded = head_for(target, None if head == SHIPPED else head)
         except CorruptWeights as error:
             verdict = f"cannot be read: {error}"
             output.show(verdict)
             if options.json:
                 output.write_json({"verdict": verdict, "lines": [], "findings": []})
             return
-        diagnosis = diagnose(head, target, turns[: options.prompts], options.max_tokens, options.seed)
+        diagnosis = diagnose(loaded, target, turns[: options.prompts], options.max_tokens, options.seed)
         output.show(
-            *head.lines(),
+            *loaded.lines(),
             f"eps, the target's probability outside the draft vocabulary: {diagnosis.miss_probability:.4f}",
             _table(diagnosis),
             diagnosis.verdict,
         )
         if options.json:
-            output.write_json(_document(head.lines(), diagnosis))
+            output.write_json(_document(loaded.lines(), diagnosis))
 
 
 def _table(diagnosis: Diagnosis) -> Table:

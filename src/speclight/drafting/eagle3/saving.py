@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from speclight.drafting.eagle3.network import Eagle3Network
-from speclight.drafting.head_files import CONFIG_NAME
+from speclight.drafting.head_files import CONFIG_NAME, WEIGHT_NAMES
 
 
 def save_head(
@@ -56,5 +56,5 @@ def save_head(
     stored = {name: tensor.to(dtype).contiguous() for name, tensor in tensors.items()}
     stored["d2t"] = target_ids - torch.arange(len(target_ids))
     stored["t2d"] = members
-    save_file(stored, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / WEIGHT_NAMES[0]).write_bytes(save(stored, metadata={"format": "pt"}))
     (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

@@ -20,6 +20,7 @@ LINES: tuple[tuple[str, str], ...] = (
     ("race_with_replacement", "batch"),
     ("rejection_without_replacement", "batch"),
     ("race", "batch"),
+    ("race, where transport is known", "batch"),
     ("transport, independent", "batch"),
     ("transport, distinct", "batch"),
     ("rejection", "tree"),

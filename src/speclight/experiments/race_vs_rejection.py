@@ -193,6 +193,12 @@ def _others(drafted: int) -> list[tuple[str, str, Callable[[TextRanks], FloatArr
         ("k_seq", "batch", lambda text: tokens_of_k_seq_tree(text.k_seq, batch_tree(drafted))),
         ("gls", "sequence", lambda text: tokens_of_lists(text.any_set, text.matching_sets, 1, drafted)),
         ("gls", "batch", lambda text: tokens_of_lists(text.any_set, text.matching_sets, drafted, 1)),
+        # The same contexts as the two rows of optimal transport, which are fewer than those of the others.
+        (
+            "race, where transport is known",
+            "batch",
+            lambda text: 1.0 + text.rank_law[:, :drafted].sum(axis=1),
+        ),
         ("transport, independent", "batch", lambda text: 1.0 + text.with_transport[:, place]),
         ("transport, distinct", "batch", lambda text: 1.0 + text.without_transport[:, place]),
     ]

@@ -131,8 +131,8 @@ def residual_scales(target: FloatArray, drafter: FloatArray, uniforms: FloatArra
     """[histories, candidates + 1] t_0 = 0, t_1, ... along sampled histories in which every try was rejected.
 
     uniforms: as for `estimate_acceptance_without_replacement`. In such a history candidate m serves token y
-    with min(p(y), t_m q(y)) - min(p(y), t_{m-1} q(y)): divided by p(y) and averaged over histories, the chance
-    that y, if emitted, was candidate m. Errors as there.
+    with min(p(y), t_m q(y)) - min(p(y), t_{m-1} q(y)): divided by p(y) and averaged over histories, the
+    chance that y, if emitted, was candidate m. Errors as there.
     """
     pair = LikelihoodRatioOrder(target, drafter)
     noise = np.asarray(uniforms, dtype=np.float64)

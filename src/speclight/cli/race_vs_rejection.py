@@ -11,6 +11,9 @@ from speclight.cli.options import JsonFlag, PromptOptions, TargetOptions, load_t
 from speclight.cli.output import command_output, json_line
 from speclight.cli.progress import progress_bars
 
+# Prompts looked at beyond those sampled from, so that the longest can be left out.
+SPARE_PROMPTS = 4
+
 
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +58,9 @@ def race_vs_rejection(options: RaceOptions = RaceOptions()) -> None:
         seed=options.seed,
     )
     prompts = read_prompt_options(options.prompts)
-    chosen = prompts[:: max(1, len(prompts) // options.candidates)][: options.candidates]
+    spread = prompts[:: max(1, len(prompts) // (options.candidates + SPARE_PROMPTS))]
+    # The shortest of them: they are read several times, and the laws along the answer are what is recorded.
+    chosen = tuple(sorted(spread, key=lambda prompt: len(prompt.turns[0]))[: options.candidates])
     with command_output(options.json) as output:
         target = load_target(options.target)
         with progress_bars() as progress:

@@ -98,7 +98,10 @@ def draw(comparison: RaceComparison, path: Path) -> Path:
                 values = [row.tokens_per_call.value for row in rows]
                 axes.plot(DRAFTED, values, dashes, color=colour, label=f"{rule}, {strategy}")
             axes.plot(DRAFTED, group.bound_conditional, "--", color="#CC79A7", label="bound, H(R | context)")
-            estimates = [row.tokens_per_call for row in rows]
+            drawn_last = [
+                comparison.row(group.drafter, group.temperature, *DRAWN[-1][:2], k) for k in DRAFTED
+            ]
+            estimates = [row.tokens_per_call for row in drawn_last]
             axes.fill_between(
                 DRAFTED,
                 [estimate.value if estimate.low is None else estimate.low for estimate in estimates],

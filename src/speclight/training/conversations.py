@@ -61,9 +61,12 @@ def chat_frame(model: CausalLM) -> ChatFrame:
     if not found or not before or not between:
         raise InvalidInput(f"the chat template of {model.name} does not frame the user's turn on both sides")
     encode = model.tokenizer.encode
-    return ChatFrame(
+    frame = ChatFrame(
         tuple(encode(before, add_special_tokens=False)), tuple(encode(between, add_special_tokens=False))
     )
+    if len(frame.before) < 2:  # all rows start from the cache of all but the last of these
+        raise InvalidInput(f"the chat template of {model.name} opens with one token, expected at least two")
+    return frame
 
 
 class _Row:

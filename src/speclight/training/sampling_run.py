@@ -9,7 +9,6 @@ from safetensors import safe_open
 
 from speclight.models.causal_lm import CausalLM
 from speclight.training.conversations import ConversationSampler, ConversationSettings
-from speclight.training.grouped_attention import use_grouped_attention
 from speclight.training.shards import ScoredConversation, shard_paths, write_shard
 
 # Tokens in a shard: about five minutes of sampling on two cores, which is what an interruption loses.
@@ -36,29 +35,24 @@ def sample_until(
 ) -> int:
     """Add shards to a folder until it holds `tokens` tokens; returns how many it holds.
 
-    A run that was interrupted goes on from a seed of its own, so texts are never repeated. The target's
-    attention is switched to the grouped one while sampling. report: called with the tokens in the folder.
+    A run that was interrupted goes on from a seed of its own, so texts are never repeated.
+    report: called with the tokens in the folder.
     """
     done = stored_tokens(folder)
     if done >= tokens:
         return done
-    attention = target.model.config._attn_implementation or "sdpa"
-    use_grouped_attention(target.model)
-    try:
-        shard = len(shard_paths(folder))
-        sampler = ConversationSampler(target, layers, settings, seed * 100_003 + shard)
-        texts: list[ScoredConversation] = []
-        waiting = 0
-        for text in sampler.conversations():
-            texts.append(text)
-            waiting += len(text.tokens)
-            if waiting >= SHARD_TOKENS or done + waiting >= tokens:
-                write_shard(folder / f"shard-{seed:04d}-{shard:05d}.safetensors", texts)
-                done, shard, texts, waiting = done + waiting, shard + 1, [], 0
-            if report is not None:
-                report(min(done + waiting, tokens))
-            if done >= tokens:
-                break
-    finally:
-        target.model.set_attn_implementation(attention)
+    shard = len(shard_paths(folder))
+    sampler = ConversationSampler(target, layers, settings, seed * 100_003 + shard)
+    texts: list[ScoredConversation] = []
+    waiting = 0
+    for text in sampler.conversations():
+        texts.append(text)
+        waiting += len(text.tokens)
+        if waiting >= SHARD_TOKENS or done + waiting >= tokens:
+            write_shard(folder / f"shard-{seed:04d}-{shard:05d}.safetensors", texts)
+            done, shard, texts, waiting = done + waiting, shard + 1, [], 0
+        if report is not None:
+            report(min(done + waiting, tokens))
+        if done >= tokens:
+            break
     return done

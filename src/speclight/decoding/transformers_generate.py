@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -13,7 +14,6 @@ from transformers import (
     PreTrainedTokenizerBase,
     StoppingCriteriaList,
 )
-from transformers.generation.streamers import BaseStreamer
 from transformers.generation.utils import GenerateDecoderOnlyOutput
 
 from speclight.decoding.call_trace import CallTrace
@@ -40,7 +40,6 @@ def transformers_generate(
     logits_processor: LogitsProcessorList,
     stopping_criteria: StoppingCriteriaList,
     generation_config: GenerationConfig,
-    streamer: BaseStreamer | None = None,
     drafter: str | Drafter = "ngram",
     rule: str | VerifyRule = "target_sample",
     drafter_settings: DrafterSettings | None = None,
@@ -72,14 +71,11 @@ def transformers_generate(
     rows: list[list[int]] = []
     for row, row_ids in enumerate(input_ids.tolist()):
         padding = int((mask[row] == 0).sum()) if isinstance(mask, torch.Tensor) else 0
-        settings = DecodeSettings(
-            node_budget=node_budget,
-            max_tokens=_tokens_wanted(generation_config, len(row_ids)),
-            seed=int(torch.randint(SEEDS_BELOW, ())),
-            # Temperature, top-k and top-p are among the processors, as Transformers prepared them.
-            sampling=SamplingSettings(1.0 if generation_config.do_sample else 0.0),
-            processors=_with_padding(logits_processor, row_ids[:padding], model.device),
-            stop_criteria=(_criterion(stopping_criteria, row_ids[:padding], model.device),),
+        padded = _PaddedRow(row_ids[:padding], model.device)
+        settings = replace(
+            _settings(generation_config, len(row_ids), node_budget),
+            processors=padded.processors(logits_processor),
+            stop_criteria=(padded.criterion(stopping_criteria),),
         )
         chosen = drafter_for(target, drafter, verify_rule, settings.sampling, drafter_settings)
         rows.append(row_ids)
@@ -87,10 +83,6 @@ def transformers_generate(
             rows[-1] = rows[-1] + list(trace.emitted_tokens)
             if on_call is not None:
                 on_call(trace)
-            if streamer is not None:
-                streamer.put(torch.tensor(trace.emitted_tokens))
-    if streamer is not None:
-        streamer.end()
     return _output(rows, target, generation_config)
 
 
@@ -119,32 +111,40 @@ def _check(config: GenerationConfig, input_ids: torch.Tensor) -> None:
         raise InvalidInput("got no input_ids, expected a prompt of at least one token (not inputs_embeds)")
 
 
-def _tokens_wanted(config: GenerationConfig, prompt_tokens: int) -> int:
-    length = config.max_length
-    return 1 if length is None else max(1, length - prompt_tokens)
+def _settings(config: GenerationConfig, prompt_tokens: int, node_budget: int) -> DecodeSettings:
+    return DecodeSettings(
+        node_budget=node_budget,
+        max_tokens=1 if config.max_length is None else max(1, config.max_length - prompt_tokens),
+        seed=int(torch.randint(SEEDS_BELOW, ())),
+        # Temperature, top-k and top-p are among the processors, as Transformers prepared them.
+        sampling=SamplingSettings(1.0 if config.do_sample else 0.0),
+    )
 
 
-def _with_padding(
-    processors: LogitsProcessorList, padding: Sequence[int], device: torch.device
-) -> tuple[LogitsProcessor, ...]:
-    """The processors, shown the row as `generate` shows it to them: its padding included."""
-    if len(processors) == 0:
-        return ()
-    front = torch.tensor([list(padding)], dtype=torch.long, device=device)
+class _PaddedRow:
+    """Shows processors and criteria a row as `generate` shows it to them: its padding included."""
 
-    def process(input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        row = cast(torch.LongTensor, torch.cat((front, input_ids), dim=1))
-        return processors(row, scores)
+    def __init__(self, padding: Sequence[int], device: torch.device) -> None:
+        self._front = torch.tensor([list(padding)], dtype=torch.long, device=device)
 
-    return (process,)
+    def processors(self, processors: LogitsProcessorList) -> tuple[LogitsProcessor, ...]:
+        if len(processors) == 0:
+            return ()
 
+        def process(input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+            return processors(self._row(input_ids), scores)
 
-def _criterion(criteria: StoppingCriteriaList, padding: Sequence[int], device: torch.device) -> StopCriterion:
-    def is_met(token_ids: Sequence[int]) -> bool:
-        row = cast(torch.LongTensor, torch.tensor([[*padding, *token_ids]], device=device))
-        return bool(criteria(row, None).any())  # pyright: ignore[reportArgumentType]  # as `generate` itself does
+        return (process,)
 
-    return is_met
+    def criterion(self, criteria: StoppingCriteriaList) -> StopCriterion:
+        def is_met(token_ids: Sequence[int]) -> bool:
+            row = self._row(torch.tensor([list(token_ids)], device=self._front.device))
+            return bool(criteria(row, None).any())  # pyright: ignore[reportArgumentType]  # as `generate` does
+
+        return is_met
+
+    def _row(self, input_ids: torch.Tensor) -> torch.LongTensor:
+        return cast(torch.LongTensor, torch.cat((self._front, input_ids), dim=1))
 
 
 def _output(

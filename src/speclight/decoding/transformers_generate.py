@@ -66,14 +66,13 @@ def transformers_generate(
     ends = getattr(generation_config, "_eos_token_tensor", None)
     target.end_of_text = frozenset() if ends is None else frozenset(ends.flatten().tolist())
     verify_rule = rule_named(rule) if isinstance(rule, str) else rule
-    # Named in the signature it would be taken from the arguments before they are prepared.
-    mask = model_kwargs.get("attention_mask")
+    paddings = _paddings(input_ids, model_kwargs.get("attention_mask"))
     rows: list[list[int]] = []
-    for row, row_ids in enumerate(input_ids.tolist()):
-        padding = int((mask[row] == 0).sum()) if isinstance(mask, torch.Tensor) else 0
+    for row_ids, padding in zip(input_ids.tolist(), paddings, strict=True):
         padded = _PaddedRow(row_ids[:padding], model.device)
+        plain = _settings(generation_config, len(row_ids), node_budget)
         settings = replace(
-            _settings(generation_config, len(row_ids), node_budget),
+            plain,
             processors=padded.processors(logits_processor),
             stop_criteria=(padded.criterion(stopping_criteria),),
         )
@@ -109,6 +108,16 @@ def _check(config: GenerationConfig, input_ids: torch.Tensor) -> None:
         )
     if input_ids.shape[1] == 0:
         raise InvalidInput("got no input_ids, expected a prompt of at least one token (not inputs_embeds)")
+
+
+def _paddings(input_ids: torch.Tensor, attention_mask: object) -> list[int]:
+    """Padded tokens of each row. The mask comes with `model_kwargs`, None where nothing is padded.
+
+    Named in the signature of a custom decoding function, `generate` would take it away before preparing it.
+    """
+    if not isinstance(attention_mask, torch.Tensor):
+        return [0] * len(input_ids)
+    return (attention_mask == 0).sum(dim=1).tolist()
 
 
 def _settings(config: GenerationConfig, prompt_tokens: int, node_budget: int) -> DecodeSettings:

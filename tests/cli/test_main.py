@@ -3,7 +3,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from inspect import signature
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import get_type_hints
 
@@ -17,8 +17,9 @@ SCRIPT = Path(sys.executable).parent / "speclight"
 
 
 def options_class(function: Callable[..., None]) -> type:
-    (parameter,) = signature(function).parameters
-    return get_type_hints(function, include_extras=False)[parameter]
+    *positional, options = signature(function).parameters.values()
+    assert all(parameter.kind == Parameter.POSITIONAL_ONLY for parameter in positional)
+    return get_type_hints(function, include_extras=False)[options.name]
 
 
 def option_names(options: type) -> set[str]:
@@ -64,7 +65,7 @@ def test_flags_come_from_one_frozen_dataclass_and_are_all_described(
     [
         (["bond"], '"bound"'),
         (["--nonsense"], "--nonsense"),
-        (["bound"], "--mu"),
+        (["bound"], "--budget"),
         (["bound", "--mu", "x", "--mu2", "1", "--budget", "8"], '"x"'),
         (["bound", "--mu", "1", "--mu2", "1", "--budget", "8", "--depth", "3"], "--depth"),
         (["bound", "--mu", "1", "--mu2", "1", "--budget", "8", "rest"], "rest"),

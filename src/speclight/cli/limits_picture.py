@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cyclopts import Parameter
 
+from speclight.cli.options import JsonFlag
 from speclight.cli.output import command_output
 
 
@@ -23,6 +24,7 @@ class LimitsPictureOptions:
     """Folder of a profile, for a third panel with a real target; the first family is shown."""
     oracle: Path | None = None
     """Folder of an oracle run of the same family, for the true limit in that panel."""
+    json: JsonFlag = False
 
 
 def limits_picture(options: LimitsPictureOptions = LimitsPictureOptions()) -> None:
@@ -36,7 +38,7 @@ def limits_picture(options: LimitsPictureOptions = LimitsPictureOptions()) -> No
     from speclight.measure.profile import read_profile
     from speclight.report.bound_figure import write_bound_figure
 
-    with command_output(as_json=False) as output:
+    with command_output(options.json) as output:
         panels = synthetic_panels(options.budget)
         if options.profile is not None:
             measured = read_profile(options.profile)
@@ -45,4 +47,7 @@ def limits_picture(options: LimitsPictureOptions = LimitsPictureOptions()) -> No
             family = measured.families[0]
             title = f"{family}, T = {measured.settings.sampling.temperature:g}"
             panels = (*panels, target_panel(measured, searched, family, title, largest))
-        output.show(f"figure: {write_bound_figure(panels, options.out).as_posix()}")
+        figure = write_bound_figure(panels, options.out)
+        output.show(f"figure: {figure.as_posix()}")
+        if options.json:
+            output.write_json({"figure": figure, "panels": len(panels)})

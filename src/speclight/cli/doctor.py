@@ -24,9 +24,9 @@ SHIPPED = "shipped"
 class DoctorOptions:
     """Options of `speclight doctor`."""
 
-    prompts: int = 10
+    prompts: int = 24
     """How many of the shipped prompts the target answers; what is tested over, at least 6."""
-    max_tokens: int = 48
+    max_tokens: int = 32
     """Tokens of each answer at the most."""
     seed: int = 0
     """Seed of the answers."""
@@ -78,7 +78,7 @@ def _table(diagnosis: Diagnosis) -> Table:
     from speclight.drafting.eagle3.doctor import SIGNIFICANCE
 
     table = Table(title=f"acceptance of one draft; as loaded {diagnosis.acceptance:.3f}")
-    for column in ("read as", "acceptance", "gain", f"better (level {SIGNIFICANCE:g})"):
+    for column in ("read as", "acceptance", "gain, nats", f"better (level {SIGNIFICANCE:g})"):
         table.add_column(column)
     for finding in diagnosis.findings:
         better = f"yes, p = {finding.p_value:.1e}" if finding.is_better else "no"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,9 @@ from speclight.trees.draft_tree import FloatArray
 STEPS = 3
 # Probability that the doctor reports anything on a head without fault, over all variants together.
 SIGNIFICANCE = 1e-3
+# Of a head's law that counts as spread over the whole vocabulary: so that tokens it cannot draft cost a lot,
+# but not everything, and readings with other draft vocabularies can be compared.
+UNIFORM_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +35,8 @@ class Finding:
     """One reading against the head as loaded.
 
     acceptance: mean over contexts and steps of the sum of min(p, q), the acceptance of one sampled draft at
-    temperature 1. gain: over the reading as loaded. p_value: one-sided paired t-test over texts, multiplied
-    by the number of readings tried. is_better: p_value below SIGNIFICANCE.
+    temperature 1. gain: nats per token by which its cross-entropy to the target's law is lower. p_value: of
+    that gain, one-sided paired t-test over texts, multiplied by the number of readings tried.
     """
 
     name: str
@@ -67,8 +71,8 @@ class Diagnosis:
         if self.findings and self.findings[0].is_better:
             best = self.findings[0]
             return (
-                f"wrong convention: with {best.name} acceptance is {best.acceptance:.3f} instead of "
-                f"{self.acceptance:.3f}; {best.remedy}"
+                f"wrong convention: with {best.name} the cross-entropy is {best.gain:.3f} nats lower and "
+                f"acceptance {best.acceptance:.3f} instead of {self.acceptance:.3f}; {best.remedy}"
             )
         if self.template_differs and self.template_gain is not None and self.template_gain >= 0.0:
             return (
@@ -77,6 +81,14 @@ class Diagnosis:
                 f"{self.acceptance:.3f}; serve the target with the head's template"
             )
         return f"no fault found; acceptance of one draft {self.acceptance:.3f}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scores:
+    """[texts] mean acceptance of a sampled draft, and cross-entropy of the draft's law, nats."""
+
+    acceptances: FloatArray
+    cross_entropies: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +102,7 @@ class _Text:
 
 
 def diagnose(
-    head: Eagle3Head, target: CausalLM, prompts: Sequence[str], max_tokens: int = 48, seed: int = 0
+    head: Eagle3Head, target: CausalLM, prompts: Sequence[str], max_tokens: int = 32, seed: int = 0
 ) -> Diagnosis:
     """Let the target answer the prompts at temperature 1, and try every neighbouring reading of the head.
 
@@ -102,25 +114,23 @@ def diagnose(
     template = target.tokenizer.chat_template
     questions = _rendered(target, prompts, template)
     texts = _texts(target, questions, max_tokens, seed)
-    loaded = _acceptances(as_loaded(head), texts)
+    loaded = _scores(as_loaded(head), texts)
     variants = list(neighbouring_variants(head, target.layers, embedding_matrix(target)))
-    findings = [
-        _finding(variant, _acceptances(variant, texts), loaded, len(variants)) for variant in variants
-    ]
+    findings = [_finding(variant, _scores(variant, texts), loaded, len(variants)) for variant in variants]
     differs, gain = None, None
     if head.chat_template is not None:
         recorded = _rendered(target, prompts, head.chat_template)
         differs = recorded != questions
         if differs:
-            under_recorded = _acceptances(as_loaded(head), _texts(target, recorded, max_tokens, seed))
-            gain = float(under_recorded.mean() - loaded.mean())
+            under_recorded = _scores(as_loaded(head), _texts(target, recorded, max_tokens, seed))
+            gain = float(under_recorded.acceptances.mean() - loaded.acceptances.mean())
     covered = torch.from_numpy(head.target_ids)
     return Diagnosis(
-        acceptance=float(loaded.mean()),
+        acceptance=float(loaded.acceptances.mean()),
         miss_probability=float(
             np.mean([1.0 - float(text.laws[text.start :, covered].sum(dim=1).mean()) for text in texts])
         ),
-        findings=tuple(sorted(findings, key=lambda finding: -finding.acceptance)),
+        findings=tuple(sorted(findings, key=lambda finding: -finding.gain)),
         template_differs=differs,
         template_gain=gain,
     )
@@ -162,26 +172,34 @@ def _texts(target: CausalLM, questions: list[list[int]], max_tokens: int, seed: 
 
 
 @torch.inference_mode()
-def _acceptances(variant: HeadVariant, texts: list[_Text]) -> FloatArray:
-    """[texts] mean acceptance of a sampled draft over the answer's positions and the unrolled steps."""
+def _scores(variant: HeadVariant, texts: list[_Text]) -> _Scores:
+    """Over the answer's positions and the unrolled steps, mean by text."""
     network = variant.network
     rows = torch.from_numpy(variant.target_ids)
     weight = network.fc.weight
-    means: list[float] = []
+    acceptances: list[float] = []
+    cross_entropies: list[float] = []
     for text in texts:
         features = torch.cat([text.states[layer] for layer in network.conventions.layers], dim=-1)[:-1]
         tokens = torch.tensor([text.tokens[1:]], device=weight.device)
         overlaps: list[torch.Tensor] = []
+        losses: list[torch.Tensor] = []
         for step, states in enumerate(unrolled_states(network, tokens, features.to(weight)[None], STEPS)):
             first = max(text.start - 1, step)
-            draft = torch.softmax(network.logits(states[0, first:]).double(), dim=-1)
-            overlaps.append(torch.minimum(draft, text.laws[first + 1 :, rows]).sum(dim=1))
-        means.append(float(torch.cat(overlaps).mean()))
-    return np.array(means)
+            draft = torch.softmax(network.logits(states[0, first:]).double(), dim=-1).cpu()
+            laws = text.laws[first + 1 :]
+            target = laws[:, rows]
+            overlaps.append(torch.minimum(draft, target).sum(dim=1))
+            uniform = UNIFORM_SHARE / laws.shape[1]
+            hits = (target * torch.log((1.0 - UNIFORM_SHARE) * draft + uniform)).sum(dim=1)
+            losses.append(-hits - (1.0 - target.sum(dim=1)) * math.log(uniform))
+        acceptances.append(float(torch.cat(overlaps).mean()))
+        cross_entropies.append(float(torch.cat(losses).mean()))
+    return _Scores(np.array(acceptances), np.array(cross_entropies))
 
 
-def _finding(variant: HeadVariant, acceptances: FloatArray, loaded: FloatArray, variants: int) -> Finding:
-    gains = acceptances - loaded
+def _finding(variant: HeadVariant, scores: _Scores, loaded: _Scores, variants: int) -> Finding:
+    gains = loaded.cross_entropies - scores.cross_entropies
     p_value = 1.0
     if gains.std() > 0.0:  # a reading that changes nothing has no spread to test with
         test: Any = ttest_1samp(gains, 0.0, alternative="greater")  # scipy's stub hides the p-value
@@ -189,7 +207,7 @@ def _finding(variant: HeadVariant, acceptances: FloatArray, loaded: FloatArray, 
     return Finding(
         variant.name,
         variant.remedy,
-        float(acceptances.mean()),
+        float(scores.acceptances.mean()),
         float(gains.mean()),
         min(1.0, p_value * variants),
     )

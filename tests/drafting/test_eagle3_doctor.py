@@ -1,0 +1,148 @@
+"""The doctor on a toy head that was trained, and on the same head with one fault planted at a time."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from speclight.drafting.eagle3.conventions import default_layers
+from speclight.drafting.eagle3.doctor import SIGNIFICANCE, diagnose
+from speclight.drafting.eagle3.loading import load_head
+from speclight.drafting.eagle3.saving import save_head
+from speclight.errors import CorruptWeights, InvalidInput
+from speclight.training.head_trainer import HeadTrainingSettings, new_training, train
+from speclight.training.shards import write_shard
+from toy_texts import CHAT_TEMPLATE, chatting, toy_texts
+from toys import as_target, tiny_llama
+
+VOCABULARY = 16
+PROMPTS = [f"t{first} t{second}" for first in range(5, 11) for second in range(7, 13)]
+TOKENS = 24
+
+
+@pytest.fixture(scope="module")
+def target():
+    """Weak layers and a sharp output: a target that a head of its size can follow."""
+    model = tiny_llama(VOCABULARY, layers=8, window=128)
+    for weight in model.model.layers.parameters():
+        if weight.dim() > 1:
+            weight.data.mul_(0.25)
+    model.lm_head.weight.data.mul_(2.0)
+    toy = as_target(model)
+    toy.model.to(torch.float32)
+    return chatting(toy)
+
+
+@pytest.fixture(scope="module")
+def good(target, tmp_path_factory):
+    """A head worth the name: trained until each fault costs it much of its acceptance."""
+    folder = tmp_path_factory.mktemp("texts")
+    texts = toy_texts(target, default_layers(8), texts=480)
+    write_shard(folder / "shard-0000-00000.safetensors", texts)
+    settings = HeadTrainingSettings(
+        training_tokens=60_000,
+        draft_vocabulary=13,
+        batch_tokens=400,
+        learning_rate=4e-3,
+        half_precision=False,
+    )
+    training = new_training(target, folder, settings)
+    train(training, folder, lambda: False, lambda progress: None)
+    head = tmp_path_factory.mktemp("head")
+    tensors = training.exported()
+    # The same function with norms that differ from each other, so that exchanging them shows.
+    tensors["midlayer.input_layernorm.weight"] *= 4.0
+    for name in ("q_proj", "k_proj", "v_proj"):
+        tensors[f"midlayer.self_attn.{name}.weight"][:, :16] /= 4.0
+    save_head(head, training.network, tensors, training.target_ids, CHAT_TEMPLATE, torch.float32)
+    return head
+
+
+def layers_off_by_one(config, tensors):
+    ids = config["eagle_config"]["eagle_aux_hidden_state_layer_ids"]
+    config["eagle_config"]["eagle_aux_hidden_state_layer_ids"] = [layer + 1 for layer in ids]
+
+
+def swapped_norms(config, tensors):
+    one, other = "midlayer.input_layernorm.weight", "midlayer.hidden_norm.weight"
+    tensors[one], tensors[other] = tensors[other], tensors[one]
+
+
+def transposed_blocks(config, tensors):
+    first, second, third = tensors["fc.weight"].chunk(3, dim=1)
+    tensors["fc.weight"] = torch.cat([third, second, first], dim=1).contiguous()
+
+
+def wrong_embedding(config, tensors):
+    tensors["embed_tokens.weight"] = torch.randn(VOCABULARY, 16, generator=torch.Generator().manual_seed(1))
+
+
+def planted(good, folder, fault):
+    config = json.loads((good / "config.json").read_text())
+    tensors = load_file(good / "model.safetensors")
+    fault(config, tensors)
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
+def test_the_good_head_has_no_fault(target, good):
+    """False alarm SIGNIFICANCE over all readings together; the texts' seed is fixed."""
+    diagnosis = diagnose(load_head(good, target), target, PROMPTS, TOKENS)
+    assert "no fault found" in diagnosis.verdict
+    assert not any(finding.is_better for finding in diagnosis.findings)
+    assert diagnosis.template_differs is False
+    assert 0.0 < diagnosis.miss_probability < 0.5
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (layers_off_by_one, "layers (2, 4, 5)"),
+        (swapped_norms, "exchanged"),
+        (transposed_blocks, "fc blocks for layers 5, 4, 2"),
+        (wrong_embedding, "the target's embedding"),
+    ],
+)
+def test_planted_faults_are_found(target, good, tmp_path, fault, words):
+    diagnosis = diagnose(load_head(planted(good, tmp_path, fault), target), target, PROMPTS, TOKENS)
+    assert "wrong convention" in diagnosis.verdict
+    assert words in diagnosis.verdict
+    assert diagnosis.findings[0].p_value < SIGNIFICANCE
+    assert diagnosis.findings[0].gain > 0.0
+
+
+def test_ids_in_place_of_offsets_are_named_on_loading(target, good, tmp_path):
+    def fault(config, tensors):
+        tensors["d2t"] += torch.arange(len(tensors["d2t"]))
+
+    with pytest.raises(CorruptWeights, match="subtract each row's number"):
+        load_head(planted(good, tmp_path, fault), target)
+
+
+def test_another_chat_template_is_found(target, good):
+    head = load_head(good, target)
+    target.tokenizer.chat_template = "t9 t9 t9 {{ messages[0]['content'] }} t0 t0 t0"
+    try:
+        diagnosis = diagnose(head, target, PROMPTS, TOKENS)
+    finally:
+        target.tokenizer.chat_template = CHAT_TEMPLATE
+    assert diagnosis.template_differs is True
+    assert "wrong chat template" in diagnosis.verdict
+
+
+def test_too_few_prompts_are_refused(target, good):
+    with pytest.raises(InvalidInput, match="at least 6"):
+        diagnose(load_head(good, target), target, PROMPTS[:5], TOKENS)
+
+
+def test_readings_leave_the_head_as_it_was(target, good):
+    head = load_head(good, target)
+    before = {name: weight.clone() for name, weight in head.network.state_dict().items()}
+    conventions = head.network.conventions
+    diagnose(head, target, PROMPTS[:6], 8)
+    assert head.network.conventions == conventions
+    for name, weight in head.network.state_dict().items():
+        np.testing.assert_array_equal(weight, before[name])

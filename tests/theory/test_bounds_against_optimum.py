@@ -143,8 +143,8 @@ def has_the_shape(source, bound, curve):
     leaf entropy (1%) and Lemma 6 (8%). Height at 1024: Theorem 1 lies 1 + mu/2 above its sharpened form
     (within 0.1, again terms in 1/P). With E N = e^t/mu the lower bounds lie 2 nats/mu below the renewal
     bound; 1.37 to 3.6 are allowed for lattice laws and for Zipf, whose E N is still below its limit. The
-    least is uniform-2, where E N(k ln 2) = 2^(k+1) - 1 gives (10 - sum over k < 10 of (1 - (2^(k+1) - 1)/1025))
-    ln 2 = 1.377 nats at P = 1024.
+    least is uniform-2, where E N(k ln 2) = 2^(k+1) - 1 leaves the sum over k < 10 of (2^(k+1) - 1)/1025
+    = 1.986 steps of ln 2, 1.377 nats at P = 1024.
     """
     mu, mu2 = source.mu, source.mu2
     a = (mu + mu2) / mu**2

@@ -39,16 +39,18 @@ def demo(options: DemoOptions = DemoOptions()) -> None:
     Profile of its entropy, limits over node budgets, the true limit by oracle search, and lossless
     speculative decoding beside plain decoding. Ends stdout with one line of JSON, with or without --json.
     """
-    from speclight.measure.demo import QUICK, DemoSettings, run_demo
+    from speclight.measure.demo import QUICK, DemoSettings, demo_drafters, run_demo
     from speclight.report.html import write_report
     from speclight.report.record_file import write_json
     from speclight.report.terminal import terminal_table
 
-    settings = replace(QUICK if options.quick else DemoSettings(), seed=options.seed)
     out = options.out or Path("out/demo-quick" if options.quick else "out/demo")
     prompts = read_prompt_options(options.prompts)
     with command_output(options.json) as output:
         target = load_target(options.target)
+        settings = replace(
+            QUICK if options.quick else DemoSettings(), drafters=demo_drafters(target), seed=options.seed
+        )
         with progress_bars() as progress:
             record = run_demo(target, prompts, settings, out / "records", sys.argv[1:], progress)
         write_json(record, out / "report.json")

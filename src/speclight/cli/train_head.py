@@ -89,21 +89,17 @@ def train_head(options: TrainHeadOptions) -> None:
         )
         output.show(f"head written to {head.name} in the SpecForge dialect; use it with --drafter eagle3")
         if options.json:
-            output.write_json(
-                {
-                    "head": head,
-                    "text_tokens": stored,
-                    "learning_curve": [
-                        {
-                            "tokens": point.tokens,
-                            "cross_entropies": point.cross_entropies,
-                            "agreements": point.agreements,
-                            "estimated_chain": point.estimated_chain,
-                        }
-                        for point in curve
-                    ],
-                }
-            )
+            points = [_point(progress) for progress in curve]
+            output.write_json({"head": head, "text_tokens": stored, "learning_curve": points})
+
+
+def _point(progress: TrainingProgress) -> dict[str, object]:
+    return {
+        "tokens": progress.tokens,
+        "cross_entropies": progress.cross_entropies,
+        "agreements": progress.agreements,
+        "estimated_chain": progress.estimated_chain,
+    }
 
 
 def _check(options: TrainHeadOptions) -> None:

@@ -29,6 +29,7 @@ from speclight.measure.provenance import RunClock, provenance
 from speclight.measure.record import SCHEMA, DecodingSummary, DemoRecord, Example, FamilyLimits, Headline
 from speclight.measure.true_limit import oracle_contexts
 from speclight.models.causal_lm import CausalLM
+from speclight.models.default_target import DEFAULT_NAME
 from speclight.models.sampling import SamplingSettings
 
 Progress = Callable[[int, int, str], None]
@@ -75,6 +76,11 @@ QUICK = DemoSettings(
     decoded_prompts=1,
     decoded_tokens=24,
 )
+
+
+def demo_drafters(model: CausalLM) -> tuple[str, ...]:
+    """Prompt lookup, and the shipped EAGLE-3 head where it was made for this target."""
+    return ("ngram", "eagle3") if model.name == DEFAULT_NAME else ("ngram",)
 
 
 def run_demo(

@@ -3,7 +3,8 @@
 import pytest
 
 from speclight.decoding.decode import DecodeSettings
-from speclight.measure.decoding_run import NEAR_TIE_LOGITS, decode_prompts, first_difference_margin
+from speclight.decoding.divergence import first_divergence
+from speclight.measure.decoding_run import decode_prompts
 from speclight.measure.prompts import FAMILIES, shipped_prompts
 from speclight.models.load import load
 from speclight.models.sampling import SamplingSettings
@@ -24,6 +25,7 @@ def test_greedy_text_equals_plain_decodings(target, family):
     prompt = shipped_prompts([family])[:1]
     (speculative,) = decode_prompts(target, prompt, "ngram", "target_sample", settings)
     (plain,) = decode_prompts(target, prompt, "none", "target_sample", settings)
-    margin = first_difference_margin(speculative.generation, plain.generation)
-    assert margin is None or margin <= NEAR_TIE_LOGITS
+    texts = speculative.generation.token_ids, plain.generation.token_ids
+    divergence = first_divergence(target, plain.prompt_ids, *texts)
+    assert divergence is None or divergence.is_near_tie
     assert len(plain.generation.calls) == len(plain.generation.token_ids)

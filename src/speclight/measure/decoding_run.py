@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from speclight.decoding.call_trace import CallTrace
 from speclight.decoding.decode import DecodeSettings
+from speclight.decoding.divergence import first_divergence
 from speclight.decoding.generate import Generation, generate_from_ids
 from speclight.drafting.drafters import drafter_named
 from speclight.measure.estimates import ratio_of_totals
@@ -20,10 +20,6 @@ from speclight.measure.record import DecodingSummary
 from speclight.models.causal_lm import CausalLM
 from speclight.models.prompting import chat_token_ids
 from speclight.verification.rules import rule_named
-
-# Logits of one token scored alone and in a tree differ by float32 rounding, about 1e-5 of their size (tens).
-# A choice between two tokens closer than this may fall either way; anything wider is a bug.
-NEAR_TIE_LOGITS = 1e-2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,28 +138,13 @@ def summarise(
     )
 
 
-def greedy_divergences(decoded: Sequence[DecodedPrompt], plain: Sequence[DecodedPrompt]) -> Divergences:
-    """Compare greedy texts prompt by prompt with plain decoding's; a first difference is classified.
-
-    A difference is a near tie if, in either run, the two best logits at that place are within
-    NEAR_TIE_LOGITS of each other; after it the texts differ rightly.
-    """
-    near_tie = other = 0
-    for ours, theirs in zip(decoded, plain, strict=True):
-        margin = first_difference_margin(ours.generation, theirs.generation)
-        if margin is not None:
-            near_tie += margin <= NEAR_TIE_LOGITS
-            other += margin > NEAR_TIE_LOGITS
-    return Divergences(near_tie, other)
-
-
-def first_difference_margin(one: Generation, other: Generation) -> float | None:
-    """Smaller of the two runs' top-2 logit margins where their texts first differ; None if they are equal."""
-    for place, (left, right) in enumerate(zip(one.token_ids, other.token_ids, strict=False)):
-        if left != right:
-            return min(_margins(one.calls)[place], _margins(other.calls)[place])
-    return None if len(one.token_ids) == len(other.token_ids) else float("inf")
-
-
-def _margins(calls: Sequence[CallTrace]) -> list[float]:
-    return [margin for call in calls for margin in call.top_two_margins]
+def greedy_divergences(
+    model: CausalLM, decoded: Sequence[DecodedPrompt], plain: Sequence[DecodedPrompt]
+) -> Divergences:
+    """Compare greedy texts prompt by prompt with plain decoding's; a first difference is classified."""
+    found = [
+        first_divergence(model, ours.prompt_ids, ours.generation.token_ids, theirs.generation.token_ids)
+        for ours, theirs in zip(decoded, plain, strict=True)
+    ]
+    near_ties = [divergence.is_near_tie for divergence in found if divergence is not None]
+    return Divergences(near_tie=sum(near_ties), other=len(near_ties) - sum(near_ties))

@@ -167,7 +167,7 @@ class _Decoding:
             decoded = decode_prompts(self._model, prompts, drafter, RULE, decode_settings)
             divergences: Divergences | None = None
             if temperature == 0.0:
-                divergences = greedy_divergences(decoded, plain)
+                divergences = greedy_divergences(self._model, decoded, plain)
             else:
                 self.sampled[drafter] += decoded
             self.summaries.append(

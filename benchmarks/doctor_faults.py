@@ -1,6 +1,6 @@
 """Plant six faults in the shipped head: does the doctor find each of them, and none in the good head?
 
-    python benchmarks/doctor_faults.py [--prompts 24] [--max-tokens 24]
+    python benchmarks/doctor_faults.py [--prompts 64] [--max-tokens 24]
 
 One line per head, then one JSON document.
 """
@@ -71,7 +71,7 @@ FAULTS = (
 
 def main():
     parser = argparse.ArgumentParser(description="Plant faults in the shipped head and run the doctor.")
-    parser.add_argument("--prompts", type=int, default=24)
+    parser.add_argument("--prompts", type=int, default=64)
     parser.add_argument("--max-tokens", type=int, default=24)
     arguments = parser.parse_args()
     target = CausalLM(load_weights())

@@ -2,7 +2,7 @@
 # `make test` checks all of it, `make demo` runs the main job; `make help` lists the rest.
 PYTHON ?= python3
 VENV ?= .venv
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= -n 2
 CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed.stamp

@@ -13,7 +13,7 @@ from speclight.decoding.decode import DecodeSettings
 from speclight.decoding.divergence import first_divergence
 from speclight.decoding.generate import Generation, generate_from_ids
 from speclight.drafting.drafters import drafter_named
-from speclight.measure.estimates import ratio_of_totals
+from speclight.measure.estimates import ratio_of_totals, within
 from speclight.measure.looping import looping_tokens
 from speclight.measure.prompts import Prompt
 from speclight.measure.record import DecodingSummary
@@ -123,8 +123,12 @@ def summarise(
         prompts=len(decoded),
         tokens=tokens,
         calls=len(calls),
-        tokens_per_call=ratio_of_totals(
-            [name for name, _ in calls], [call.tokens_emitted for _, call in calls], [1.0] * len(calls)
+        tokens_per_call=within(
+            ratio_of_totals(
+                [name for name, _ in calls], [call.tokens_emitted for _, call in calls], [1.0] * len(calls)
+            ),
+            1.0,
+            float(settings.node_budget),
         ),
         nodes_per_call=float(np.mean([len(call.tree) for _, call in calls])),
         tokens_per_second=speed,

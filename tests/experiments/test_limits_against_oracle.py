@@ -10,6 +10,7 @@ from speclight.cli.main import main
 from speclight.errors import InvalidInput
 from speclight.experiments.limits_against_oracle import Comparison, cut_for_starts, pooled_errors
 from speclight.experiments.limits_data import LimitsTestSettings, read_families
+from speclight.experiments.limits_tables import draw, markdown
 from speclight.experiments.limits_test import run_limits_test
 from speclight.experiments.start_features import choose_sorter
 from speclight.theory.sampled_text import SampledText, recent_surprisal_mean
@@ -114,6 +115,11 @@ def test_the_whole_chain_on_a_toy(tmp_path):
     assert found["trace_walk", 8].ratio == pytest.approx(1.0, abs=0.25)
     again = run_limits_test(target, families, settings, "entropy", 2, tmp_path / "out")
     assert again.comparisons == result.comparisons
+    tables = markdown(result)
+    assert "| toys, 1.0 | 576 | 12 |" in tables
+    walk = found["trace_walk", 8]
+    assert f"| toys, 1.0 |  | {walk.value:.2f} / {walk.truth:.2f} = {walk.ratio:.2f} ±" in tables
+    assert "theorem_1" in draw(result, tmp_path / "figure.svg").read_text()
 
 
 def test_bad_input_of_the_command_exits_2(tmp_path, capsys):

@@ -66,7 +66,9 @@ def limits_test(options: LimitsTestOptions) -> None:
     target itself. Both average over uniform positions; the trace walk is compared with an oracle decode.
     """
     from speclight.experiments.limits_data import LimitsTestSettings, read_families
+    from speclight.experiments.limits_tables import draw, markdown
     from speclight.experiments.limits_test import run_limits_test
+    from speclight.measure.store import write_whole
 
     settings = LimitsTestSettings(
         temperatures=options.temperatures,
@@ -88,10 +90,13 @@ def limits_test(options: LimitsTestOptions) -> None:
             result = run_limits_test(
                 target, families, settings, options.feature, options.strata, options.out, progress
             )
+        tables = options.out / "tables.md"
+        write_whole(tables, (markdown(result) + "\n").encode())
+        figure = draw(result, options.out / "predicted-over-measured.svg")
         if options.json:
             output.write_json({**asdict(result), "folder": options.out})
         else:
-            output.show(*_tables(result), f"records: {options.out}")
+            output.show(*_tables(result), f"records: {options.out}, tables: {tables}, figure: {figure}")
 
 
 def _question_files(given: tuple[Path, ...]) -> tuple[Path, ...]:

@@ -12,8 +12,10 @@ from speclight.drafting.eagle3.doctor import SIGNIFICANCE, diagnose
 from speclight.drafting.eagle3.loading import load_head
 from speclight.drafting.eagle3.saving import save_head
 from speclight.errors import CorruptWeights, InvalidInput
-from speclight.training.head_trainer import HeadTrainingSettings, new_training, train
+from speclight.training.head_trainer import new_training
 from speclight.training.shards import write_shard
+from speclight.training.training_loop import train
+from speclight.training.training_settings import TrainingSettings
 from toy_texts import CHAT_TEMPLATE, chatting, toy_texts
 from toys import as_target, tiny_llama
 
@@ -31,7 +33,7 @@ def target():
             weight.data.mul_(0.25)
     model.lm_head.weight.data.mul_(2.0)
     toy = as_target(model)
-    toy.model.to(torch.float32)
+    toy.model.float()
     return chatting(toy)
 
 
@@ -41,7 +43,7 @@ def good(target, tmp_path_factory):
     folder = tmp_path_factory.mktemp("texts")
     texts = toy_texts(target, default_layers(8), texts=480)
     write_shard(folder / "shard-0000-00000.safetensors", texts)
-    settings = HeadTrainingSettings(
+    settings = TrainingSettings(
         training_tokens=60_000,
         draft_vocabulary=13,
         batch_tokens=400,

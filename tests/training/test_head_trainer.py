@@ -10,14 +10,16 @@ from speclight.drafting.eagle3.law import Eagle3Law
 from speclight.drafting.eagle3.loading import load_head
 from speclight.drafting.eagle3.saving import save_head
 from speclight.errors import CorruptWeights, InvalidInput
-from speclight.training.head_trainer import HeadTrainingSettings, measured_texts, new_training, resumed, train
+from speclight.training.head_trainer import new_training, resumed
 from speclight.training.replay import replay
 from speclight.training.shards import write_shard
+from speclight.training.training_loop import measured_texts, train
+from speclight.training.training_settings import TrainingSettings
 from toy_texts import toy_texts
 from toys import as_target, tiny_llama
 
 VOCABULARY, LAYERS = 12, (2, 3, 3)
-SETTINGS = HeadTrainingSettings(
+SETTINGS = TrainingSettings(
     training_tokens=6000, draft_vocabulary=9, batch_tokens=200, learning_rate=3e-3, half_precision=False
 )
 # Float32 sums in another order, on logits of order ten.
@@ -27,7 +29,7 @@ FLOAT32_ATOL = 2e-3
 @pytest.fixture(scope="module")
 def target():
     model = as_target(tiny_llama(VOCABULARY, layers=6))
-    model.model.to(torch.float32)
+    model.model.float()
     return model
 
 
@@ -51,10 +53,9 @@ def test_training_lowers_the_cross_entropy_of_every_step(target, folder):
 def test_a_resumed_run_is_the_uninterrupted_one(target, folder, tmp_path):
     whole = new_training(target, folder, SETTINGS)
     steps = whole.run(folder, SETTINGS.training_tokens)
+    first = {name: weight.clone() for name, weight in whole.network.state_dict().items()}
     while whole.epoch < 1:  # a checkpoint at the start of an epoch: within one the order starts anew
         next(steps)
-        if whole.updates == 1:
-            first = {name: weight.clone() for name, weight in whole.network.state_dict().items()}
     whole.save(tmp_path / "checkpoint.pt")
     again = resumed(target, tmp_path / "checkpoint.pt", SETTINGS)
     assert (again.tokens, again.epoch, again.updates) == (whole.tokens, whole.epoch, whole.updates)
@@ -98,4 +99,4 @@ def test_bad_input_is_named(target, folder, tmp_path):
     with pytest.raises(CorruptWeights, match=r"checkpoint\.pt"):
         resumed(target, tmp_path / "checkpoint.pt", SETTINGS)
     with pytest.raises(InvalidInput, match="unrolled_steps"):
-        HeadTrainingSettings(unrolled_steps=0)
+        TrainingSettings(unrolled_steps=0)

@@ -16,7 +16,8 @@ from speclight.errors import InvalidInput
 
 if TYPE_CHECKING:
     from speclight.models.causal_lm import CausalLM
-    from speclight.training.head_trainer import HeadTraining, TrainingProgress
+    from speclight.training.training_loop import TrainingLoop
+    from speclight.training.training_settings import TrainingProgress
 
 
 @Parameter(name="*")
@@ -26,18 +27,18 @@ class TrainHeadOptions:
 
     out: Path
     """Folder for everything: sampled text, checkpoints, the head. Repeat the command to go on from there."""
-    kind: Literal["eagle3"] = "eagle3"
-    """What to train."""
+    kind: Literal["eagle3", "medusa", "small-lm"] = "eagle3"
+    """What to train: an EAGLE-3 head, Medusa heads, or a small independent model with the same tokens."""
     text_tokens: int = 1_000_000
     """Tokens of conversations that the target writes for training."""
     training_tokens: int = 4_000_000
     """Tokens to train on, over all epochs."""
     first_step_tokens: int = 400_000
-    """The first of these are trained without unrolled steps, which is twice as fast."""
+    """EAGLE-3: the first of these are trained without unrolled steps, which is twice as fast."""
     draft_vocabulary: int = 8192
-    """How many of the target's tokens the head can draft."""
+    """How many of the target's tokens are drafted."""
     unrolled_steps: int = 3
-    """Steps of training-time test."""
+    """EAGLE-3: steps of training-time test. Medusa: heads."""
     learning_rate: float = 6e-4
     """The highest one; it rises over the first 2% and falls over the last 30% of the training tokens."""
     rows: int = 128
@@ -53,13 +54,12 @@ class TrainHeadOptions:
 
 
 def train_head(options: TrainHeadOptions) -> None:
-    """Train an EAGLE-3 head for a target on conversations that the target holds with itself.
+    """Train a drafter for a target on conversations that the target holds with itself.
 
     Sampling comes first and training second; both are interrupted safely and go on when the command is
     repeated. With more --text-tokens or --training-tokens a finished run goes on from its checkpoint.
     """
     from speclight.drafting.eagle3.conventions import default_layers
-    from speclight.drafting.eagle3.saving import save_head
     from speclight.training.conversations import ConversationSettings
     from speclight.training.sampling_run import sample_until
 
@@ -78,16 +78,9 @@ def train_head(options: TrainHeadOptions) -> None:
             None if bars is None else lambda done: bars(done, options.text_tokens, "tokens sampled"),
         )
         training, curve = _trained(options, target, texts, output)
-        head = options.out / "head"
-        template = target.tokenizer.chat_template
-        save_head(
-            head,
-            training.network,
-            training.exported(),
-            training.target_ids,
-            template if isinstance(template, str) else None,
-        )
-        output.show(f"head written to {head.name} in the SpecForge dialect; use it with --drafter eagle3")
+        head = options.out / options.kind
+        training.write(head, target)
+        output.show(f"written to the folder {head.name} of {options.out.name}")
         if options.json:
             points = [_point(progress) for progress in curve]
             output.write_json({"head": head, "text_tokens": stored, "learning_curve": points})
@@ -112,22 +105,14 @@ def _check(options: TrainHeadOptions) -> None:
 
 def _trained(
     options: TrainHeadOptions, target: CausalLM, texts: Path, output: Output
-) -> tuple[HeadTraining, list[TrainingProgress]]:
-    """Both stages of training, from the checkpoint if there is one."""
+) -> tuple[TrainingLoop, list[TrainingProgress]]:
+    """All of training, from the checkpoint if there is one."""
     from dataclasses import replace
 
-    from speclight.training.head_trainer import HeadTrainingSettings, new_training, resumed, train
+    from speclight.training.training_loop import train
 
-    settings = HeadTrainingSettings(
-        training_tokens=options.training_tokens,
-        draft_vocabulary=options.draft_vocabulary,
-        unrolled_steps=options.unrolled_steps,
-        learning_rate=options.learning_rate,
-        seed=options.seed,
-    )
-    checkpoint = options.out / "checkpoint.pt"
-    is_new = not checkpoint.exists()
-    training = new_training(target, texts, settings) if is_new else resumed(target, checkpoint, settings)
+    checkpoint = options.out / f"{options.kind}.pt"
+    training = _opened(options, target, texts, checkpoint)
     curve: list[TrainingProgress] = []
     last = monotonic()
 
@@ -145,9 +130,34 @@ def _trained(
         )
         last = monotonic()
 
-    if training.tokens < options.first_step_tokens:
+    settings = training.settings
+    if options.kind == "eagle3" and training.tokens < options.first_step_tokens:
         training.settings = replace(settings, unrolled_steps=1)
-        train(training, texts, is_due, report, until=options.first_step_tokens)
+        train(training, texts, is_due, report, until=min(options.first_step_tokens, options.training_tokens))
         training.settings = settings
     train(training, texts, is_due, report)
     return training, curve
+
+
+def _opened(options: TrainHeadOptions, target: CausalLM, texts: Path, checkpoint: Path) -> TrainingLoop:
+    """Training of the kind asked for, new or as its checkpoint left it."""
+    from speclight.training.head_trainer import new_training, resumed
+    from speclight.training.medusa_trainer import new_medusa_training, resumed_medusa
+    from speclight.training.small_model_trainer import new_small_model_training, resumed_small_model
+    from speclight.training.training_settings import TrainingSettings
+
+    start, resume = {
+        "eagle3": (new_training, resumed),
+        "medusa": (new_medusa_training, resumed_medusa),
+        "small-lm": (new_small_model_training, resumed_small_model),
+    }[options.kind]
+    settings = TrainingSettings(
+        training_tokens=options.training_tokens,
+        draft_vocabulary=options.draft_vocabulary,
+        unrolled_steps=options.unrolled_steps,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+    )
+    if checkpoint.exists():
+        return resume(target, checkpoint, settings)
+    return start(target, texts, settings)

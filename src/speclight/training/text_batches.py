@@ -31,6 +31,15 @@ class TextBatch:
     next_states: torch.Tensor
     weights: torch.Tensor
 
+    def on(self, device: torch.device) -> TextBatch:
+        """The same batch on a device."""
+        return TextBatch(
+            self.next_tokens.to(device),
+            self.features.to(device),
+            self.next_states.to(device),
+            self.weights.to(device),
+        )
+
     @property
     def tokens(self) -> int:
         """Positions with a weight."""

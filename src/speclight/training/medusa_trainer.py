@@ -1,0 +1,109 @@
+"""Training Medusa heads on stored texts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch import nn
+
+from speclight.drafting.eagle3.target_matrices import output_matrix
+from speclight.drafting.head_files import CONFIG_NAME, WEIGHT_NAMES
+from speclight.models.causal_lm import CausalLM
+from speclight.training.draft_vocabulary import choose_draft_vocabulary
+from speclight.training.head_trainer import VOCABULARY_POSITIONS, some_texts
+from speclight.training.step_scores import StepLaws, StepScores, scores_of, target_laws
+from speclight.training.text_batches import TextBatch
+from speclight.training.training_loop import TrainingLoop, read_checkpoint
+from speclight.training.training_settings import TrainingSettings
+
+
+class MedusaModule(nn.Module):
+    """Heads of one residual block and an output matrix each, by the names vLLM gives them.
+
+    They start as the target's own output: the block adds nothing and the matrix is the target's
+    (arXiv 2401.10774, section 2.1.1).
+    """
+
+    def __init__(self, heads: int, output_rows: torch.Tensor) -> None:
+        super().__init__()
+        rows, hidden = output_rows.shape
+        self.blocks = nn.ModuleList(
+            nn.ModuleDict({"layers": nn.ModuleList([nn.Linear(hidden, hidden, bias=False)])})
+            for _ in range(heads)
+        )
+        self.lm_heads = nn.ModuleList(nn.Linear(hidden, rows, bias=False) for _ in range(heads))
+        with torch.no_grad():
+            for name, weight in self.named_parameters():
+                if name.startswith("blocks."):
+                    weight.zero_()
+                else:
+                    weight.copy_(output_rows)
+
+    def logits(self, head: int, states: torch.Tensor) -> torch.Tensor:
+        """[..., draft vocabulary] of one head, from the target's last states."""
+        block = self.get_submodule(f"blocks.{head}.layers.0")
+        return self.lm_heads[head](states + nn.functional.silu(block(states)))
+
+
+class MedusaTraining(TrainingLoop):
+    """Medusa heads in training; settings.unrolled_steps is their number."""
+
+    def __init__(
+        self, target_ids: torch.Tensor, output_rows: torch.Tensor, settings: TrainingSettings
+    ) -> None:
+        self.heads = MedusaModule(settings.unrolled_steps, output_rows).to(output_rows.device)
+        super().__init__(self.heads, target_ids, output_rows, settings)
+
+    def scores(self, batch: TextBatch) -> StepScores:
+        """See TrainingLoop: one for each head."""
+        return scores_of(self._steps(batch))
+
+    def _steps(self, batch: TextBatch) -> Iterator[StepLaws]:
+        for head in range(self.settings.unrolled_steps):
+            # The state that decides on one token; the head is about the token head + 1 places later.
+            ahead = head + 1
+            weights = batch.weights[:, ahead:]
+            chosen = weights > 0
+            states = batch.next_states[:, :-ahead][chosen]
+            laws = target_laws(batch.next_states[:, ahead:][chosen], self.output_rows)
+            yield StepLaws(self.heads.logits(head, states), laws, weights[chosen])
+
+    def write(self, folder: Path, target: CausalLM) -> None:
+        """Write the heads in vLLM's dialect, float16."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {name: weight.detach().half().cpu() for name, weight in self.heads.state_dict().items()}
+        tensors["token_map"] = self.target_ids
+        config = {
+            "model_type": "medusa",
+            "num_heads": self.settings.unrolled_steps,
+            "num_hidden_layers": 1,
+            "hidden_size": self.output_rows.shape[1],
+            "vocab_size": target.vocabulary_size,
+            "truncated_vocab_size": len(self.target_ids),
+            "original_lm_head": False,
+            "medusa_fc_bias": False,
+        }
+        (folder / WEIGHT_NAMES[0]).write_bytes(save(tensors))
+        (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def new_medusa_training(target: CausalLM, folder: Path, settings: TrainingSettings) -> MedusaTraining:
+    """Heads that have not been trained yet. Raises InvalidInput for a folder without texts."""
+    matrix = output_matrix(target).float()
+    chosen = choose_draft_vocabulary(
+        some_texts(folder), matrix.cpu(), settings.draft_vocabulary, VOCABULARY_POSITIONS
+    )
+    return MedusaTraining(chosen.target_ids, matrix[chosen.target_ids.to(target.device)], settings)
+
+
+def resumed_medusa(target: CausalLM, path: Path, settings: TrainingSettings) -> MedusaTraining:
+    """Training as a checkpoint left it. Raises CorruptWeights for a file that is none of these heads."""
+    state = read_checkpoint(path)
+    rows = output_matrix(target).float()[state["target_ids"].to(target.device)]
+    training = MedusaTraining(state["target_ids"], rows, settings)
+    training.restore(state)
+    return training

@@ -1,0 +1,169 @@
+"""The loop that all kinds of drafters are trained by, in pieces that can be interrupted anywhere."""
+
+from __future__ import annotations
+
+import pickle
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from speclight.errors import CorruptWeights, InvalidInput
+from speclight.models.causal_lm import CausalLM
+from speclight.training.shards import ScoredConversation, shard_paths
+from speclight.training.step_scores import StepScores
+from speclight.training.text_batches import TextBatch, epoch_batches, held_out_texts, text_batch
+from speclight.training.training_settings import TrainingProgress, TrainingSettings
+
+# Texts that are held out and scored at a checkpoint: a standard error of the agreement of about 0.7 points.
+MEASURED_TEXTS = 32
+# What torch raises for a file that is no checkpoint, or one of something else.
+UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, pickle.UnpicklingError)
+
+
+class TrainingLoop(ABC):
+    """A drafter in training: weights, optimiser, and how far it has come.
+
+    module: what is trained; parameters that ask for no gradient are left alone. target_ids: [draft
+    vocabulary] the target's tokens that can be drafted. output_rows: [draft vocabulary, hidden] the target's
+    output matrix at these tokens.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        target_ids: torch.Tensor,
+        output_rows: torch.Tensor,
+        settings: TrainingSettings,
+    ) -> None:
+        self.module, self.target_ids, self.output_rows = module, target_ids, output_rows
+        self.settings = settings
+        self.tokens = self.epoch = self.updates = 0
+        self.optimizer = torch.optim.AdamW(
+            [weight for weight in module.parameters() if weight.requires_grad],
+            lr=settings.learning_rate,
+            betas=(0.9, 0.95),
+            weight_decay=settings.weight_decay,
+        )
+
+    @abstractmethod
+    def scores(self, batch: TextBatch) -> StepScores:
+        """Cross-entropies and agreements on a batch, by drafted step."""
+
+    @abstractmethod
+    def write(self, folder: Path, target: CausalLM) -> None:
+        """Write the drafter as a folder that drafters load."""
+
+    def extra_state(self) -> dict[str, torch.Tensor]:
+        """What a checkpoint needs besides weights, optimiser and vocabulary."""
+        return {}
+
+    def run(self, folder: Path, until: int) -> Iterator[None]:
+        """Train until so many tokens are reached; hands over after every update.
+
+        Every epoch reads the shards there are by then. After a resumption its epoch starts anew.
+        Raises InvalidInput for a folder without shards.
+        """
+        settings = self.settings
+        while self.tokens < until:
+            generator = torch.Generator().manual_seed(settings.seed * 100_003 + self.epoch)
+            paths = shard_paths(folder)
+            if not paths:
+                raise InvalidInput(f"{folder} holds no shards to train on; sample some first")
+            for batch in epoch_batches(paths, settings.batch_tokens, settings.request_weight, generator):
+                self._update(batch)
+                yield
+                if self.tokens >= until:
+                    return
+            self.epoch += 1
+
+    def _update(self, batch: TextBatch) -> None:
+        device = self.output_rows.device
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate_at(self.tokens)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.settings.half_precision):
+            scores = self.scores(batch.on(device))
+        scores.loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.tokens += batch.tokens
+        self.updates += 1
+
+    @torch.no_grad()
+    def measured(self, texts: list[ScoredConversation]) -> TrainingProgress:
+        """Scores on texts held out, answers only."""
+        scores = self.scores(text_batch(texts, 0.0).on(self.output_rows.device))
+        return TrainingProgress(
+            self.tokens,
+            self.epoch,
+            self.updates,
+            tuple(scores.cross_entropies.tolist()),
+            tuple(scores.agreements.tolist()),
+        )
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint that `restore` goes on from, whole or not at all."""
+        frozen = {name for name, weight in self.module.named_parameters() if not weight.requires_grad}
+        partial = path.with_suffix(".partial")
+        torch.save(
+            {
+                "network": {k: v for k, v in self.module.state_dict().items() if k not in frozen},
+                "optimizer": self.optimizer.state_dict(),
+                "target_ids": self.target_ids,
+                "place": [self.tokens, self.epoch, self.updates],
+                **self.extra_state(),
+            },
+            partial,
+        )
+        partial.replace(path)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over a checkpoint's weights, optimiser and place. Raises CorruptWeights if they do not fit."""
+        frozen = {name for name, weight in self.module.named_parameters() if not weight.requires_grad}
+        try:
+            missing, unknown = self.module.load_state_dict(state["network"], strict=False)
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.tokens, self.epoch, self.updates = state["place"]
+        except UNREADABLE as error:
+            raise CorruptWeights(f"the checkpoint is not one of this drafter ({error}); delete it") from error
+        if unknown or set(missing) != frozen:
+            raise CorruptWeights(
+                f"the checkpoint lacks {missing} or has left over {unknown}; delete it to start anew"
+            )
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What `TrainingLoop.save` wrote. Raises CorruptWeights for anything else."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except UNREADABLE as error:
+        raise CorruptWeights(f"{path.name} is no checkpoint ({error}); delete it to start anew") from error
+    if not isinstance(state, dict) or "target_ids" not in state:
+        raise CorruptWeights(f"{path.name} is no checkpoint of a drafter; delete it to start anew")
+    return state
+
+
+def measured_texts(folder: Path) -> list[ScoredConversation]:
+    """The held-out texts that progress is measured on: always those of the first shards."""
+    return held_out_texts(shard_paths(folder))[:MEASURED_TEXTS]
+
+
+def train(
+    training: TrainingLoop,
+    folder: Path,
+    is_due: Callable[[], bool],
+    report: Callable[[TrainingProgress], None],
+    until: int | None = None,
+) -> TrainingProgress:
+    """Train to `until` tokens (None: the planned ones); when due, and at the end, score held-out texts."""
+    texts = measured_texts(folder)
+    for _ in training.run(folder, until or training.settings.training_tokens):
+        if is_due():
+            report(training.measured(texts))
+    progress = training.measured(texts)
+    report(progress)
+    return progress

@@ -1,0 +1,103 @@
+"""Medusa heads and small models: trained on a toy's texts, written, loaded, and used to decode."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from speclight.decoding.decode import DecodeSettings
+from speclight.decoding.generate import generate_from_ids
+from speclight.drafting.drafters import drafter_named
+from speclight.drafting.medusa.loading import load_medusa_heads
+from speclight.drafting.settings import DrafterSettings
+from speclight.errors import CorruptWeights
+from speclight.models.sampling import SamplingSettings
+from speclight.training.head_trainer import resumed
+from speclight.training.medusa_trainer import new_medusa_training, resumed_medusa
+from speclight.training.shards import write_shard
+from speclight.training.small_model_trainer import new_small_model_training, resumed_small_model
+from speclight.training.text_batches import text_batch
+from speclight.training.training_loop import measured_texts, train
+from speclight.training.training_settings import TrainingSettings
+from speclight.verification.rules import rule_named
+from toy_texts import chatting, toy_texts
+from toys import as_target, tiny_llama
+
+VOCABULARY = 12
+SETTINGS = TrainingSettings(
+    training_tokens=4000, draft_vocabulary=9, batch_tokens=200, learning_rate=3e-3, half_precision=False
+)
+KINDS = {
+    "medusa": (new_medusa_training, resumed_medusa),
+    "model": (new_small_model_training, resumed_small_model),
+}
+
+
+@pytest.fixture(scope="module")
+def target():
+    toy = as_target(tiny_llama(VOCABULARY))
+    toy.model.float()
+    return chatting(toy)
+
+
+@pytest.fixture(scope="module")
+def folder(target, tmp_path_factory):
+    path = tmp_path_factory.mktemp("texts")
+    write_shard(path / "shard-0000-00000.safetensors", toy_texts(target, (1,), texts=64))
+    return path
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_trained_drafter_decodes_losslessly(target, folder, tmp_path, kind):
+    start, resume = KINDS[kind]
+    training = start(target, folder, SETTINGS)
+    before = training.measured(measured_texts(folder))
+    after = train(training, folder, lambda: False, lambda progress: None)
+    assert all(new < old for new, old in zip(after.cross_entropies, before.cross_entropies, strict=True))
+    training.save(tmp_path / "checkpoint.pt")
+    again = resume(target, tmp_path / "checkpoint.pt", SETTINGS)
+    assert again.measured(measured_texts(folder)) == after
+    training.write(tmp_path / "drafter", target)
+    settings = DecodeSettings(node_budget=5, max_tokens=24, sampling=SamplingSettings(0.0))
+    rule = rule_named("target_sample")
+    plain = generate_from_ids(target, [1, 2, 5], drafter_named("none", target), rule, settings)
+    drafter = drafter_named(kind, target, DrafterSettings(weights=str(tmp_path / "drafter")))
+    drafted = generate_from_ids(target, [1, 2, 5], drafter, rule, settings)
+    assert drafted.token_ids == plain.token_ids
+    assert drafted.tokens_per_call > 1.0
+
+
+def test_written_medusa_heads_are_the_trained_ones(target, folder, tmp_path):
+    training = new_medusa_training(target, folder, SETTINGS)
+    next(itertools.islice(training.run(folder, 4000), 3, None))
+    training.write(tmp_path, target)
+    heads = load_medusa_heads(tmp_path, target)
+    state = measured_texts(folder)[0].last_states[7]
+    np.testing.assert_array_equal(heads.target_ids, training.target_ids)
+    with torch.no_grad():
+        for index, head in enumerate(heads.heads):
+            # Written in float16.
+            np.testing.assert_allclose(
+                head.logits(state), training.heads.logits(index, state), rtol=0, atol=0.05
+            )
+
+
+def test_medusa_heads_look_as_far_ahead_as_they_draft(target, folder):
+    """Head d at position p is asked for the law that the target has d + 1 tokens after its state decides."""
+    training = new_medusa_training(target, folder, SETTINGS)
+    text = measured_texts(folder)[0]
+    batch = text_batch([text], 0.0)
+    for head, step in enumerate(training._steps(batch)):
+        first = text.answer_from - 2  # the first position with a weight
+        start = max(first - (head + 1), 0)
+        expected = torch.softmax(text.last_states[start + head + 2] @ training.output_rows.T, -1)
+        torch.testing.assert_close(step.laws[0], expected)
+        torch.testing.assert_close(step.logits[0], training.heads.logits(head, text.last_states[start + 1]))
+
+
+def test_a_checkpoint_of_another_kind_is_refused(target, folder, tmp_path):
+    new_medusa_training(target, folder, SETTINGS).save(tmp_path / "checkpoint.pt")
+    for resume in (resumed, resumed_small_model):
+        with pytest.raises(CorruptWeights, match="delete it"):
+            resume(target, tmp_path / "checkpoint.pt", SETTINGS)

@@ -95,12 +95,12 @@ class _Scores:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Text:
-    """A text with the target's states, [layers + 1, positions, hidden]. start: of the answer."""
+    """A text, and the target's states that some reading asks for. start: of the answer."""
 
     tokens: list[int]
     start: int
-    states: torch.Tensor
-    laws: torch.Tensor  # [positions, vocabulary] float64, temperature 1
+    states: dict[int, torch.Tensor]  # by layer: [positions, hidden]
+    laws: torch.Tensor  # [answer, vocabulary] of the token after each position from start on
 
 
 def diagnose(
@@ -115,22 +115,24 @@ def diagnose(
         raise InvalidInput(f"got {len(prompts)} prompts, expected at least 6: texts are what is tested over")
     template = target.tokenizer.chat_template
     questions = _rendered(target, prompts, template)
-    texts = _texts(target, questions, max_tokens, seed)
-    loaded = _scores(as_loaded(head), texts)
     variants = list(neighbouring_variants(head, target.layers, embedding_matrix(target)))
+    readings = [as_loaded(head), *variants]
+    layers = tuple(sorted({layer for reading in readings for layer in reading.network.conventions.layers}))
+    texts = _texts(target, questions, max_tokens, seed, layers)
+    loaded = _scores(as_loaded(head), texts)
     findings = [_finding(variant, _scores(variant, texts), loaded, len(variants)) for variant in variants]
     differs, gain = None, None
     if head.chat_template is not None:
         recorded = _rendered(target, prompts, head.chat_template)
         differs = recorded != questions
         if differs:
-            under_recorded = _scores(as_loaded(head), _texts(target, recorded, max_tokens, seed))
+            under_recorded = _scores(as_loaded(head), _texts(target, recorded, max_tokens, seed, layers))
             gain = float(under_recorded.acceptances.mean() - loaded.acceptances.mean())
     covered = torch.from_numpy(head.target_ids)
     return Diagnosis(
         acceptance=float(loaded.acceptances.mean()),
         miss_probability=float(
-            np.mean([1.0 - float(text.laws[text.start :, covered].sum(dim=1).mean()) for text in texts])
+            np.mean([1.0 - float(text.laws[:, covered].sum(dim=1).mean()) for text in texts])
         ),
         findings=tuple(sorted(findings, key=lambda finding: -finding.acceptance)),
         template_differs=differs,
@@ -155,7 +157,9 @@ def _rendered(target: CausalLM, prompts: Sequence[str], template: object) -> lis
 
 
 @torch.inference_mode()
-def _texts(target: CausalLM, questions: list[list[int]], max_tokens: int, seed: int) -> list[_Text]:
+def _texts(
+    target: CausalLM, questions: list[list[int]], max_tokens: int, seed: int, layers: tuple[int, ...]
+) -> list[_Text]:
     seeds = [seed + index for index in range(len(questions))]
     answers = sample_continuations(target, questions, max_tokens, SamplingSettings(1.0), seeds)
     texts: list[_Text] = []
@@ -163,12 +167,11 @@ def _texts(target: CausalLM, questions: list[list[int]], max_tokens: int, seed: 
         tokens = question + list(answer.token_ids)
         positions = torch.arange(len(tokens))[None]
         visible = torch.ones(1, len(tokens), len(tokens), dtype=torch.bool).tril()
-        output = target.forward(
-            target.new_cache(), torch.tensor([tokens]), positions, visible, 0, tuple(range(target.layers + 1))
-        )
-        assert output.features is not None  # all layers were asked for
-        states = torch.stack(output.features[0].chunk(target.layers + 1, dim=-1))
-        laws = torch.softmax(output.logits[0].double(), dim=-1)
+        output = target.forward(target.new_cache(), torch.tensor([tokens]), positions, visible, 0, layers)
+        assert output.features is not None  # layers were asked for
+        states = dict(zip(layers, output.features[0].chunk(len(layers), dim=-1), strict=True))
+        # Float32 and only where they are used: laws are by far the largest thing kept.
+        laws = torch.softmax(output.logits[0, len(question) :], dim=-1).cpu()
         texts.append(_Text(tokens, len(question), states, laws))
     return texts
 
@@ -189,8 +192,9 @@ def _scores(variant: HeadVariant, texts: list[_Text]) -> _Scores:
         for step, states in enumerate(unrolled_states(network, tokens, features.to(weight)[None], STEPS)):
             first = max(text.start - 1, step)
             draft = torch.softmax(network.logits(states[0, first:]).double(), dim=-1).cpu()
-            laws = text.laws[first + 1 :]
-            target = laws[:, rows]
+            # A state at position p is about the token after p + 1.
+            laws = text.laws[first + 1 - text.start :]
+            target = laws[:, rows].double()
             overlaps.append(torch.minimum(draft, target).sum(dim=1))
             uniform = UNIFORM_SHARE / laws.shape[1]
             hits = (target * torch.log((1.0 - UNIFORM_SHARE) * draft + uniform)).sum(dim=1)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 import speclight.cli.demo
+import speclight.cli.many_to_one
 import speclight.cli.oracle
 import speclight.cli.profile
 from speclight.cli.main import main
@@ -31,7 +32,8 @@ def prompts(tmp_path):
 
 @pytest.fixture(autouse=True)
 def toy_target(monkeypatch):
-    for command in (speclight.cli.profile, speclight.cli.oracle, speclight.cli.demo):
+    commands = (speclight.cli.profile, speclight.cli.oracle, speclight.cli.demo, speclight.cli.many_to_one)
+    for command in commands:
         target = tiny_target(vocabulary_size=5, seed=1, window=256)
         monkeypatch.setattr(command, "load_target", lambda options, target=target: target)
 
@@ -74,6 +76,33 @@ def test_profile_then_oracle(prompts, tmp_path, capsys):
         assert [value["budget"] for value in values] == [1, 4, 8]
         assert values[0]["tokens_per_call"] == 1.0
         assert values[0]["tokens_per_call"] < values[1]["tokens_per_call"] < values[2]["tokens_per_call"] <= 8
+
+
+def test_many_to_one_at_contexts_of_a_profile(prompts, tmp_path, capsys):
+    """4 contexts x 2 levels: |z| > 4.5 in one of them is a false alarm below 1e-4 (seeds fixed)."""
+    profile, out = str(tmp_path / "profile"), str(tmp_path / "many-to-one")
+    run_json(capsys, "profile", "--prompts", prompts, "--out", profile, "--max-tokens", "20", "--json")
+    options = [
+        "--profile",
+        profile,
+        "--out",
+        out,
+        "--contexts",
+        "4",
+        "--continuations",
+        "60",
+        "--budget",
+        "12",
+    ]
+    document = run_json(capsys, "many-to-one", *options, "--json")
+    assert len({(c["prompt_id"], c["start"]) for c in document["contexts"]}) == 4
+    for context in document["contexts"]:
+        assert context["exact"] == [4.0, 11.0]
+        assert max(abs(z) for z in context["z"]) < 4.5
+    assert main(["many-to-one", *options]) == 0  # from the records, as a table
+    assert "within two standard errors" in capsys.readouterr().out
+    assert main(["many-to-one", *options[:-1], "1"]) == 2
+    assert "ranks" in capsys.readouterr().err
 
 
 def test_one_family_of_several(prompts, tmp_path, capsys):

@@ -16,11 +16,13 @@ from cyclopts import App, CycloptsError
 from speclight import __version__
 from speclight.cli.bound import bound
 from speclight.cli.cache import cache
+from speclight.cli.compare_trees import compare_trees
 from speclight.cli.demo import demo
 from speclight.cli.doctor import doctor
 from speclight.cli.generate import generate
 from speclight.cli.limits_picture import limits_picture
 from speclight.cli.limits_test import limits_test
+from speclight.cli.many_to_one import many_to_one
 from speclight.cli.oracle import oracle
 from speclight.cli.profile import profile
 from speclight.cli.race_vs_rejection import race_vs_rejection
@@ -32,11 +34,13 @@ from speclight.errors import SpeclightError
 COMMANDS: dict[str, Callable[..., None]] = {
     "bound": bound,
     "cache": cache,
+    "compare-trees": compare_trees,
     "demo": demo,
     "doctor": doctor,
     "generate": generate,
     "limits-picture": limits_picture,
     "limits-test": limits_test,
+    "many-to-one": many_to_one,
     "oracle": oracle,
     "profile": profile,
     "race-vs-rejection": race_vs_rejection,

@@ -7,20 +7,56 @@ No independence between contexts is used, so the identity must hold at every sin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from math import sqrt
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import torch
 
+from speclight.errors import InvalidInput
+from speclight.measure.profile import Profile, ProfiledText
+from speclight.measure.store import RecordFolder, read_table
 from speclight.measure.true_limit import oracle_contexts
 from speclight.models.causal_lm import CausalLM
 from speclight.models.forest import Forest, ForestNode
 from speclight.models.sampling import SamplingSettings
 from speclight.theory.sources import draw
+from speclight.theory.start_law import usable_starts
 
 FloatArray = npt.NDArray[np.float64]
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ManyToOneSettings:
+    """contexts: in all, spread evenly over a profile's starts. continuations: sampled from each.
+
+    node_budget: nodes searched. ranks: the numbers of nodes whose levels are compared, rising, each below
+    node_budget.
+    """
+
+    contexts: int = 12
+    continuations: int = 400
+    node_budget: int = 60
+    ranks: tuple[int, ...] = (4, 16, 59)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.contexts < 1 or self.continuations < 2:
+            raise InvalidInput(
+                f"the check needs a context and two continuations of it at the least, got {self.contexts} "
+                f"and {self.continuations}"
+            )
+        rising = all(low < high for low, high in zip(self.ranks, self.ranks[1:], strict=False))
+        if not self.ranks or not rising or self.ranks[0] < 1 or self.ranks[-1] >= self.node_budget:
+            raise InvalidInput(
+                f"ranks must rise within 1..{self.node_budget - 1} (nodes known below the level), got "
+                f"{self.ranks}"
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +73,76 @@ class NodeCounts:
         """[levels] (sampled - exact)/standard error; 0 where both agree without spread."""
         gaps = self.sampled - self.exact
         return np.divide(gaps, self.standard_error, out=np.zeros_like(gaps), where=self.standard_error > 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ContextCounts:
+    """Both counts at one start of a profiled text. start: index of the first token after the context."""
+
+    prompt_id: str
+    family: str
+    sample: int
+    start: int
+    counts: NodeCounts
+
+
+def run_many_to_one(
+    model: CausalLM,
+    profile: Profile,
+    settings: ManyToOneSettings,
+    folder: Path,
+    progress: Progress | None = None,
+) -> list[ContextCounts]:
+    """Both counts at contexts of a profile; a context is the resumable unit.
+
+    Raises StorageError if the folder holds another plan, InvalidInput if no text has a usable start.
+    """
+    chosen = _chosen_contexts(profile, settings)
+    plan: dict[str, object] = {
+        "kind": "many-to-one",
+        "target": model.name,
+        "weights_sha256": model.loaded.weights_sha256,
+        "dtype": str(model.model.dtype),
+        "threads": torch.get_num_threads(),
+        "settings": asdict(settings),
+        "sampling": asdict(profile.settings.sampling),
+        "starts": [[text.prompt_id, text.sample, start] for text, start in chosen],
+    }
+    records = RecordFolder(folder, plan)
+    found: list[ContextCounts] = []
+    for number, (text, start) in enumerate(chosen):
+        name = f"context-{number:04d}"
+        if not records.has(name):
+            context = [*text.prompt_token_ids, *text.token_ids[:start]]
+            rng = np.random.Generator(np.random.Philox([settings.seed, number]))
+            uniforms = rng.random((settings.continuations, settings.node_budget - 1))
+            counts = node_counts(
+                model, context, settings.node_budget, settings.ranks, uniforms, profile.settings.sampling
+            )
+            records.write(name, pa.table({column: getattr(counts, column) for column in _COLUMNS}))
+        columns = read_table(folder, name).to_pydict()
+        counts = NodeCounts(*(np.array(columns[column]) for column in _COLUMNS))
+        found.append(ContextCounts(text.prompt_id, text.family, text.sample, start, counts))
+        if progress is not None:
+            progress(number + 1, len(chosen), f"many-to-one: {settings.continuations} continuations each")
+    return found
+
+
+_COLUMNS = ("levels", "exact", "sampled", "standard_error")
+
+
+def _chosen_contexts(profile: Profile, settings: ManyToOneSettings) -> list[tuple[ProfiledText, int]]:
+    pool = [
+        (text, start)
+        for family in profile.families
+        for text, sampled in zip(profile.of_family(family), profile.sampled_texts(family), strict=True)
+        for start in range(usable_starts(sampled, 1))
+    ]
+    count = min(settings.contexts, len(pool))
+    if count == 0:
+        raise InvalidInput("the profile has no token to start from; profile at least one prompt")
+    offset = np.random.Generator(np.random.Philox([settings.seed, len(pool)])).random()
+    return [pool[int((offset + place) * len(pool) / count)] for place in range(count)]
 
 
 def node_counts(

@@ -1,0 +1,124 @@
+"""What draft trees are worth at one place of a text: expected tokens, exactly, under target and drafter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from speclight.decoding.node_laws import NodeLaws
+from speclight.drafting.protocol import LawSource
+from speclight.measure.profile import ProfiledText
+from speclight.models.causal_lm import CausalLM
+from speclight.models.sampling import SamplingSettings
+from speclight.models.scored_text import ScoredText
+from speclight.trees.draft_tree import DraftTree, FloatArray, IntArray, root_only
+from speclight.trees.growing_tree import Growth
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GrownTree:
+    """A tree and what growing it took: batched calls (levels asked for) and nodes whose law was asked."""
+
+    tree: DraftTree
+    calls: int
+    expanded_nodes: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TreeUnion:
+    """Several trees of one root laid over each other, so that the target scores shared paths once.
+
+    tree: all their nodes, each path once. places: for each of the trees, its nodes' places in `tree`.
+    """
+
+    tree: DraftTree
+    places: tuple[IntArray, ...]
+
+
+def grown(source: LawSource, growth: Growth) -> GrownTree:
+    """Grow a tree to its end, one call of the law source a level."""
+    calls = expanded = 0
+    while nodes := growth.unexpanded():
+        for node, law in zip(nodes, source.laws(growth.known, nodes), strict=True):
+            growth.expand(node, law)
+        calls += 1
+        expanded += len(nodes)
+    return GrownTree(growth.tree(), calls, expanded)
+
+
+def union_of(trees: Sequence[DraftTree]) -> TreeUnion:
+    """The union of trees that share their root's token (the first tree's is taken)."""
+    tokens, parents = [int(trees[0].tokens[0])], [-1]
+    children: dict[tuple[int, int], int] = {}
+    places: list[IntArray] = []
+    for tree in trees:
+        own = np.zeros(len(tree), dtype=np.int64)
+        for node in range(1, len(tree)):
+            edge = (int(own[tree.parents[node]]), int(tree.tokens[node]))
+            if edge not in children:
+                children[edge] = len(tokens)
+                parents.append(edge[0])
+                tokens.append(edge[1])
+            own[node] = children[edge]
+        places.append(own)
+    return TreeUnion(DraftTree(np.array(tokens), np.array(parents), np.zeros(len(tokens))), tuple(places))
+
+
+def target_path_log_probs(text: ScoredText, tree: DraftTree, sampling: SamplingSettings) -> FloatArray:
+    """[nodes] log-probability of the path to each node under the target's processed law, in one target call.
+
+    Only nodes with children are scored: the law after a leaf does not count. The tree's slots stay in the
+    text's cache until it is continued.
+    """
+    totals = np.zeros(len(tree))
+    inner = np.unique(tree.parents[1:])
+    if len(inner) == 0:
+        return totals
+    place = {int(node): number for number, node in enumerate(inner)}
+    scored = DraftTree(
+        tree.tokens[inner],
+        np.array([place[parent] if parent >= 0 else -1 for parent in tree.parents[inner].tolist()]),
+        np.zeros(len(inner)),
+    )
+    laws = NodeLaws(text.token_ids, scored, text.score(scored), sampling, ())
+    with np.errstate(divide="ignore"):  # tokens that the processed law excludes
+        for node in range(1, len(tree)):
+            parent = int(tree.parents[node])
+            totals[node] = totals[parent] + np.log(laws(place[parent])[tree.tokens[node]])
+    return totals
+
+
+def target_law(text: ScoredText, sampling: SamplingSettings) -> FloatArray:
+    """[vocab] the target's processed law after the text, in one target call."""
+    root = root_only(text.token_ids[-1])
+    return NodeLaws(text.token_ids, root, text.score(root), sampling, ())(0)
+
+
+def expected_tokens(path_log_probs: FloatArray) -> float:
+    """E[X] of a tree: the sum of its path probabilities (arXiv 2512.11718v1, Lemma 1), root included."""
+    return float(np.exp(path_log_probs).sum())
+
+
+def places_of(
+    target: CausalLM, source: LawSource, text: ProfiledText, starts: Sequence[int]
+) -> Iterator[ScoredText]:
+    """The text cut before each of the starts (ascending, indices of its sampled tokens), one after the other.
+
+    At each stop the drafter's law source has taken in the same tokens, with the features it asked for, and
+    the last one is the root of drafts made there.
+    """
+    token_ids = [*text.prompt_token_ids, *text.token_ids]
+    scored: ScoredText | None = None
+    for start in starts:
+        committed = len(text.prompt_token_ids) + start
+        if scored is None:
+            scored = ScoredText(target, token_ids[:committed], source.hidden_layers)
+            source.begin(scored.token_ids, scored.features)
+        else:
+            before = len(scored.token_ids)
+            scored.continue_with(token_ids[:committed])
+            features = scored.features
+            source.extend(token_ids[before:committed], None if features is None else features[before - 1 :])
+        yield scored

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from speclight.errors import InvalidInput
 from speclight.trees.growing_tree import CandidateLaw
-from speclight.trees.shapes import TopRankGrowth, TreeShape, batch, by_choices, by_level, chain, likeliest
+from speclight.trees.shapes import TopRankGrowth, TreeShape, batch, by_choices, by_level, chain
 
 NONE = np.array([], dtype=np.int64)
 
@@ -98,8 +98,14 @@ def test_no_law_is_asked_for_a_shape_of_the_root_alone():
     assert (len(tree), levels) == (1, 0)
 
 
-@given(st.lists(st.integers(0, 4), min_size=1, max_size=30), st.integers(1, 30))
-def test_the_likeliest_are_a_stable_sort(weights, count):
+@given(
+    st.lists(st.integers(0, 4), min_size=1, max_size=30),
+    st.integers(1, 30),
+    st.sets(st.integers(0, 29), max_size=4),
+)
+def test_the_likeliest_are_a_stable_sort_without_the_excluded(weights, count, excluded):
     candidates = CandidateLaw(np.arange(len(weights)), -np.array(weights, dtype=np.float64))
-    expected = sorted(range(len(weights)), key=lambda token: (weights[token], token))[:count]
-    assert likeliest(candidates, count, NONE).tokens.tolist() == expected
+    allowed = [token for token in range(len(weights)) if token not in excluded]
+    expected = sorted(allowed, key=lambda token: (weights[token], token))[:count]
+    found = candidates.likeliest(count, np.array(sorted(excluded), dtype=np.int64))
+    assert found.tokens.tolist() == expected

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from transformers import RepetitionPenaltyLogitsProcessor
 
-from speclight.errors import InvalidInput
+from speclight.errors import InvalidInput, check_at_least_one
 from speclight.models.sampling import SamplingSettings
 
 # (ids [1, tokens] of a prefix, its logits [1, vocab]) -> logits [1, vocab]: what Transformers calls a
@@ -47,9 +47,7 @@ class DecodeSettings:
     stop_criteria: tuple[StopCriterion, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("node_budget", "max_tokens"):
-            if getattr(self, name) < 1:
-                raise InvalidInput(f"{name} must be >= 1, got {getattr(self, name)}")
+        check_at_least_one(self, "node_budget", "max_tokens")
         if self.seed < 0:
             raise InvalidInput(f"seed must be >= 0, got {self.seed}")
         if not 0.0 < self.repetition_penalty < float("inf"):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from speclight.errors import InvalidInput
+from speclight.errors import InvalidInput, check_at_least_one
 from speclight.experiments.oracle_decode import OracleCall, run_oracle_decode
 from speclight.measure.oracle_run import OracleRecord, OracleSettings, run_oracle
 from speclight.measure.profile import Profile, ProfileSettings, run_profile
@@ -50,9 +50,9 @@ class LimitsTestSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("trace_prompts", "trace_tokens", "oracle_contexts", "batch_size", "decode_texts"):
-            if getattr(self, name) < 1:
-                raise InvalidInput(f"{name} must be >= 1, got {getattr(self, name)}")
+        check_at_least_one(
+            self, "trace_prompts", "trace_tokens", "oracle_contexts", "batch_size", "decode_texts"
+        )
         if not self.temperatures or not self.node_budgets or min(self.node_budgets) < 1:
             raise InvalidInput("the test needs at least one temperature and one node budget >= 1")
         shortest = min(self.max_tokens, self.shipped_tokens)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from speclight.decoding.decode import DecodeSettings
-from speclight.errors import InvalidInput
+from speclight.errors import InvalidInput, check_at_least_one
 from speclight.measure.decoding_run import (
     DecodedPrompt,
     Divergences,
@@ -57,9 +57,7 @@ class DemoSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("prompts_per_family", "oracle_contexts", "decoded_prompts", "decoded_tokens"):
-            if getattr(self, name) < 1:
-                raise InvalidInput(f"{name} must be >= 1, got {getattr(self, name)}")
+        check_at_least_one(self, "prompts_per_family", "oracle_contexts", "decoded_prompts", "decoded_tokens")
         if self.profile_tokens < self.oracle_budget:
             raise InvalidInput(
                 f"profiled texts of {self.profile_tokens} tokens hold no start for an oracle of "

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
-from speclight.errors import InvalidInput, StorageError
+from speclight.errors import InvalidInput, StorageError, check_at_least_one
 from speclight.measure.estimates import mean_over, within
 from speclight.measure.profile import Profile, ProfiledText
 from speclight.measure.record import Estimate
@@ -36,9 +36,7 @@ class OracleSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("contexts", "node_budget"):
-            if getattr(self, name) < 1:
-                raise InvalidInput(f"{name} must be >= 1, got {getattr(self, name)}")
+        check_at_least_one(self, "contexts", "node_budget")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

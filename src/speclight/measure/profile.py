@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
-from speclight.errors import InvalidInput, StorageError
+from speclight.errors import InvalidInput, StorageError, check_at_least_one
 from speclight.measure.prompts import Prompt
 from speclight.measure.step_histogram import StepHistogram, read_histograms
 from speclight.measure.store import RecordFolder, read_plan, read_table
@@ -41,9 +41,7 @@ class ProfileSettings:
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
 
     def __post_init__(self) -> None:
-        for name in ("samples", "max_tokens", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InvalidInput(f"{name} must be >= 1, got {getattr(self, name)}")
+        check_at_least_one(self, "samples", "max_tokens", "batch_size")
         if self.sampling.temperature == 0.0:
             raise InvalidInput(
                 "a profile needs a temperature above 0, got 0: greedy text has no entropy; the limits of a "

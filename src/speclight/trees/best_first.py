@@ -8,7 +8,7 @@ from collections.abc import Collection
 import numpy as np
 
 from speclight.errors import InvalidInput
-from speclight.trees.draft_tree import DraftTree, FloatArray, IntArray
+from speclight.trees.draft_tree import DraftTree
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
 
 
@@ -64,11 +64,8 @@ class BestFirstGrowth:
     def expand(self, node: int, law: CandidateLaw) -> None:
         """See Growth. Continuations of probability zero and tokens that are never drafted are left out."""
         count = min(self._most_children, self.node_budget - 1)
-        # A whole vocabulary is cut down first: sorting or filtering all of it costs more than scoring a node.
-        likely = _best_candidates(law.tokens, law.log_probs, count + len(self._never_drafted))
-        tokens, log_probs = law.tokens[likely], law.log_probs[likely]
-        keep = np.isfinite(log_probs) & ~np.isin(tokens, self._never_drafted)
-        self._children[node] = self.known.add(node, tokens[keep][:count], log_probs[keep][:count])
+        best = law.likeliest(count, self._never_drafted)
+        self._children[node] = self.known.add(node, best.tokens, best.log_probs)
         self._best = None
 
     def tree(self) -> DraftTree:
@@ -107,15 +104,3 @@ class BestFirstGrowth:
             child, known = children[rank], self.known
             order = (-known.path_log_probs[child], known.depths[child], parent_place, known.tokens[child])
             heapq.heappush(heap, (*order, child, rank))
-
-
-def _best_candidates(tokens: IntArray, log_probs: FloatArray, count: int) -> IntArray:
-    """Indices of the `count` most probable candidates, best first; ties by smaller token id."""
-    if 0 < count < len(tokens):
-        # Ties with the last one are kept, for the sort to decide.
-        threshold = np.partition(log_probs, len(tokens) - count)[len(tokens) - count]
-        likely = np.flatnonzero(log_probs >= threshold)
-    else:
-        likely = np.arange(len(tokens))
-    order = np.lexsort((tokens[likely], -log_probs[likely]))
-    return likely[order[:count]]

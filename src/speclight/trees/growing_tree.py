@@ -34,6 +34,23 @@ class CandidateLaw:
             tokens = np.flatnonzero(law > 0.0)
         return CandidateLaw(tokens, np.log(law[tokens]))
 
+    def likeliest(self, count: int, excluded: IntArray) -> CandidateLaw:
+        """The `count` most probable candidates, best first, ties by smaller id; fewer if there are fewer.
+
+        Candidates of probability zero and those in `excluded` [any] are left out.
+        """
+        tokens, log_probs = self.tokens, self.log_probs
+        enough = count + len(excluded)
+        if 0 < enough < len(tokens):
+            # A whole vocabulary is cut down first, ties kept: sorting or filtering all of it costs more
+            # than scoring a node.
+            threshold = np.partition(log_probs, len(tokens) - enough)[len(tokens) - enough]
+            tokens, log_probs = tokens[log_probs >= threshold], log_probs[log_probs >= threshold]
+        keep = np.isfinite(log_probs) & ~np.isin(tokens, excluded)
+        tokens, log_probs = tokens[keep], log_probs[keep]
+        order = np.lexsort((tokens, -log_probs))[:count]
+        return CandidateLaw(tokens[order], log_probs[order])
+
 
 class GrowingTree:
     """Nodes in the order they became known. Node 0 is the root; a node's number never changes."""

@@ -113,7 +113,7 @@ class TopRankGrowth:
     def expand(self, node: int, law: CandidateLaw) -> None:
         """See Growth."""
         wanted = self._shape.children(self._places[node])
-        candidates = likeliest(law, int(self._shape.ranks[wanted].max()) + 1, self._never_drafted)
+        candidates = law.likeliest(int(self._shape.ranks[wanted].max()) + 1, self._never_drafted)
         wanted = wanted[self._shape.ranks[wanted] < len(candidates.tokens)]
         ranks = self._shape.ranks[wanted]
         added = self.known.add(node, candidates.tokens[ranks], candidates.log_probs[ranks])
@@ -128,21 +128,6 @@ class TopRankGrowth:
         return DraftTree(
             np.array(self.known.tokens), np.array(self.known.parents), np.array(self.known.log_probs)
         )
-
-
-def likeliest(law: CandidateLaw, count: int, excluded: IntArray) -> CandidateLaw:
-    """The `count` most probable candidates, best first, ties by smaller token id; fewer if there are fewer.
-
-    Candidates of probability zero and those in `excluded` are left out.
-    """
-    keep = np.isfinite(law.log_probs) & ~np.isin(law.tokens, excluded)
-    tokens, log_probs = law.tokens[keep], law.log_probs[keep]
-    if 0 < count < len(tokens):
-        # Sorting a whole vocabulary costs more than scoring a node; cut it down first, ties kept.
-        threshold = np.partition(log_probs, len(tokens) - count)[len(tokens) - count]
-        tokens, log_probs = tokens[log_probs >= threshold], log_probs[log_probs >= threshold]
-    order = np.lexsort((tokens, -log_probs))[:count]
-    return CandidateLaw(tokens[order], log_probs[order])
 
 
 def _check_count(count: int, what: str) -> None:

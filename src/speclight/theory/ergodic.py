@@ -11,6 +11,9 @@ The cap d < P costs nothing (the best tree of P nodes is no deeper) and settles 
 that depends on the start context alone gives a bound, so starts may be sorted into strata, each with its own
 t: the result is closer to the truth, and still above it. Choosing t on the same texts biases the result down;
 `ergodic_renewal` estimates and removes that by the prompt jackknife, or takes `Thresholds` chosen elsewhere.
+
+Sampled log-probabilities are enough. Where texts bring the likely part of their full laws (`LikelyTokens`),
+each last step is averaged over instead: the same expectations, depth by depth, with less noise.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from speclight.theory.averaged_steps import tree_atoms
 from speclight.theory.bootstrap import (
     DualSums,
     Interval,
@@ -37,11 +41,11 @@ from speclight.theory.spine_sums import (
     ATOM_ATOL,
     Atoms,
     Crossing,
+    atom_counts,
     atom_weights,
     crossings,
     first_reach,
     last_reach,
-    spine_atoms,
     sum_by_group,
 )
 from speclight.theory.start_law import StartLaw, Starts, eligible_starts
@@ -64,6 +68,7 @@ class ErgodicRenewal:
     value: the plug-in estimate, tokens per call. bias: its bias by the prompt jackknife (below 0: too low).
     corrected: value - bias, at most P. standard_error: clustered by prompt. interval: cluster bootstrap, if
     draws were given. starts: number of starts used; prompts: number of prompts with a usable start.
+    from_laws: whether last steps were averaged over full laws, not drawn.
     start_law: under which law of starts it bounds E[X]. thresholds: [strata] the t used; held_out: whether
     they came from outside. bias, corrected and standard_error are NaN with a single prompt.
     """
@@ -79,6 +84,7 @@ class ErgodicRenewal:
     start_law: str
     thresholds: FloatArray
     held_out: bool
+    from_laws: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # array fields: compare with np.array_equal, not ==
@@ -127,7 +133,7 @@ def ergodic_renewal_at(
     starts = eligible_starts(texts, thresholds.node_budget, start_law)
     of_start = strata_of_starts(thresholds.strata, starts)
     finite = thresholds.values[np.isfinite(thresholds.values)]
-    chunks = spine_atoms(starts, float(finite.max(initial=0.0)))
+    chunks = tree_atoms(starts, float(finite.max(initial=0.0)))
     sums = _dual_sums(chunks, starts, of_start, thresholds.values[:, None])
     return _estimate(sums, starts, start_law, thresholds.values, draws, level, held_out=True)
 
@@ -163,7 +169,7 @@ def ergodic_node_count(
     """
     starts = eligible_starts(texts, check_node_budget(node_budget), start_law)
     per_prompt = np.zeros((starts.prompt_count, len(levels) + 1))
-    for atoms in spine_atoms(starts, float(levels.max()) + ATOM_ATOL):
+    for atoms in tree_atoms(starts, float(levels.max()) + ATOM_ATOL):
         bins = np.searchsorted(levels + ATOM_ATOL, atoms.sums, side="left")
         flat = starts.prompts[atoms.starts] * per_prompt.shape[1] + bins
         added = sum_by_group(flat, atom_weights(atoms, starts), per_prompt.size)
@@ -181,6 +187,7 @@ def ergodic_bound(estimate: ErgodicRenewal) -> Bound:
     """The estimate as a bound: its bias-corrected value, or the plain one if there is a single prompt."""
     corrected = estimate.value if np.isnan(estimate.corrected) else estimate.corrected
     stratified = len(estimate.thresholds) > 1
+    known = "full laws" if estimate.from_laws else "sampled log-probabilities"
     return Bound(
         name="ergodic_renewal_stratified" if stratified else "ergodic_renewal",
         value=corrected,
@@ -189,9 +196,9 @@ def ergodic_bound(estimate: ErgodicRenewal) -> Bound:
         source="ours (Claim 1 of arXiv 2512.11718v1 without independence, then Jensen's inequality)",
         origin="ours",
         validity=(
-            f"every target, contexts correlated as they are; estimated from {estimate.starts} starts of "
-            f"{estimate.prompts} prompts under the start law '{estimate.start_law}', standard error "
-            f"{estimate.standard_error:.3g}"
+            f"every target, contexts correlated as they are; estimated from {known} at {estimate.starts} "
+            f"starts of {estimate.prompts} prompts under the start law '{estimate.start_law}', standard "
+            f"error {estimate.standard_error:.3g}"
         ),
     )
 
@@ -201,12 +208,12 @@ def _atoms_and_crossings(
 ) -> tuple[list[Atoms], list[Crossing], float]:
     """Atoms within a reach that holds every stratum's t_P with room above, the t_P, and the reach."""
     reach = first_reach(starts.node_budget)
-    chunks = spine_atoms(starts, reach)
+    chunks = tree_atoms(starts, reach)
     found = crossings(chunks, starts, of_start, count, reach)
     # Resampled thresholds lie above and below t_P, so the reach must go well beyond it.
     if any(crossing.threshold > reach - LARGEST_OFFSET / 2 for crossing in found):
         reach = max(reach + LARGEST_OFFSET, last_reach(starts))
-        chunks = spine_atoms(starts, reach)
+        chunks = tree_atoms(starts, reach)
         found = crossings(chunks, starts, of_start, count, reach)
     return chunks, found, reach
 
@@ -236,14 +243,14 @@ def _dual_sums(chunks: list[Atoms], starts: Starts, of_start: IntArray, candidat
             mine = atom_strata == stratum
             bins[mine] = np.searchsorted(candidates[stratum], atoms.sums[mine], side="right")
         flat = groups[atoms.starts] * (columns + 1) + bins
-        counts += sum_by_group(flat, starts.weights[atoms.starts], counts.size).reshape(shape)
+        counts += sum_by_group(flat, atom_counts(atoms, starts), counts.size).reshape(shape)
         weights += sum_by_group(flat, atom_weights(atoms, starts), counts.size).reshape(shape)
     below = np.cumsum(counts, axis=-1)[..., :-1]
     discount = np.exp(-candidates)
     budgets = _per_group(groups, starts.weights * starts.node_budget, shape)
     dual = below + discount * (budgets[..., None] - np.cumsum(weights, axis=-1)[..., :-1])
     # At an infinite threshold every node counts 1, also those beyond the atoms' reach.
-    all_nodes = _per_group(groups, starts.weights * (starts.deepest + 1), shape)
+    all_nodes = _per_group(groups, starts.weights * starts.nodes, shape)
     dual = np.where(np.isinf(candidates), all_nodes[..., None], dual)
     return DualSums(dual, sum_by_group(starts.prompts, starts.weights, starts.prompt_count))
 
@@ -276,4 +283,5 @@ def _estimate(
         start_law="uniform positions" if start_law is None else start_law.name,
         thresholds=thresholds,
         held_out=held_out,
+        from_laws=starts.likely is not None,
     )

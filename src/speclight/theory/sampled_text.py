@@ -1,4 +1,4 @@
-"""What an inference API tells of a text it sampled: one surprisal per token, and why the text stopped."""
+"""What is known of a sampled text: one surprisal per token, why it stopped, and its laws where they are."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from speclight.errors import InvalidInput
+from speclight.theory.likely_tokens import LikelyTokens
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -24,6 +25,8 @@ class SampledText:
     features: [tokens] or None; features[i] is anything known at start i, before token i is drawn.
     length_limit: the limit under which an ended text was generated, or None if there was none (or it was far
     away). A cut text was cut at its own length. See `uniform_positions` for why it matters.
+    likely: the likely part of the full law of each token, or None if only sampled tokens are known. Estimates
+    then average over each last step, where every text has it.
 
     Raises InvalidInput if the arrays are not 1-d of equal length, or hold NaN or infinities.
     """
@@ -33,6 +36,7 @@ class SampledText:
     prompt_id: str
     features: FloatArray | None = None
     length_limit: int | None = None
+    likely: LikelyTokens | None = None
 
     def __post_init__(self) -> None:
         surprisals = np.array(self.surprisals, dtype=np.float64)
@@ -51,6 +55,11 @@ class SampledText:
                     f"{features.shape}; pass None if there is no feature"
                 )
             _freeze(self, "features", features)
+        if self.likely is not None and len(self.likely) != len(surprisals):
+            raise InvalidInput(
+                f"a text of {len(surprisals)} tokens needs the likely tokens of as many contexts, got "
+                f"{len(self.likely)}; pass None if the laws are not known"
+            )
         if self.length_limit is not None and self.length_limit < len(surprisals):
             raise InvalidInput(
                 f"a text of {len(surprisals)} tokens cannot have been made under length_limit "

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from speclight.errors import InvalidInput
+from speclight.theory.likely_tokens import likely_tokens
 from speclight.theory.sampled_text import SampledText
 
 FloatArray = npt.NDArray[np.float64]
@@ -205,13 +206,15 @@ def reference_sources() -> list[TokenSource]:
     ]
 
 
-def sample_texts(source: TokenSource, noise: FloatArray) -> list[SampledText]:
+def sample_texts(source: TokenSource, noise: FloatArray, keep_laws: bool = False) -> list[SampledText]:
     """Texts drawn from the source, cut at noise.shape[1] tokens; each is its own prompt, named by its index.
 
     noise: [texts, tokens, 3] uniforms in [0, 1) that choose, for each token, the context's type, its law's
-    row, and the token. The feature at each start is the entropy of the context's law (nats).
+    row, and the token. The feature at each start is the entropy of the context's law (nats). keep_laws: bring
+    the likely part of each law as well.
     """
     texts, limit, _ = noise.shape
+    seen: list[FloatArray] = []
     surprisals, entropies = np.zeros((texts, limit)), np.zeros((texts, limit))
     lengths, running = np.full(texts, limit), np.ones(texts, dtype=bool)
     laws, entropy_table = source.laws, source.entropies
@@ -220,6 +223,8 @@ def sample_texts(source: TokenSource, noise: FloatArray) -> list[SampledText]:
         kinds = draw(type_laws, noise[:, position, 0])
         rows = (noise[:, position, 1] * laws.shape[1]).astype(np.int64)
         law = laws[kinds, rows]
+        if keep_laws:
+            seen.append(law)
         tokens = draw(law, noise[:, position, 2])
         surprisals[:, position] = -np.log(law[np.arange(texts), tokens])
         entropies[:, position] = entropy_table[kinds, rows]
@@ -228,8 +233,12 @@ def sample_texts(source: TokenSource, noise: FloatArray) -> list[SampledText]:
             ends_now = running & (tokens == source.end_of_text)
             lengths[ends_now] = position + 1
             running &= ~ends_now
+    ends = () if source.end_of_text is None else (source.end_of_text,)
+    kept = [
+        likely_tokens([law[i] for law in seen[:n]], ends) if seen else None for i, n in enumerate(lengths)
+    ]
     return [
-        SampledText(surprisals[i, :length], not running[i], str(i), entropies[i, :length], limit)
+        SampledText(surprisals[i, :length], not running[i], str(i), entropies[i, :length], limit, kept[i])
         for i, length in enumerate(lengths)
     ]
 

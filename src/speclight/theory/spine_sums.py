@@ -3,6 +3,10 @@
 One sampled text carries the whole expected tree: a node v at depth d is sampled with probability e^-V(v), so
 E N_P(t) = E[sum over d < P of e^(S_d) 1{S_d <= t}] for any process (Claim 1 of arXiv 2512.11718v1 without its
 independence). The pairs (start, d) with S_d within reach are the atoms of that measure.
+
+Where the full laws along the text are known, the last step is not drawn but averaged over: the atom at S_d is
+replaced by one for each token that the law after d - 1 tokens allows, with its probability as the share. For
+f any function of S_d and p that law, E[f(S_d) | first d - 1 tokens] = sum over u of p_u f(S_{d-1} - ln p_u).
 """
 
 from __future__ import annotations
@@ -32,10 +36,13 @@ LATTICE_BINS = 8192
 
 @dataclass(frozen=True, slots=True, eq=False)  # array fields: compare with np.array_equal, not ==
 class Atoms:
-    """sums: [atoms] S_d, nats. starts: [atoms] index of the start each belongs to."""
+    """sums: [atoms] S_d, nats. starts: [atoms] index of the start each belongs to. shares: [atoms] in [0, 1],
+    probability of the last step given those before; 1 for a step that was drawn.
+    """
 
     sums: FloatArray
     starts: IntArray
+    shares: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,7 @@ class Crossing:
 
 
 def spine_atoms(starts: Starts, reach: float) -> list[Atoms]:
-    """Chunks of all atoms with S_d <= reach, and of each start's first atom beyond, in order of depth."""
+    """Chunks of all drawn atoms with S_d <= reach and each start's first atom beyond, in order of depth."""
     chunks: list[Atoms] = []
     pending_sums: list[FloatArray] = []
     pending_starts: list[IntArray] = []
@@ -60,20 +67,30 @@ def spine_atoms(starts: Starts, reach: float) -> list[Atoms]:
         pending_starts.append(active)
         pending += len(active)
         if pending >= ATOMS_PER_CHUNK:
-            chunks.append(Atoms(np.concatenate(pending_sums), np.concatenate(pending_starts)))
+            chunks.append(_drawn(pending_sums, pending_starts))
             pending_sums, pending_starts, pending = [], [], 0
         depth += 1
         going_on = (sums <= reach) & (starts.deepest[active] >= depth)
         active = active[going_on]
         sums = sums[going_on] + starts.flat[starts.positions[active] + depth - 1]
     if pending:
-        chunks.append(Atoms(np.concatenate(pending_sums), np.concatenate(pending_starts)))
+        chunks.append(_drawn(pending_sums, pending_starts))
     return chunks
 
 
+def _drawn(sums: list[FloatArray], starts: list[IntArray]) -> Atoms:
+    joined_sums = np.concatenate(sums)
+    return Atoms(joined_sums, np.concatenate(starts), np.ones(len(joined_sums)))
+
+
 def atom_weights(atoms: Atoms, starts: Starts) -> FloatArray:
-    """[atoms] start weight times e^(S_d): what each atom adds to the sum behind E N_P."""
-    return starts.weights[atoms.starts] * np.exp(np.minimum(atoms.sums, LARGEST_EXPONENT))
+    """[atoms] start weight times share times e^(S_d): what each atom adds to the sum behind E N_P."""
+    return atom_counts(atoms, starts) * np.exp(np.minimum(atoms.sums, LARGEST_EXPONENT))
+
+
+def atom_counts(atoms: Atoms, starts: Starts) -> FloatArray:
+    """[atoms] start weight times share: what each atom adds to the number of tokens."""
+    return starts.weights[atoms.starts] * atoms.shares
 
 
 def sum_by_group(groups: IntArray, values: FloatArray, count: int) -> FloatArray:
@@ -87,8 +104,12 @@ def first_reach(node_budget: int) -> float:
 
 
 def last_reach(starts: Starts) -> float:
-    """A reach beyond which any single atom carries E N_P above P in whatever stratum it lies."""
-    return float(np.log(starts.node_budget * starts.weights.sum() / starts.weights.min())) + 1.0
+    """A reach beyond which any single atom carries E N_P above P in whatever stratum it lies.
+
+    A kept token weighs e^(S_{d-1}) only, so averaged steps need the reach of the laws on top.
+    """
+    drawn = float(np.log(starts.node_budget * starts.weights.sum() / starts.weights.min())) + 1.0
+    return drawn if starts.likely is None else drawn + starts.likely.reach
 
 
 def crossings(
@@ -127,14 +148,16 @@ def _atoms_from_bin(
     chunks: list[Atoms], starts: Starts, in_stratum: npt.NDArray[np.bool_], width: float, begin: int
 ) -> Atoms:
     """The atoms of one stratum in the bin before the crossing, the crossing bin and the one behind it."""
-    sums: list[FloatArray] = []
-    indices: list[IntArray] = []
+    found: list[Atoms] = []
     for atoms in chunks:
         bins = _lattice_bins(atoms.sums, width)
         near = in_stratum[atoms.starts] & (bins >= begin) & (bins <= begin + 2)
-        sums.append(atoms.sums[near])
-        indices.append(atoms.starts[near])
-    return Atoms(np.concatenate(sums), np.concatenate(indices))
+        found.append(Atoms(atoms.sums[near], atoms.starts[near], atoms.shares[near]))
+    return Atoms(
+        np.concatenate([part.sums for part in found]),
+        np.concatenate([part.starts for part in found]),
+        np.concatenate([part.shares for part in found]),
+    )
 
 
 def _sorted_crossing(near: Atoms, starts: Starts, before: float, total: float) -> Crossing:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from speclight.errors import InvalidInput
+from speclight.theory.likely_tokens import LikelyTokens, joined
 from speclight.theory.sampled_text import SampledText
 
 FloatArray = npt.NDArray[np.float64]
@@ -34,7 +35,9 @@ class Starts:
     flat: [tokens] the surprisals of all texts, one behind the other. positions: [starts] where each start's
     next token lies in `flat`. deepest: [starts] largest depth of a node on the sampled path, at most P - 1.
     weights: [starts] > 0. prompts: [starts] number of the prompt, in order of appearance; prompt_count of
-    all. features: [starts], NaN where a text has none. node_budget: P.
+    all. features: [starts], NaN where a text has none. node_budget: P. contexts: [starts] contexts on the
+    sampled path whose next token may be a node; one more than `deepest` where the sampled one ended the text.
+    likely: of every token in `flat`, or None unless all texts have them.
     """
 
     flat: FloatArray
@@ -45,9 +48,19 @@ class Starts:
     prompt_count: int
     features: FloatArray
     node_budget: int
+    contexts: IntArray
+    likely: LikelyTokens | None
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    @property
+    def nodes(self) -> FloatArray:
+        """[starts] nodes of depth < P on the sampled path, each step's expectation where laws are known."""
+        if self.likely is None:
+            return self.deepest.astype(np.float64) + 1.0
+        going_on = np.concatenate([[0.0], np.cumsum(1.0 - self.likely.end_probabilities)])
+        return 1.0 + going_on[self.positions + self.contexts] - going_on[self.positions]
 
 
 def uniform_positions(texts: Sequence[SampledText]) -> StartLaw:
@@ -104,6 +117,7 @@ def eligible_starts(
     offset = 0
     positions: list[IntArray] = []
     deepest: list[IntArray] = []
+    contexts: list[IntArray] = []
     weights: list[FloatArray] = []
     prompts: list[IntArray] = []
     features: list[FloatArray] = []
@@ -111,6 +125,7 @@ def eligible_starts(
         used = np.flatnonzero(text_weights[: usable_starts(text, node_budget)] > 0)
         positions.append(offset + used)
         deepest.append(np.minimum(node_budget - 1, len(text) - (1 if text.ended else 0) - used))
+        contexts.append(np.minimum(node_budget - 1, len(text) - used))
         weights.append(text_weights[used])
         prompts.append(np.full(len(used), prompt_numbers[text.prompt_id]))
         features.append(np.full(len(used), np.nan) if text.features is None else text.features[used])
@@ -129,4 +144,11 @@ def eligible_starts(
         prompt_count=len(prompt_numbers),
         features=np.concatenate(features),
         node_budget=node_budget,
+        contexts=np.concatenate(contexts),
+        likely=_likely_of_all(texts),
     )
+
+
+def _likely_of_all(texts: Sequence[SampledText]) -> LikelyTokens | None:
+    known = [text.likely for text in texts if text.likely is not None]
+    return joined(known) if len(known) == len(texts) else None

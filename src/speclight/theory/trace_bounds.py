@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from speclight.errors import InvalidInput
+from speclight.theory.averaged_kernel import kernel_from_laws
 from speclight.theory.bounds import Assumption, Bound, best_upper
 from speclight.theory.catalogue import bounds_from_step_law
 from speclight.theory.ergodic import ErgodicRenewal, ergodic_bound, ergodic_renewal
 from speclight.theory.ergodic_strata import Strata
+from speclight.theory.likely_tokens import LikelyTokens, first_contexts, joined
 from speclight.theory.markov_renewal import MarkovKernel, kernel_from_transitions, markov_renewal
 from speclight.theory.sampled_text import SampledText
 from speclight.theory.start_law import StartLaw, eligible_starts, usable_starts
@@ -72,8 +74,10 @@ def kernel_of_texts(texts: Sequence[SampledText], strata: Strata) -> MarkovKerne
     """The Markov kernel whose types are the strata of each context's feature.
 
     The last token of a text that was cut leads to a context nobody looked at and is left out; a rule blind
-    to what the token was. Raises InvalidInput if features are missing or a type has no context.
+    to what the token was. Steps are averaged over the full laws if every text has them. Raises InvalidInput
+    if features are missing or a type has no context.
     """
+    likely: list[LikelyTokens] = []
     surprisals: list[FloatArray] = []
     before: list[npt.NDArray[np.int64]] = []
     after: list[npt.NDArray[np.int64]] = []
@@ -89,13 +93,15 @@ def kernel_of_texts(texts: Sequence[SampledText], strata: Strata) -> MarkovKerne
         before.append(types[:kept])
         after.append(np.append(types[1:], 0)[:kept])
         ends.append(np.arange(kept) == len(text) - 1)
-    return kernel_from_transitions(
-        np.concatenate(surprisals),
-        np.concatenate(before),
-        np.concatenate(after),
-        types=len(strata),
-        ends=np.concatenate(ends),
-    )
+        if text.likely is not None:
+            likely.append(first_contexts(text.likely, kept))
+    steps, types_before, types_after = (np.concatenate(part) for part in (surprisals, before, after))
+    ended = np.concatenate(ends)
+    if len(likely) == len(texts):
+        return kernel_from_laws(
+            joined(likely), steps, types_before, types_after, types=len(strata), ends=ended
+        )
+    return kernel_from_transitions(steps, types_before, types_after, types=len(strata), ends=ended)
 
 
 def start_shares(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for type checkers and editors, which do not run __getattr__
     from speclight.decoding.conversation import Conversation
-    from speclight.decoding.generate import Generation, generate, stream
+    from speclight.decoding.generate import Generation, generate, generate_batch, stream
     from speclight.decoding.transformers_generate import transformers_generate
     from speclight.errors import SpeclightError
     from speclight.models.load import load
@@ -24,6 +24,7 @@ __all__ = [
     "SpeclightError",
     "bounds",
     "generate",
+    "generate_batch",
     "load",
     "stream",
     "transformers_generate",
@@ -40,6 +41,7 @@ _PUBLIC = {
     "SpeclightError": "speclight.errors:SpeclightError",
     "bounds": "speclight.theory.catalogue:bounds_from_moments",
     "generate": "speclight.decoding.generate:generate",
+    "generate_batch": "speclight.decoding.generate:generate_batch",
     "load": "speclight.models.load:load",
     "stream": "speclight.decoding.generate:stream",
     "transformers_generate": "speclight.decoding.transformers_generate:transformers_generate",

@@ -1,4 +1,4 @@
-"""What one target call of a speculative decoder did."""
+"""What one target call of a speculative decoder did to one text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from speclight.trees.draft_tree import DraftTree, FloatArray, IntArray
 
 @dataclass(frozen=True, slots=True)
 class PhaseSeconds:
-    """Wall time of one call by phase, seconds: drafting, the target's forward pass, verifying, committing."""
+    """Wall time of one call by phase, seconds: drafting, the target's forward pass, verifying, committing.
+
+    Of a call for several texts, each text's trace has an equal share of the target's pass, so that the totals
+    of all traces add up to the time taken.
+    """
 
     draft: float
     target: float
@@ -41,6 +45,8 @@ class CallTrace:
     target_log_probs: [nodes] log-probability of each drafted node given its parent under the target's
     processed law (0 at the root), or None when it was not asked for. seconds: wall time by phase.
     finish_reason: why the text ends with this call; None if it goes on.
+    text_number: which text of those decoded together, from 0. prefill_seconds: in a text's first call, wall
+    time of reading its prompt, which comes on top of `seconds`; 0 in later ones.
     """
 
     start: int
@@ -52,6 +58,8 @@ class CallTrace:
     target_log_probs: FloatArray | None
     seconds: PhaseSeconds
     finish_reason: FinishReason | None = None
+    text_number: int = 0
+    prefill_seconds: float = 0.0
 
     @property
     def accepted_ranks(self) -> tuple[int, ...]:

@@ -1,43 +1,27 @@
-"""The loop of speculative decoding: draft, score, verify, commit."""
+"""The loop of speculative decoding: draft, score, verify, commit; for one text or for several at once."""
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-import numpy as np
+import torch
 
-from speclight.decoding.call_trace import CallTrace, PhaseSeconds
-from speclight.decoding.node_laws import NodeLaws
-from speclight.decoding.noise_streams import FollowsText, NoiseStreams, SeededNoise
+from speclight.decoding.call_trace import CallTrace
+from speclight.decoding.noise_streams import NoiseStreams
+from speclight.decoding.running_text import DecodeRequest as DecodeRequest
+from speclight.decoding.running_text import RunningText, naming
 from speclight.decoding.settings import DecodeSettings as DecodeSettings
-from speclight.decoding.stopping import Stopping
-from speclight.drafting.guarded import GuardedDrafter
 from speclight.drafting.protocol import Drafter
-from speclight.errors import InvalidInput
+from speclight.errors import BrokenModelOutput, InvalidInput
 from speclight.models.causal_lm import CausalLM
-from speclight.models.sampling import SamplingSettings
-from speclight.models.scored_text import ScoredText
+from speclight.models.scored_text import ScoredText, score_together
 from speclight.trees.draft_tree import DraftTree
 from speclight.verification.rule import VerifyRule
 
-
-def check_draft_fits(rule: VerifyRule, tree: DraftTree) -> None:
-    """Raise InvalidInput for a draft of a kind that the rule would verify wrongly."""
-    if len(tree) > 1 and tree.kind not in rule.draft_kinds:  # a root alone is nobody's sample
-        raise InvalidInput(
-            f"rule {rule.name!r} verifies drafts that are {' or '.join(sorted(rule.draft_kinds))}, got a "
-            f"{tree.kind} one; choose a drafter setting or a rule that fit together"
-        )
-
-
-def check_rule_fits(rule: VerifyRule, sampling: SamplingSettings) -> None:
-    """Raise InvalidInput for greedy match above temperature 0, where its text is not the target's."""
-    if rule.name == "greedy" and sampling.temperature != 0.0:
-        raise InvalidInput(
-            f"rule 'greedy' always emits the most probable token, got temperature {sampling.temperature}; "
-            "use --temperature 0, or a sampling rule such as 'target_sample'"
-        )
+# Texts decoded at once if nothing else is said: their caches are in memory at the same time.
+BATCH_SIZE = 8
 
 
 def decode(
@@ -54,77 +38,50 @@ def decode(
     Stops after an end-of-text token, where the settings say so, after `max_tokens` tokens, or when the
     context window is full; the last trace says which. The text depends on the seed, the drafter and the
     budget; its law does not depend on the latter two. A drafter that fails is left out with a warning, see
-    GuardedDrafter.
-    noise: where each call's randomness comes from; by default SeededNoise(settings.seed).
-    text: an earlier text of this target, made to continue the prompt instead: what it has read of it is not
-    read again. It must have been made with the drafter's hidden_layers.
+    GuardedDrafter. noise, text: see DecodeRequest.
     Raises InvalidInput and ContextOverflow as ScoredText does.
     """
-    check_rule_fits(rule, settings.sampling)
-    if text is None:
-        text = ScoredText(target, prompt_ids, drafter.hidden_layers)
-    else:
-        text.continue_with(prompt_ids)
-    guarded = GuardedDrafter(drafter, target.vocabulary_size)
-    guarded.borrow(text.cache)
-    guarded.begin(text.token_ids, text.features)
-    stopping = Stopping(target, settings, prompt_ids)
-    call = _Call(guarded, rule, text, settings, stopping, noise or SeededNoise(settings.seed))
+    return decode_batch(target, rule, [DecodeRequest(prompt_ids, drafter, settings, noise, text)])
+
+
+def decode_batch(
+    target: CausalLM, rule: VerifyRule, requests: Iterable[DecodeRequest], batch_size: int = BATCH_SIZE
+) -> Iterator[CallTrace]:
+    """Decode several texts, each as `decode` would, with one target call for all of them at a time.
+
+    Texts may be of any lengths, and draft trees of any sizes. At most batch_size texts are under way; when
+    one ends, the next request takes its place. The traces come call by call, and within a call text by text;
+    `text_number` tells whose they are. What a text becomes depends on its own request alone: neither the
+    others nor the batch size change it (but for rounding where two tokens nearly tie).
+    Each drafter drafts for its own text, one after the other; requests' drafters must be different objects
+    that want the same hidden layers of the target.
+    Raises what `decode` raises, with the name of the prompt, and InvalidInput for a batch_size below 1.
+    """
+    if batch_size < 1:
+        raise InvalidInput(f"batch_size must be >= 1, got {batch_size}")
+    waiting = enumerate(requests)
+    running: list[RunningText] = []
     while True:
-        trace = call.run()
-        yield trace
-        if trace.finish_reason is not None:
+        for number, request in itertools.islice(waiting, batch_size - len(running)):
+            running.append(RunningText(target, rule, request, number))
+        if not running:
             return
+        trees = [text.draft() for text in running]
+        started = time.perf_counter()
+        logits = _scored(running, trees)
+        share = (time.perf_counter() - started) / len(running)
+        for text, rows in zip(running, logits, strict=True):
+            yield text.take(rows, share)
+        running = [text for text in running if not text.is_finished]
 
 
-class _Call:
-    """One target call after another, on one text."""
-
-    def __init__(
-        self,
-        drafter: GuardedDrafter,
-        rule: VerifyRule,
-        text: ScoredText,
-        settings: DecodeSettings,
-        stopping: Stopping,
-        noise: NoiseStreams,
-    ) -> None:
-        self._drafter, self._rule, self._text = drafter, rule, text
-        self._settings, self._stopping, self._noise = settings, stopping, noise
-        self._processors = settings.logits_processors()
-
-    def run(self) -> CallTrace:
-        """Draft, score, verify, commit."""
-        text, clock = self._text, [time.perf_counter()]
-        start = len(text.token_ids)
-        if isinstance(self._noise, FollowsText):
-            self._noise.at(start)
-        # A path of n nodes needs n positions, so a budget within the window's room cannot overflow it.
-        draft = self._drafter.propose(min(self._settings.node_budget, text.room), self._noise.for_draft())
-        tree = draft.tree
-        check_draft_fits(self._rule, tree)
-        clock.append(time.perf_counter())
-        logits = text.score(tree)
-        clock.append(time.perf_counter())
-        laws = NodeLaws(text.token_ids, tree, logits, self._settings.sampling, self._processors)
-        verdict = self._rule.verify(tree, laws, self._noise.for_verification(tree))
-        emitted = self._stopping.cut(verdict.tokens(tree))
-        margins = laws.top_two_margins(verdict.path[: len(emitted)])
-        log_probs = laws.node_log_probs() if self._settings.record_target_log_probs else None
-        clock.append(time.perf_counter())
-        features = text.commit(verdict.path, emitted)
-        self._drafter.observe(tree, logits.argmax(dim=1).cpu().numpy())
-        self._drafter.extend(emitted, features)
-        clock.append(time.perf_counter())
-        reason = self._stopping.reason
-        return CallTrace(
-            start=start,
-            tree=tree,
-            draft_cost=draft.cost,
-            path=verdict.path,
-            emitted_tokens=tuple(emitted),
-            top_two_margins=margins,
-            target_log_probs=log_probs,
-            seconds=PhaseSeconds(*np.diff(clock).tolist()),
-            finish_reason="context_window" if reason is None and text.room <= 0 else reason,
-        )
+def _scored(texts: Sequence[RunningText], trees: Sequence[DraftTree]) -> list[torch.Tensor]:
+    try:
+        return score_together([text.scored for text in texts], trees)
+    except BrokenModelOutput:
+        # Whose logits are broken is found out only now, so that calls that go well need not look.
+        for text, tree in zip(texts, trees, strict=True):
+            text.scored.cache.keep([])
+            with naming(text.prompt_name):
+                text.scored.score(tree)
+        raise

@@ -17,8 +17,8 @@ from transformers import (
 from transformers.generation.utils import GenerateDecoderOnlyOutput
 
 from speclight.decoding.call_trace import CallTrace
-from speclight.decoding.decode import decode
-from speclight.decoding.generate import drafter_for
+from speclight.decoding.decode import BATCH_SIZE, DecodeRequest, decode_batch
+from speclight.decoding.generate import drafters_for
 from speclight.decoding.settings import DecodeSettings, LogitsProcessor, StopCriterion
 from speclight.drafting.protocol import Drafter
 from speclight.drafting.settings import DrafterSettings
@@ -40,10 +40,11 @@ def transformers_generate(
     logits_processor: LogitsProcessorList,
     stopping_criteria: StoppingCriteriaList,
     generation_config: GenerationConfig,
-    drafter: str | Drafter = "ngram",
+    drafter: str | Drafter | Sequence[Drafter] = "ngram",
     rule: str | VerifyRule = "target_sample",
     drafter_settings: DrafterSettings | None = None,
     node_budget: int = 8,
+    batch_size: int = BATCH_SIZE,
     on_call: Callable[[CallTrace], None] | None = None,
     target_tokenizer: PreTrainedTokenizerBase | None = None,
     **model_kwargs: object,
@@ -52,9 +53,9 @@ def transformers_generate(
 
     Transformers prepares the arguments up to `generation_config` from those of `generate`: all its logits
     processors and stopping criteria hold, applied to each visited node with its own prefix. drafter, rule,
-    drafter_settings, node_budget, on_call: as in `speclight.generate`; give them to `model.generate`. Seeds
-    are drawn from torch's generator (`torch.manual_seed`). A batch is decoded row by row. No cache is
-    taken in or handed out.
+    drafter_settings, node_budget, batch_size, on_call: as in `speclight.generate_batch`; give them to
+    `model.generate`. One seed for each row is drawn from torch's generator (`torch.manual_seed`), in their
+    order. No cache is taken in or handed out.
     target_tokenizer: only drafters that are other models need it, to compare vocabularies (`tokenizer`, the
     argument of `generate`, is not handed on by it).
 
@@ -66,23 +67,27 @@ def transformers_generate(
     ends = getattr(generation_config, "_eos_token_tensor", None)
     target.end_of_text = frozenset() if ends is None else frozenset(ends.flatten().tolist())
     verify_rule = rule_named(rule) if isinstance(rule, str) else rule
+    rows: list[list[int]] = input_ids.tolist()
+    drawn = [_settings(generation_config, len(row), node_budget) for row in rows]
+    given = drafter if isinstance(drafter, str | Sequence) else [drafter]
+    drafters = drafters_for(target, given, verify_rule, drawn[0].sampling, drafter_settings, len(rows))
     paddings = _paddings(input_ids, model_kwargs.get("attention_mask"))
-    rows: list[list[int]] = []
-    for row_ids, padding in zip(input_ids.tolist(), paddings, strict=True):
-        padded = _PaddedRow(row_ids[:padding], model.device)
-        plain = _settings(generation_config, len(row_ids), node_budget)
-        settings = replace(
-            plain,
-            processors=padded.processors(logits_processor),
-            stop_criteria=(padded.criterion(stopping_criteria),),
+    prompts = (_PaddedRow(row, padding, model.device) for row, padding in zip(rows, paddings, strict=True))
+    requests = (
+        DecodeRequest(
+            prompt.token_ids,
+            chosen,
+            prompt.settings(plain, logits_processor, stopping_criteria),
+            prompt_name=f"row {number} of input_ids",
         )
-        chosen = drafter_for(target, drafter, verify_rule, settings.sampling, drafter_settings)
-        rows.append(row_ids)
-        for trace in decode(target, chosen, verify_rule, row_ids[padding:], settings):
-            rows[-1] = rows[-1] + list(trace.emitted_tokens)
-            if on_call is not None:
-                on_call(trace)
-    return _output(rows, target, generation_config)
+        for number, (prompt, chosen, plain) in enumerate(zip(prompts, drafters, drawn, strict=True))
+    )
+    texts = [list(row) for row in rows]
+    for trace in decode_batch(target, verify_rule, requests, batch_size):
+        texts[trace.text_number] += trace.emitted_tokens
+        if on_call is not None:
+            on_call(trace)
+    return _output(texts, target, generation_config)
 
 
 class _NumberedTokens(PreTrainedTokenizerBase):
@@ -133,10 +138,18 @@ def _settings(config: GenerationConfig, prompt_tokens: int, node_budget: int) ->
 class _PaddedRow:
     """Shows processors and criteria a row as `generate` shows it to them: its padding included."""
 
-    def __init__(self, padding: Sequence[int], device: torch.device) -> None:
-        self._front = torch.tensor([list(padding)], dtype=torch.long, device=device)
+    def __init__(self, row_ids: list[int], padding: int, device: torch.device) -> None:
+        self.token_ids = row_ids[padding:]
+        self._front = torch.tensor([row_ids[:padding]], dtype=torch.long, device=device)
 
-    def processors(self, processors: LogitsProcessorList) -> tuple[LogitsProcessor, ...]:
+    def settings(
+        self, plain: DecodeSettings, processors: LogitsProcessorList, criteria: StoppingCriteriaList
+    ) -> DecodeSettings:
+        return replace(
+            plain, processors=self._processors(processors), stop_criteria=(self._criterion(criteria),)
+        )
+
+    def _processors(self, processors: LogitsProcessorList) -> tuple[LogitsProcessor, ...]:
         if len(processors) == 0:
             return ()
 
@@ -145,7 +158,7 @@ class _PaddedRow:
 
         return (process,)
 
-    def criterion(self, criteria: StoppingCriteriaList) -> StopCriterion:
+    def _criterion(self, criteria: StoppingCriteriaList) -> StopCriterion:
         def is_met(token_ids: Sequence[int]) -> bool:
             row = self._row(torch.tensor([list(token_ids)], device=self._front.device))
             return bool(criteria(row, None).any())  # pyright: ignore[reportArgumentType]  # as `generate` does

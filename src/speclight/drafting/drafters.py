@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from speclight.drafting.eagle3.law import Eagle3Law
 from speclight.drafting.eagle3.shipped import head_for
@@ -24,6 +25,9 @@ from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
 from speclight.models.weights import load_weights
 
+# Makes a law source for one text. Making such a maker loads weights; makers' sources share them.
+SourceMaker = Callable[[], LawSource]
+
 
 @dataclass(frozen=True, slots=True)
 class DrafterChoice:
@@ -32,20 +36,24 @@ class DrafterChoice:
     is_for_analysis: not a way to decode faster, whatever tokens per call it reaches.
     """
 
-    source: Callable[[CausalLM, DrafterSettings], LawSource]
+    source_maker: Callable[[CausalLM, DrafterSettings], SourceMaker]
     options: frozenset[str] = frozenset()
     is_for_analysis: bool = False
 
-
-def _ngram(target: CausalLM, settings: DrafterSettings) -> LawSource:
-    return NgramLaw()
-
-
-def _lookahead(target: CausalLM, settings: DrafterSettings) -> LawSource:
-    return LookaheadLaw()
+    def source(self, target: CausalLM, settings: DrafterSettings) -> LawSource:
+        """The law for one text."""
+        return self.source_maker(target, settings)()
 
 
-def _model(target: CausalLM, settings: DrafterSettings) -> ModelLaw:
+def _ngram(target: CausalLM, settings: DrafterSettings) -> SourceMaker:
+    return NgramLaw
+
+
+def _lookahead(target: CausalLM, settings: DrafterSettings) -> SourceMaker:
+    return LookaheadLaw
+
+
+def _model(target: CausalLM, settings: DrafterSettings) -> Callable[[], ModelLaw]:
     if settings.weights is None:
         raise InvalidInput("a drafter model needs weights, got none; give a folder, a .gguf file or a hub id")
     model = settings.weights
@@ -53,36 +61,38 @@ def _model(target: CausalLM, settings: DrafterSettings) -> ModelLaw:
         dtype = str(target.model.dtype).removeprefix("torch.")
         model = CausalLM(load_weights(model, device=str(target.device), dtype=dtype))
     tokens = (same_vocabulary if settings.vocabulary == "same" else shared_vocabulary)(model, target)
-    return ModelLaw("model", model, tokens, settings.law_sampling)
+    return partial(ModelLaw, "model", model, tokens, settings.law_sampling)
 
 
-def _layer_skip(target: CausalLM, settings: DrafterSettings) -> ModelLaw:
+def _layer_skip(target: CausalLM, settings: DrafterSettings) -> Callable[[], ModelLaw]:
     model = early_exit(target, layers_by_default(target) if settings.layers is None else settings.layers)
-    return SharedCacheLaw("layer_skip", model, same_vocabulary(model, target), settings.law_sampling)
+    tokens = same_vocabulary(model, target)
+    return partial(SharedCacheLaw, "layer_skip", model, tokens, settings.law_sampling)
 
 
-def _two_stage(target: CausalLM, settings: DrafterSettings) -> LawSource:
+def _two_stage(target: CausalLM, settings: DrafterSettings) -> SourceMaker:
     if settings.weights is not None and settings.layers is not None:
         raise InvalidInput("a two-stage drafter has one model, got weights and layers; give one of them")
-    model = (_layer_skip if settings.weights is None else _model)(target, settings)
-    return TwoStageLaw(model, NgramLaw())
+    model_law = (_layer_skip if settings.weights is None else _model)(target, settings)
+    return lambda: TwoStageLaw(model_law(), NgramLaw())
 
 
-def _oracle(target: CausalLM, settings: DrafterSettings) -> LawSource:
+def _oracle(target: CausalLM, settings: DrafterSettings) -> SourceMaker:
     # Exactly the law that is verified: at temperature 0 that is a chain which is always accepted.
-    return SharedCacheLaw("oracle", target, same_vocabulary(target, target), settings.sampling)
+    tokens = same_vocabulary(target, target)
+    return partial(SharedCacheLaw, "oracle", target, tokens, settings.sampling)
 
 
-def _eagle3(target: CausalLM, settings: DrafterSettings) -> LawSource:
+def _eagle3(target: CausalLM, settings: DrafterSettings) -> SourceMaker:
     head = head_for(target, _head_folder(settings))
-    return Eagle3Law("eagle3", head.network, head.target_ids)
+    return partial(Eagle3Law, "eagle3", head.network, head.target_ids)
 
 
-def _medusa(target: CausalLM, settings: DrafterSettings) -> LawSource:
+def _medusa(target: CausalLM, settings: DrafterSettings) -> SourceMaker:
     folder = _head_folder(settings)
     if folder is None:
         raise InvalidInput("Medusa heads need weights, got none; give their folder")
-    return MedusaLaw("medusa", load_medusa_heads(folder, target))
+    return partial(MedusaLaw, "medusa", load_medusa_heads(folder, target))
 
 
 def _head_folder(settings: DrafterSettings) -> str | None:
@@ -107,7 +117,14 @@ ALWAYS_TAKEN = frozenset({"tree", "kind", "sampling"})
 
 
 def drafter_named(name: str, target: CausalLM, settings: DrafterSettings | None = None) -> Drafter:
-    """A fresh drafter of that name for this target; it serves one text at a time.
+    """A fresh drafter of that name for this target; it serves one text at a time. See `drafter_maker`."""
+    return drafter_maker(name, target, settings)()
+
+
+def drafter_maker(
+    name: str, target: CausalLM, settings: DrafterSettings | None = None
+) -> Callable[[], Drafter]:
+    """Makes drafters of that name for this target, each for one text at a time; they share all weights.
 
     End-of-text tokens are never drafted. settings: DrafterSettings() if None.
     Raises InvalidInput listing the known names, or for a setting the drafter or its tree has no use for.
@@ -115,12 +132,13 @@ def drafter_named(name: str, target: CausalLM, settings: DrafterSettings | None 
     settings = DrafterSettings() if settings is None else settings
     if name == NO_DRAFTER:
         _check_used(name, settings, frozenset())
-        return NoDrafter()
+        return NoDrafter
     if name not in DRAFTERS:
         raise InvalidInput(f"no drafter is called {name!r}; known: {', '.join([NO_DRAFTER, *DRAFTERS])}")
     choice = DRAFTERS[name]
     _check_used(name, settings, choice.options | tree_named(settings.tree_name).options)
-    return TreeDrafter(choice.source(target, settings), growth_start(settings, target))
+    source_for_a_text = choice.source_maker(target, settings)
+    return lambda: TreeDrafter(source_for_a_text(), growth_start(settings, target))
 
 
 def _check_used(name: str, settings: DrafterSettings, options: frozenset[str]) -> None:

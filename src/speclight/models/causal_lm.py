@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from speclight.errors import BrokenModelOutput, ContextOverflow, InvalidInput
 from speclight.models.attention_layout import attention_layout
 from speclight.models.attention_masks import attention_mask_for
 from speclight.models.grouped_attention import use_grouped_attention
+from speclight.models.joint_cache import JointCache
 from speclight.models.kv_cache import PathCache
 from speclight.models.weights import LoadedModel
 
@@ -49,6 +51,10 @@ class CausalLM:
         self.vocabulary_size: int = config.vocab_size
         self.context_window: int = config.max_position_embeddings
         self.layers: int = config.num_hidden_layers
+        self._takes_text_bounds = any(
+            argument.kind is inspect.Parameter.VAR_KEYWORD
+            for argument in inspect.signature(self.model.forward).parameters.values()
+        )
         self.end_of_text = _end_of_text_ids(loaded)
 
     def new_cache(self) -> PathCache:
@@ -58,14 +64,14 @@ class CausalLM:
     @torch.inference_mode()
     def forward(
         self,
-        cache: PathCache,
+        cache: PathCache | JointCache,
         tokens: torch.Tensor,
         positions: torch.Tensor,
         visible: torch.Tensor,
         logit_rows: torch.Tensor | int = 0,
         hidden_layers: tuple[int, ...] = (),
     ) -> ForwardPass:
-        """One pass over new tokens, appended to the cache in the order given.
+        """One pass over new tokens, appended to the cache in the order given; of a JointCache, text by text.
 
         tokens: [batch, new] ids. positions: [batch, new] position of each in its own text.
         visible: [batch, new, filled + new] bool: which slots each new token attends to (itself included).
@@ -90,6 +96,7 @@ class CausalLM:
             use_cache=True,
             logits_to_keep=logit_rows,
             output_hidden_states=bool(hidden_layers),
+            **self._text_bounds(cache),
         )
         cache.record_positions(slot_positions)
         logits = output.logits.to(torch.promote_types(output.logits.dtype, torch.float32))
@@ -100,6 +107,17 @@ class CausalLM:
             )
         states = [output.hidden_states[layer] for layer in hidden_layers]
         return ForwardPass(logits, torch.cat(states, dim=-1) if states else None)
+
+    def _text_bounds(self, cache: PathCache | JointCache) -> dict[str, torch.Tensor]:
+        """The bounds of several texts, in Transformers' names for them, on their way to the attention.
+
+        They spare it looking for one text's tokens among another's slots. `visible` says all there is to say
+        about who sees whom, so a model or an attention that takes no notice of them gives the same.
+        """
+        if not isinstance(cache, JointCache) or not self._takes_text_bounds:
+            return {}
+        bounds = cache.text_bounds()
+        return {"cu_seq_lens_q": bounds.new, "cu_seq_lens_k": bounds.slots}
 
     def prefill(
         self, cache: PathCache, token_ids: list[int], hidden_layers: tuple[int, ...] = ()

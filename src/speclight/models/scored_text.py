@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
+from speclight.models.joint_cache import JointCache
 from speclight.trees.attention import ancestor_mask, position_ids
 from speclight.trees.draft_tree import DraftTree, IntArray
 
@@ -26,7 +29,7 @@ class ScoredText:
         self.model = model
         self.token_ids = list(token_ids)
         self.cache = model.new_cache()
-        self._hidden_layers = hidden_layers
+        self.hidden_layers = hidden_layers
         self._tree_features: torch.Tensor | None = None
         self._features: list[torch.Tensor] = []
         self._read(self.token_ids[:-1])
@@ -62,26 +65,9 @@ class ScoredText:
     def score(self, tree: DraftTree) -> torch.Tensor:
         """[nodes, vocab] unprocessed logits of the token after each node, one tree-attention call.
 
-        The tree's slots stay in the cache, uncommitted, until `commit`. Raises InvalidInput if the tree's
-        root is not the last committed token.
+        The tree's slots stay in the cache, uncommitted, until `commit`. Raises as `score_together` does.
         """
-        if tree.tokens[0] != self.token_ids[-1]:
-            raise InvalidInput(
-                f"the tree's root is token {tree.tokens[0]}, expected the last committed token "
-                f"{self.token_ids[-1]}; draft from the text as it stands"
-            )
-        committed = self.cache.committed
-        visible = torch.ones(1, len(tree), committed + len(tree), dtype=torch.bool)
-        visible[0, :, committed:] = torch.from_numpy(ancestor_mask(tree))
-        output = self.model.forward(
-            self.cache,
-            torch.from_numpy(tree.tokens.copy())[None],
-            torch.from_numpy(position_ids(tree, committed))[None],
-            visible,
-            hidden_layers=self._hidden_layers,
-        )
-        self._tree_features = None if output.features is None else output.features[0]
-        return output.logits[0]
+        return score_together([self], [tree])[0]
 
     def commit(self, path: IntArray, emitted_tokens: list[int]) -> torch.Tensor | None:
         """Keep the accepted path (root first) in the cache and append the emitted tokens to the text.
@@ -101,6 +87,56 @@ class ScoredText:
         return features
 
     def _read(self, token_ids: list[int]) -> None:
-        features = self.model.prefill(self.cache, token_ids, self._hidden_layers)
+        features = self.model.prefill(self.cache, token_ids, self.hidden_layers)
         if features is not None:
             self._features.append(features)
+
+
+def score_together(texts: Sequence[ScoredText], trees: Sequence[DraftTree]) -> list[torch.Tensor]:
+    """[nodes, vocab] unprocessed logits of the tokens after each text's tree, all in one target call.
+
+    Texts and trees may be of any sizes: the trees stand one after the other in one row, each seeing its own
+    text alone. Each tree's slots stay in its text's cache, uncommitted, until `commit`.
+    Raises InvalidInput if a root is not the last committed token of its text, or if the texts are of several
+    models or want states of different layers; ContextOverflow and BrokenModelOutput as `CausalLM.forward`.
+    """
+    model, hidden_layers = texts[0].model, texts[0].hidden_layers
+    for text, tree in zip(texts, trees, strict=True):
+        _check_root(text, tree)
+        if text.model is not model or text.hidden_layers != hidden_layers:
+            raise InvalidInput(
+                f"got texts of {model.name} with states of layers {hidden_layers} and of {text.model.name} "
+                f"with {text.hidden_layers}, expected one model and the same layers to score them together"
+            )
+    committed, nodes = [text.cache.committed for text in texts], [len(tree) for tree in trees]
+    caches = [text.cache for text in texts]
+    positions = [position_ids(tree, root) for tree, root in zip(trees, committed, strict=True)]
+    output = model.forward(
+        caches[0] if len(caches) == 1 else JointCache(caches, nodes),
+        torch.from_numpy(np.concatenate([tree.tokens for tree in trees]))[None],
+        torch.from_numpy(np.concatenate(positions))[None],
+        _visible(trees, committed)[None],
+        hidden_layers=hidden_layers,
+    )
+    if output.features is not None:
+        for text, features in zip(texts, output.features[0].split(nodes), strict=True):
+            text._tree_features = features
+    return list(output.logits[0].split(nodes))
+
+
+def _check_root(text: ScoredText, tree: DraftTree) -> None:
+    if tree.tokens[0] != text.token_ids[-1]:
+        raise InvalidInput(
+            f"the tree's root is token {tree.tokens[0]}, expected the last committed token "
+            f"{text.token_ids[-1]}; draft from the text as it stands"
+        )
+
+
+def _visible(trees: Sequence[DraftTree], committed: Sequence[int]) -> torch.Tensor:
+    """[all nodes, all slots] True where a node sees a slot: its text's committed ones and its ancestors'."""
+    blocks: list[torch.Tensor] = []
+    for tree, read in zip(trees, committed, strict=True):
+        block = torch.ones(len(tree), read + len(tree), dtype=torch.bool)
+        block[:, read:] = torch.from_numpy(ancestor_mask(tree))
+        blocks.append(block)
+    return blocks[0] if len(blocks) == 1 else torch.block_diag(*blocks)

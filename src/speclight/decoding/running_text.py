@@ -1,0 +1,144 @@
+"""One text while it is decoded: it drafts, and takes in what the target says to the draft."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from speclight.decoding.call_trace import CallTrace, PhaseSeconds
+from speclight.decoding.node_laws import NodeLaws
+from speclight.decoding.noise_streams import FollowsText, NoiseStreams, SeededNoise
+from speclight.decoding.settings import DecodeSettings
+from speclight.decoding.stopping import Stopping
+from speclight.drafting.guarded import GuardedDrafter
+from speclight.drafting.protocol import Drafter
+from speclight.errors import BrokenModelOutput, InvalidInput
+from speclight.models.causal_lm import CausalLM
+from speclight.models.sampling import SamplingSettings
+from speclight.models.scored_text import ScoredText
+from speclight.trees.draft_tree import DraftTree
+from speclight.verification.rule import VerifyRule
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodeRequest:
+    """One text to decode.
+
+    drafter: serves this text alone until it ends. noise: where each call's randomness comes from;
+    SeededNoise(settings.seed) if None. text: an earlier text of the target, made to continue the prompt
+    instead: what it has read of it is not read again. It must have been made with the drafter's
+    hidden_layers. prompt_name: what errors call the prompt.
+    """
+
+    prompt_ids: list[int]
+    drafter: Drafter
+    settings: DecodeSettings
+    noise: NoiseStreams | None = None
+    text: ScoredText | None = None
+    prompt_name: str = "the prompt"
+
+
+def check_draft_fits(rule: VerifyRule, tree: DraftTree) -> None:
+    """Raise InvalidInput for a draft of a kind that the rule would verify wrongly."""
+    if len(tree) > 1 and tree.kind not in rule.draft_kinds:  # a root alone is nobody's sample
+        raise InvalidInput(
+            f"rule {rule.name!r} verifies drafts that are {' or '.join(sorted(rule.draft_kinds))}, got a "
+            f"{tree.kind} one; choose a drafter setting or a rule that fit together"
+        )
+
+
+def check_rule_fits(rule: VerifyRule, sampling: SamplingSettings) -> None:
+    """Raise InvalidInput for greedy match above temperature 0, where its text is not the target's."""
+    if rule.name == "greedy" and sampling.temperature != 0.0:
+        raise InvalidInput(
+            f"rule 'greedy' always emits the most probable token, got temperature {sampling.temperature}; "
+            "use --temperature 0, or a sampling rule such as 'target_sample'"
+        )
+
+
+@contextmanager
+def naming(prompt_name: str) -> Iterator[None]:
+    """Say in a BrokenModelOutput which prompt it was met at."""
+    try:
+        yield
+    except BrokenModelOutput as error:
+        raise BrokenModelOutput(f"decoding {prompt_name}: {error}") from error
+
+
+class RunningText:
+    """A text between its prompt and its end. Each target call asks it to `draft`, then to `take` the logits.
+
+    number: which text it is of those decoded together.
+    Raises InvalidInput and ContextOverflow as ScoredText does.
+    """
+
+    def __init__(self, target: CausalLM, rule: VerifyRule, request: DecodeRequest, number: int) -> None:
+        started, settings = time.perf_counter(), request.settings
+        check_rule_fits(rule, settings.sampling)
+        target.check_text_fits(request.prompt_ids, request.prompt_name)
+        self.prompt_name, self.is_finished = request.prompt_name, False
+        with naming(request.prompt_name):
+            if request.text is None:
+                self.scored = ScoredText(target, request.prompt_ids, request.drafter.hidden_layers)
+            else:
+                self.scored = request.text
+                self.scored.continue_with(request.prompt_ids)
+        self._rule, self._settings, self._number = rule, settings, number
+        self._noise = request.noise or SeededNoise(settings.seed)
+        self._processors = settings.logits_processors()
+        self._stopping = Stopping(target, settings, request.prompt_ids)
+        self._drafter = GuardedDrafter(request.drafter, target.vocabulary_size)
+        self._drafter.borrow(self.scored.cache)
+        self._drafter.begin(self.scored.token_ids, self.scored.features)
+        self._draft_seconds = 0.0
+        self._prefill_seconds = time.perf_counter() - started
+
+    def draft(self) -> DraftTree:
+        """The tree that the next call is to score."""
+        started = time.perf_counter()
+        if isinstance(self._noise, FollowsText):
+            self._noise.at(len(self.scored.token_ids))
+        # A path of n nodes needs n positions, so a budget within the window's room cannot overflow it.
+        budget = min(self._settings.node_budget, self.scored.room)
+        self._draft = self._drafter.propose(budget, self._noise.for_draft())
+        check_draft_fits(self._rule, self._draft.tree)
+        self._draft_seconds = time.perf_counter() - started
+        return self._draft.tree
+
+    def take(self, logits: torch.Tensor, target_seconds: float) -> CallTrace:
+        """Verify the draft by its logits, [nodes, vocab], and commit what is accepted."""
+        text, tree, clock = self.scored, self._draft.tree, [time.perf_counter()]
+        start = len(text.token_ids)
+        laws = NodeLaws(text.token_ids, tree, logits, self._settings.sampling, self._processors)
+        verdict = self._rule.verify(tree, laws, self._noise.for_verification(tree))
+        emitted = self._stopping.cut(verdict.tokens(tree))
+        margins = laws.top_two_margins(verdict.path[: len(emitted)])
+        log_probs = laws.node_log_probs() if self._settings.record_target_log_probs else None
+        clock.append(time.perf_counter())
+        features = text.commit(verdict.path, emitted)
+        self._drafter.observe(tree, logits.argmax(dim=1).cpu().numpy())
+        self._drafter.extend(emitted, features)
+        clock.append(time.perf_counter())
+        reason = self._stopping.reason
+        if reason is None and text.room <= 0:
+            reason = "context_window"
+        self.is_finished = reason is not None
+        prefill_seconds, self._prefill_seconds = self._prefill_seconds, 0.0
+        return CallTrace(
+            start=start,
+            tree=tree,
+            draft_cost=self._draft.cost,
+            path=verdict.path,
+            emitted_tokens=tuple(emitted),
+            top_two_margins=margins,
+            target_log_probs=log_probs,
+            seconds=PhaseSeconds(self._draft_seconds, target_seconds, *np.diff(clock).tolist()),
+            finish_reason=reason,
+            text_number=self._number,
+            prefill_seconds=prefill_seconds,
+        )

@@ -19,7 +19,7 @@ class CompareTreesOptions:
     """Options of `speclight compare-trees`."""
 
     out: Path = Path("out/compare-trees")
-    """Folder for texts, values and figure; a killed run goes on where it stopped."""
+    """Folder for texts, values, tables and figure; a killed run goes on where it stopped."""
     drafter: tuple[str, ...] = ()
     """Drafters compared: ngram, layer_skip, model, eagle3, medusa; if not given, all that can be made."""
     drafter_weights: tuple[str, ...] = ()
@@ -85,8 +85,10 @@ def compare_trees(options: CompareTreesOptions = CompareTreesOptions()) -> None:
             ],
         }
         write_whole(options.out / "comparison.json", (json_line(document) + "\n").encode())
+        tables = markdown(summaries)
+        write_whole(options.out / "tables.md", (tables + "\n").encode())
         figure = draw(summaries, options.out / "tokens-per-call.svg")
         if options.json:
             output.write_json(document)
         else:
-            output.show(markdown(summaries), f"\nfigure: {figure}")
+            output.show(tables, f"\nfigure: {figure}")

@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError
 from speclight import __version__
 from speclight.cli.bound import bound
 from speclight.cli.cache import cache
+from speclight.cli.compare_drafters import compare_drafters
 from speclight.cli.compare_trees import compare_trees
 from speclight.cli.demo import demo
 from speclight.cli.doctor import doctor
@@ -34,6 +35,7 @@ from speclight.errors import SpeclightError
 COMMANDS: dict[str, Callable[..., None]] = {
     "bound": bound,
     "cache": cache,
+    "compare-drafters": compare_drafters,
     "compare-trees": compare_trees,
     "demo": demo,
     "doctor": doctor,

@@ -11,8 +11,8 @@ import torch
 
 from speclight.decoding.decode import DecodeSettings
 from speclight.decoding.divergence import first_divergence
-from speclight.decoding.generate import Generation, generate_from_ids
-from speclight.drafting.drafters import drafter_named
+from speclight.decoding.generate import Generation, drafter_for, generate_from_ids
+from speclight.drafting.protocol import Drafter
 from speclight.measure.estimates import ratio_of_totals, within
 from speclight.measure.looping import looping_tokens
 from speclight.measure.prompts import Prompt
@@ -40,10 +40,15 @@ class Divergences:
 
 
 def decode_prompts(
-    model: CausalLM, prompts: Sequence[Prompt], drafter: str, rule: str, settings: DecodeSettings
+    model: CausalLM, prompts: Sequence[Prompt], drafter: str | Drafter, rule: str, settings: DecodeSettings
 ) -> list[DecodedPrompt]:
-    """Decode the first turn of every prompt, each with its own seed derived from the settings' one."""
-    decoded = []
+    """Decode the first turn of every prompt, each with its own seed derived from the settings' one.
+
+    drafter: a name, for one with its default settings, or a drafter, which serves one prompt after the other.
+    """
+    verify_rule = rule_named(rule)
+    drafter = drafter_for(model, drafter, verify_rule, settings.sampling)
+    decoded: list[DecodedPrompt] = []
     for number, prompt in enumerate(prompts):
         ids = chat_token_ids(model, [{"role": "user", "content": prompt.turns[0]}])
         own = DecodeSettings(
@@ -53,7 +58,7 @@ def decode_prompts(
             sampling=settings.sampling,
             record_target_log_probs=settings.record_target_log_probs,
         )
-        generation = generate_from_ids(model, ids, drafter_named(drafter, model), rule_named(rule), own)
+        generation = generate_from_ids(model, ids, drafter, verify_rule, own)
         decoded.append(DecodedPrompt(prompt, ids, generation))
     return decoded
 

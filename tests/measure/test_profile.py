@@ -1,5 +1,7 @@
 """The profile records what the sampled laws were; checked against laws recomputed by plain passes."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -10,10 +12,14 @@ from speclight.measure.oracle_run import OracleSettings, read_oracle, run_oracle
 from speclight.measure.profile import ProfileSettings, read_profile, run_profile
 from speclight.measure.prompts import Prompt
 from speclight.models.sampling import SamplingSettings
+from speclight.theory.ergodic import ergodic_renewal
+from speclight.theory.likely_tokens import REACH
 from toys import law_after, tiny_target
 
 # Float64 on both sides; entropies are sums of five terms.
 VALUE_ATOL = 1e-10
+# Half a unit in the last of 24 bits.
+FLOAT32_RTOL = 2.0**-24
 PROMPTS = tuple(
     Prompt(f"{family}-{number}", family, (" ".join(["t0", "t2", "t3"][: 1 + number % 3]),))
     for family in ("first", "second")
@@ -47,6 +53,46 @@ def test_every_token_is_recorded_with_its_law(target, measured):
         assert text.ended == (text.token_ids[-1] == 4)
         assert 4 not in text.token_ids[:-1]
         assert text.ended or len(text.token_ids) == 24
+
+
+def test_laws_are_kept_where_asked_for_and_change_no_other_record(target, measured, tmp_path):
+    """Kept laws: every token within reach but the end of text, in float32."""
+    profile, folder = measured
+    kept = run_profile(target, PROMPTS, profile.settings, tmp_path, keep_laws=True)
+    for bare, text in zip(profile.texts, kept.texts, strict=True):
+        assert bare.likely is None
+        assert bare.token_ids == text.token_ids
+        np.testing.assert_array_equal(bare.log_probs, text.log_probs)
+        prefix, first = list(text.prompt_token_ids), text.likely.first
+        for step, token in enumerate(text.token_ids):
+            law = law_after(target, prefix)
+            expected = np.sort(-np.log(law[:4]))
+            expected = expected[expected <= REACH]
+            found = text.likely.surprisals[first[step] : first[step] + text.likely.kept[step]]
+            np.testing.assert_allclose(found, expected, rtol=FLOAT32_RTOL, atol=0)
+            assert abs(text.likely.end_probabilities[step] - law[4]) < VALUE_ATOL
+            prefix.append(token)
+    for family in profile.families:
+        full, sampled = (ergodic_renewal(some.sampled_texts(family), 8) for some in (kept, profile))
+        assert (full.from_laws, sampled.from_laws) == (True, False)
+        assert abs(full.value - sampled.value) < 3 * sampled.standard_error
+    for path in folder.iterdir():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_folder_begun_without_laws_is_finished_with_some(target, measured, tmp_path):
+    """Records of another version, or of another choice, still resume; estimates then use sampled tokens."""
+    profile, folder = measured
+    shutil.copytree(folder, tmp_path / "profile")
+    for path in (tmp_path / "profile").glob("batch-0001-*"):
+        path.unlink()
+    mixed = run_profile(target, PROMPTS, profile.settings, tmp_path / "profile", keep_laws=True)
+    assert {text.likely is None for text in mixed.texts} == {True, False}
+    for family in profile.families:
+        mixed_value, value = (
+            ergodic_renewal(some.sampled_texts(family), 8).value for some in (mixed, profile)
+        )
+        assert mixed_value == value
 
 
 def test_two_samples_of_a_prompt_differ(measured):

@@ -162,10 +162,12 @@ def _from_profile(
         )
     names = [name for name in measured.families if not options.families or name in options.families]
     families = [FamilyBounds(name, _of_family(options, measured, name, budgets)) for name in names]
+    known = all(text.likely is not None for text in measured.texts)
     about: dict[str, object] = {
         "target": read_plan(folder)["target"],
         "temperature": measured.settings.sampling.temperature,
         "start_law": "uniform positions",
+        "ergodic_from": "full laws" if known else "sampled log-probabilities",
     }
     return families, about
 

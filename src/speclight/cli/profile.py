@@ -39,6 +39,8 @@ class ProfileOptions:
     """Keep the smallest set of most probable tokens with this much probability."""
     seed: int = 0
     """Seed of all randomness."""
+    laws: bool = True
+    """Keep the likely part of every token's law too (some hundred bytes): `speclight bound` is less noisy."""
     prompts: PromptOptions = field(default_factory=PromptOptions)
     target: TargetOptions = field(default_factory=TargetOptions)
     json: JsonFlag = False
@@ -65,7 +67,7 @@ def profile(options: ProfileOptions = ProfileOptions()) -> None:
     with command_output(options.json) as output:
         target = load_target(options.target)
         with progress_bars() as progress:
-            measured = run_profile(target, prompts, settings, options.out, progress)
+            measured = run_profile(target, prompts, settings, options.out, progress, options.laws)
         families = [family_profile(measured, family) for family in measured.families]
         if options.json:
             output.write_json(

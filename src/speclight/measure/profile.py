@@ -14,12 +14,14 @@ import torch
 
 from speclight.errors import InvalidInput, StorageError, check_at_least_one
 from speclight.measure.prompts import Prompt
+from speclight.measure.recorded_laws import RecordedLaws, read_laws
 from speclight.measure.step_histogram import StepHistogram, read_histograms
 from speclight.measure.store import RecordFolder, read_plan, read_table
 from speclight.models.batch_sampling import SampledContinuation, sample_continuations
 from speclight.models.causal_lm import CausalLM
 from speclight.models.prompting import chat_token_ids
 from speclight.models.sampling import SamplingSettings
+from speclight.theory.likely_tokens import LikelyTokens
 from speclight.theory.sampled_text import SampledText
 from speclight.theory.step_law import StepLaw
 
@@ -54,7 +56,8 @@ class ProfiledText:
     """One sampled text. Arrays have one entry per generated token, the end-of-text token included.
 
     log_probs: of the sampled token, nats. entropies, second_log_moments: of the law it was sampled from,
-    nats and nats². ended: whether the last token is an end of text.
+    nats and nats². ended: whether the last token is an end of text. likely: the likely part of those laws,
+    where they were kept.
     """
 
     prompt_id: str
@@ -66,6 +69,7 @@ class ProfiledText:
     entropies: FloatArray
     second_log_moments: FloatArray
     ended: bool
+    likely: LikelyTokens | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +90,10 @@ class Profile:
         return tuple(text for text in self.texts if text.family == family)
 
     def sampled_texts(self, family: str) -> list[SampledText]:
-        """The family's texts as the ergodic bound takes them; the feature of a start is its entropy."""
+        """The family's texts as the ergodic bound takes them; the feature of a start is its entropy.
+
+        They bring their laws where the profile kept them.
+        """
         return [
             SampledText(
                 surprisals=-text.log_probs,
@@ -94,6 +101,7 @@ class Profile:
                 prompt_id=text.prompt_id,
                 features=text.entropies,
                 length_limit=self.settings.max_tokens,
+                likely=text.likely,
             )
             for text in self.of_family(family)
         ]
@@ -114,18 +122,21 @@ def run_profile(
     settings: ProfileSettings,
     folder: Path,
     progress: Progress | None = None,
+    keep_laws: bool = False,
 ) -> Profile:
     """Sample a text (or several) after every prompt and record what each token's law was.
 
     The prompt is its first user turn in the target's chat template. The batch is the unit of work: its
     members, padding and thread count are fixed by the plan, finished batches are in place or absent, so a
-    run killed at any moment resumes to the same bytes. Raises StorageError if the folder holds another plan.
+    run killed at any moment resumes to the same bytes. keep_laws: of the batches still to be sampled, record
+    the likely part of each law too; it changes no other record, so it is no part of the plan. Raises
+    StorageError if the folder holds another plan.
     """
     batches = _batches(model, prompts, settings)
     records = RecordFolder(folder, _plan(model, prompts, settings))
     for number, batch in enumerate(batches):
         if not records.has(_name(number, "tokens")):
-            _run_batch(model, batch, settings, records, number)
+            _run_batch(model, batch, settings, records, number, keep_laws)
         if progress is not None:
             progress(number + 1, len(batches), f"profile: sampling {len(prompts)} prompts")
     return read_profile(folder)
@@ -185,16 +196,25 @@ def _name(number: int, part: str) -> str:
 
 
 def _run_batch(
-    model: CausalLM, batch: list[_Item], settings: ProfileSettings, records: RecordFolder, number: int
+    model: CausalLM,
+    batch: list[_Item],
+    settings: ProfileSettings,
+    records: RecordFolder,
+    number: int,
+    keep_laws: bool,
 ) -> None:
     columns: list[list[tuple[float, float, float]]] = [[] for _ in batch]
-    histogram = StepHistogram(batch[0].family, model.vocabulary_size, tuple(sorted(model.end_of_text)))
+    end_of_text = tuple(sorted(model.end_of_text))
+    histogram = StepHistogram(batch[0].family, model.vocabulary_size, end_of_text)
+    recorded = RecordedLaws(len(batch), end_of_text) if keep_laws else None
 
     def observe(rows: npt.NDArray[np.int64], laws: FloatArray, tokens: npt.NDArray[np.int64]) -> None:
         entropies, second_moments = histogram.add(laws)
         sampled = np.log(laws[np.arange(len(rows)), tokens])
         for place, row in enumerate(rows.tolist()):
             columns[row].append((sampled[place], entropies[place], second_moments[place]))
+        if recorded is not None:
+            recorded.add(rows, laws)
 
     texts = sample_continuations(
         model,
@@ -206,6 +226,8 @@ def _run_batch(
     )
     records.write(_name(number, "step-law"), histogram.table())
     records.write(_name(number, "texts"), _texts_table(batch, texts))
+    if recorded is not None:
+        records.write(_name(number, "laws"), recorded.table())
     # Last, because its presence says that the batch is finished.
     records.write(_name(number, "tokens"), _tokens_table(batch, texts, columns))
 
@@ -245,7 +267,9 @@ def _read_texts(folder: Path, name: str) -> list[ProfiledText]:
     tokens = read_table(folder, f"{name}tokens").to_pydict()
     texts: list[ProfiledText] = []
     start = 0
-    for row in read_table(folder, f"{name}texts").to_pylist():
+    rows = read_table(folder, f"{name}texts").to_pylist()
+    laws = read_laws(folder, f"{name}laws", [row["tokens"] for row in rows])
+    for row, likely in zip(rows, laws, strict=True):
         own = slice(start, start + row["tokens"])
         start = own.stop
         texts.append(
@@ -259,6 +283,7 @@ def _read_texts(folder: Path, name: str) -> list[ProfiledText]:
                 np.array(tokens["entropy_nats"][own]),
                 np.array(tokens["second_log_moment_nats2"][own]),
                 row["ended"],
+                likely,
             )
         )
     return texts

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
 from speclight.cli.options import JsonFlag, PromptOptions, TargetOptions, load_target, read_prompt_options
 from speclight.cli.output import command_output, json_line
 from speclight.cli.progress import progress_bars
+
+if TYPE_CHECKING:
+    from speclight.measure.prompts import Prompt
 
 # Prompts looked at beyond those sampled from, so that the longest can be left out.
 SPARE_PROMPTS = 4
@@ -21,57 +25,91 @@ class RaceOptions:
     """Options of `speclight race-vs-rejection`."""
 
     out: Path = Path("out/race-vs-rejection")
-    """Folder for recorded laws (about 0.5 GB), results and figure; a killed run goes on where it stopped."""
-    texts: int = 10
-    """Texts recorded at each temperature."""
+    """Folder for texts, rank laws, results and figure; a killed run goes on where it stopped."""
+    drafters: tuple[str, ...] = ("layer_skip", "ngram")
+    """Whose laws: layer_skip, ngram (by counts), model (needs --draft-model), eagle3."""
+    draft_model: Path | None = None
+    """Weights of the drafter model: a folder or a .gguf file."""
+    head: Path | None = None
+    """Folder of the EAGLE-3 head; the shipped one if not given."""
+    layers: int | None = None
+    """First layers of the target that draft; those of the drafter layer_skip if not given."""
+    texts: int = 24
+    """Texts sampled at each temperature."""
     tokens: int = 36
     """Tokens of each text; calls start at its first 12."""
     temperature: tuple[float, ...] = (0.6, 1.0)
     """Temperatures of the target's law, and of the drafter's where it is a model."""
-    layers: int | None = None
-    """First layers of the target that draft; those of the drafter layer_skip if not given."""
-    candidates: int = 20
-    """Prompts to sample from, spread over all given; the first texts of full length are recorded."""
+    candidates: int = 60
+    """Prompts to sample from, spread over all given; the first texts of full length are taken."""
     seed: int = 0
-    """Seed of texts and races."""
+    """Seed of the texts."""
+    tree_starts: int = 0
+    """Contexts per text at which trees are really drafted and scored, for traversal and the tree confidence;
+    0 leaves this part out, which takes some seconds of one core per context."""
+    tree_seeds: int = 4
+    """Drafts at each of these contexts, for every tree and number of drafted tokens."""
+    tree_temperature: tuple[float, ...] = (1.0,)
+    """Which of the temperatures this part is run at."""
+    invariance_prompts: int = 0
+    """Prompts decoded by the rule race with every drafter, to show one text for all; 0 leaves this out."""
+    invariance_tokens: int = 32
+    """Tokens of each of these texts."""
+    budget: tuple[int, ...] = (2, 8, 17)
+    """Node budgets P of these texts."""
     prompts: PromptOptions = field(default_factory=PromptOptions)
     target: TargetOptions = field(default_factory=TargetOptions)
     json: JsonFlag = False
 
 
 def race_vs_rejection(options: RaceOptions = RaceOptions()) -> None:
-    """Compare race and coin rules on laws recorded along the target's own text.
+    """Compare race and coin rules by the laws along the target's own text.
 
     Tokens per call of every rule and drafting strategy at equal numbers of drafted tokens, exact given the
-    texts, beside H[R] and the bound it gives. The race algorithms are a reconstruction: see docs/races.md.
+    texts, beside H[R] and the bound it gives; optionally on trees really drafted, and drafter invariance.
+    The race algorithms are a reconstruction: see docs/races.md.
     """
-    from speclight.experiments.race_records import RaceRecordSettings, record_laws
+    from speclight.experiments.race_drafted_trees import TreePlan
+    from speclight.experiments.race_drafters import race_drafter
+    from speclight.experiments.race_experiment import (
+        InvarianceSettings,
+        RaceExperimentSettings,
+        run_race_experiment,
+    )
     from speclight.experiments.race_tables import draw, markdown
-    from speclight.experiments.race_vs_rejection import compare
+    from speclight.experiments.race_texts import RaceTextSettings
     from speclight.measure.store import write_whole
 
-    settings = RaceRecordSettings(
-        texts=options.texts,
-        tokens=options.tokens,
-        drafter_layers=options.layers,
-        temperatures=options.temperature,
-        seed=options.seed,
+    settings = RaceExperimentSettings(
+        RaceTextSettings(options.texts, options.tokens, options.temperature, options.seed),
+        TreePlan(options.tree_starts, options.tree_seeds) if options.tree_starts else None,
+        options.tree_temperature,
+        InvarianceSettings(options.invariance_prompts, options.invariance_tokens, options.budget),
     )
-    prompts = read_prompt_options(options.prompts)
-    spread = prompts[:: max(1, len(prompts) // (options.candidates + SPARE_PROMPTS))]
-    # The shortest of them: they are read several times, and the laws along the answer are what is recorded.
-    chosen = tuple(sorted(spread, key=lambda prompt: len(prompt.turns[0]))[: options.candidates])
+    prompts = _short_prompts(read_prompt_options(options.prompts), options.candidates)
     with command_output(options.json) as output:
         target = load_target(options.target)
-        with progress_bars() as progress:
-            record_laws(target, chosen, settings, options.out / "laws", progress)
-            comparison = compare(
-                options.out / "laws", options.out / "ranks", target.vocabulary_size, progress
+        drafters = [
+            race_drafter(
+                name, target, layers=options.layers, draft_model=options.draft_model, head=options.head
             )
-        document = asdict(comparison)
+            for name in options.drafters
+        ]
+        with progress_bars() as progress:
+            result = run_race_experiment(target, drafters, prompts, settings, options.out, progress)
+        document = asdict(result)
         write_whole(options.out / "comparison.json", (json_line(document) + "\n").encode())
-        figure = draw(comparison, options.out / "tokens-per-call.svg")
+        figure = draw(result.comparison, options.out / "tokens-per-call.svg")
         if options.json:
             output.write_json(document)
         else:
-            output.show(markdown(comparison), f"\nfigure: {figure}")
+            output.show(markdown(result), f"\nfigure: {figure}")
+
+
+def _short_prompts(prompts: tuple[Prompt, ...], count: int) -> tuple[Prompt, ...]:
+    """`count` prompts spread over all, without the longest.
+
+    They are read several times, and the laws along the answer are what counts.
+    """
+    spread = prompts[:: max(1, len(prompts) // (count + SPARE_PROMPTS))]
+    return tuple(sorted(spread, key=lambda prompt: len(prompt.turns[0]))[:count])

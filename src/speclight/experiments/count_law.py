@@ -6,9 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
+from speclight.drafting.model_law import token_path
 from speclight.drafting.ngram import LONGEST_NGRAM
 from speclight.trees.draft_tree import FloatArray
+from speclight.trees.growing_tree import CandidateLaw, GrowingTree
 
 
 def count_law(text: Sequence[int], vocabulary_size: int) -> FloatArray:
@@ -35,3 +38,32 @@ def count_law(text: Sequence[int], vocabulary_size: int) -> FloatArray:
         law *= len(followers) / (total + len(followers))
         law[list(followers)] += np.array(list(followers.values())) / (total + len(followers))
     return law
+
+
+class CountLaw:
+    """The count law along drafted paths, as a law source."""
+
+    name: str = "ngram"
+    hidden_layers: tuple[int, ...] = ()
+
+    def __init__(self, vocabulary_size: int) -> None:
+        self._vocabulary_size = vocabulary_size
+        self._text: list[int] = []
+
+    def begin(self, token_ids: list[int], features: torch.Tensor | None) -> None:
+        """See LawSource."""
+        self._text = list(token_ids)
+
+    def extend(self, token_ids: list[int], features: torch.Tensor | None) -> None:
+        """See LawSource."""
+        self._text.extend(token_ids)
+
+    def laws(self, known: GrowingTree, nodes: list[int]) -> list[CandidateLaw]:
+        """See LawSource."""
+        tokens = np.arange(self._vocabulary_size)
+        return [
+            CandidateLaw(
+                tokens, np.log(count_law([*self._text, *token_path(known, node)], self._vocabulary_size))
+            )
+            for node in nodes
+        ]

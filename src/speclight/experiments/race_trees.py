@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -105,7 +107,7 @@ def batch_tree(drafted: int) -> RankTree:
     return RankTree(parents, np.arange(drafted + 1), np.ones(drafted + 1))
 
 
-def tree_for(ranks: list[FloatArray], drafted: int, *, needs_lower_ranks: bool) -> RankTree:
+def tree_for(ranks: Sequence[FloatArray], drafted: int, *, needs_lower_ranks: bool) -> RankTree:
     """The best rank tree for the mean rank law of calibration texts, [contexts, ranks] each.
 
     Where lower ranks are needed the mean is made to fall first: a rank that came out likelier than the one

@@ -1,20 +1,24 @@
-"""Races against coins at equal numbers of drafted tokens, on laws recorded along the target's own text.
+"""Races against coins at equal numbers of drafted tokens, by the laws along the target's own text.
 
-Every value is exact given the recorded texts and laws (rejection without replacement: unbiased over sampled
+Every value is exact given the texts and laws (rejection without replacement: unbiased over sampled
 histories), so the only uncertainty is which texts were drawn; intervals are over texts.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from speclight.experiments.emitted_ranks import MOST_FOLLOWED_SETS, MOST_K_SEQ_CHILDREN
-from speclight.experiments.race_records import Progress, number_of_texts, read_laws
+from speclight.experiments.race_drafters import RaceDrafter
+from speclight.experiments.race_texts import Progress, RaceText
 from speclight.experiments.race_trees import (
     batch_tree,
     chain_tree,
@@ -28,20 +32,22 @@ from speclight.experiments.race_trees import (
 from speclight.experiments.text_ranks import (
     RANKS,
     TRANSPORT_CANDIDATES,
-    DrafterLaw,
     TextRanks,
     text_ranks,
 )
 from speclight.measure.estimates import mean_over
 from speclight.measure.record import Estimate
+from speclight.measure.store import RecordFolder
+from speclight.models.causal_lm import CausalLM
 from speclight.theory.race_speed_up import speed_up, static_tree_path_entropy
 from speclight.theory.races import RankConvention
 from speclight.theory.rank_entropy import EntropyEstimate, entropy_terms, rank_entropy_from_counts
 
 FloatArray = npt.NDArray[np.float64]
+Item = TypeVar("Item")
 
 DRAFTED = (1, 2, 4, 6, 8, 16, 32)
-DRAFTERS: tuple[DrafterLaw, ...] = ("layer_skip", "ngram")
+KIND = "race-ranks"
 RANKED_RULES = ("rejection", "rejection_without_replacement", "race_with_replacement", "race")
 
 
@@ -62,6 +68,7 @@ class RankAccounting:
     """What the ranks of the race say at one drafter and temperature.
 
     contexts: how many. total_variation, match, divergence: means of TV, P(R = 1), D_KL(p || q) in nats.
+    missing: mean mass of the target on tokens the drafter has no place for; above 0, D_KL is infinite.
     pooled_entropy: H[R] of the mean law, nats; conditional_entropy: mean of H(R | context). Both count all
     ranks beyond RANKS as one value, so they are lower bounds and the bounds made of them stay upper ones.
     beyond: mean P(R > RANKS). sampled: H of ranks drawn once at each context, plug-in and Miller-Madow.
@@ -74,6 +81,7 @@ class RankAccounting:
     total_variation: float
     match: float
     divergence: float
+    missing: float
     pooled_entropy: float
     conditional_entropy: float
     beyond: float
@@ -88,6 +96,13 @@ class RaceComparison:
 
     rows: tuple[Comparison, ...]
     accounting: tuple[RankAccounting, ...]
+
+    def has_rows(self, drafter: str, temperature: float, strategy: str) -> bool:
+        """Whether this strategy was compared for this drafter."""
+        return any(
+            (row.drafter, row.temperature, row.strategy) == (drafter, temperature, strategy)
+            for row in self.rows
+        )
 
     def row(self, drafter: str, temperature: float, rule: str, strategy: str, drafted: int) -> Comparison:
         """One row. Raises KeyError if it was not computed."""
@@ -104,52 +119,93 @@ class RaceComparison:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Group:
-    """The texts of one drafter and temperature."""
+class RankedTexts:
+    """The texts of one drafter and temperature with their rank laws.
 
-    drafter: DrafterLaw
+    has_static_laws: whether the laws at the contexts are those of deeper drafted nodes too: see
+    RaceDrafter.is_function_of_text.
+    """
+
+    drafter: str
     temperature: float
-    prompt_ids: tuple[str, ...]
-    texts: tuple[TextRanks, ...]
+    has_static_laws: bool
+    texts: tuple[RaceText, ...]
+    ranks: tuple[TextRanks, ...]
 
 
-def compare(
-    records: Path, cache: Path, vocabulary_size: int, progress: Progress | None = None
-) -> RaceComparison:
-    """Compare all rules on recorded laws; what was computed for a text is kept in `cache` and used again.
+def rank_texts(
+    target: CausalLM,
+    drafters: Sequence[RaceDrafter],
+    texts: Sequence[RaceText],
+    cache: Path,
+    progress: Progress | None = None,
+) -> list[RankedTexts]:
+    """The rank laws of every drafter along every text; what the folder `cache` holds is not computed again.
 
-    vocabulary_size: |V| of the bounds. Raises what `read_laws` raises.
+    The text is the unit of work: a killed run goes on with the first one missing. Raises StorageError if
+    `cache` holds ranks of another target, drafter or set of texts.
+    """
+    groups: list[RankedTexts] = []
+    done, total = 0, len(drafters) * len(texts)
+    for drafter in drafters:
+        folder = RecordFolder(cache / drafter.name, _plan(target, drafter, texts)).folder
+        ranks: list[TextRanks] = []
+        for text in texts:
+            ranks.append(text_ranks(target, drafter, text, folder))
+            done += 1
+            if progress is not None:
+                progress(done, total, f"rank laws of every rule along the texts, {drafter.name}")
+        for temperature in sorted({text.temperature for text in texts}):
+            chosen = [place for place, text in enumerate(texts) if text.temperature == temperature]
+            groups.append(
+                RankedTexts(
+                    drafter.name,
+                    temperature,
+                    drafter.is_function_of_text,
+                    tuple(texts[place] for place in chosen),
+                    tuple(ranks[place] for place in chosen),
+                )
+            )
+    return groups
+
+
+def _plan(target: CausalLM, drafter: RaceDrafter, texts: Sequence[RaceText]) -> dict[str, object]:
+    of_texts = json.dumps([asdict(text) for text in texts], sort_keys=True).encode()
+    return {
+        "kind": KIND,
+        "target": target.name,
+        "weights_sha256": target.loaded.weights_sha256,
+        "drafter": list(drafter.identity),
+        "texts_sha256": hashlib.sha256(of_texts).hexdigest(),
+    }
+
+
+def compare(groups: Sequence[RankedTexts], vocabulary_size: int) -> RaceComparison:
+    """Compare all rules. vocabulary_size: |V| of the bounds.
+
+    Where a drafter's law depends on who wrote the text, only batches are compared: one level deep.
     """
     rows: list[Comparison] = []
-    accounting: list[RankAccounting] = []
-    for group in _groups(records, cache, progress):
-        rows += _rows(group)
-        accounting.append(rank_accounting(group.drafter, group.temperature, group.texts, vocabulary_size))
-    return RaceComparison(tuple(rows), tuple(accounting))
+    for group in groups:
+        found = _rows(group)
+        rows += found if group.has_static_laws else [row for row in found if row.strategy == "batch"]
+    return RaceComparison(
+        tuple(rows),
+        tuple(
+            rank_accounting(group.drafter, group.temperature, group.ranks, vocabulary_size)
+            for group in groups
+        ),
+    )
 
 
-def _groups(records: Path, cache: Path, progress: Progress | None) -> list[_Group]:
-    members: dict[tuple[DrafterLaw, float], list[tuple[str, TextRanks]]] = {}
-    for number, text in enumerate(read_laws(records)):
-        for drafter in DRAFTERS:
-            found = (text.prompt_id, text_ranks(text, drafter, number, cache))
-            members.setdefault((drafter, text.temperature), []).append(found)
-        if progress is not None:
-            progress(number + 1, number_of_texts(records), "rank laws of every rule along each text")
-    return [
-        _Group(drafter, temperature, tuple(name for name, _ in found), tuple(text for _, text in found))
-        for (drafter, temperature), found in sorted(members.items())
-    ]
-
-
-def _rows(group: _Group) -> list[Comparison]:
+def _rows(group: RankedTexts) -> list[Comparison]:
     rows: list[Comparison] = []
     for drafted in DRAFTED:
         for rule in RANKED_RULES:
             values = _ranked(group, rule, drafted)
             rows += [_comparison(group, rule, strategy, drafted, value) for strategy, value in values]
         rows += [
-            _comparison(group, rule, strategy, drafted, [value(text) for text in group.texts])
+            _comparison(group, rule, strategy, drafted, [value(text) for text in group.ranks])
             for rule, strategy, value in _others(drafted)
         ]
         rows.append(_comparison(group, "k_seq", "tree", drafted, _k_seq_trees(group, drafted)))
@@ -158,20 +214,20 @@ def _rows(group: _Group) -> list[Comparison]:
 
 
 def _comparison(
-    group: _Group, rule: str, strategy: str, drafted: int, by_text: Sequence[FloatArray]
+    group: RankedTexts, rule: str, strategy: str, drafted: int, by_text: Sequence[FloatArray]
 ) -> Comparison:
     clusters = [
-        name for name, values in zip(group.prompt_ids, by_text, strict=True) for _ in range(len(values))
+        text.prompt_id for text, values in zip(group.texts, by_text, strict=True) for _ in range(len(values))
     ]
     mean = mean_over(clusters, np.concatenate(by_text).tolist())
     return Comparison(group.drafter, group.temperature, rule, strategy, drafted, mean)
 
 
-def _ranked(group: _Group, rule: str, drafted: int) -> list[tuple[str, list[FloatArray]]]:
+def _ranked(group: RankedTexts, rule: str, drafted: int) -> list[tuple[str, list[FloatArray]]]:
     """Rules with one law of the accepted rank: chain, batch, and the tree fitted to the other half."""
-    laws = [ranks_of(text, rule) for text in group.texts]
+    laws = [ranks_of(text, rule) for text in group.ranks]
     needs_lower = rule != "race"
-    trees = [tree_for(half, drafted, needs_lower_ranks=needs_lower) for half in _other_halves(laws)]
+    trees = [tree_for(half, drafted, needs_lower_ranks=needs_lower) for half in other_halves(laws)]
     return [
         ("sequence", [tokens_of_tree(law, chain_tree(drafted)) for law in laws]),
         ("batch", [tokens_of_tree(law, batch_tree(drafted)) for law in laws]),
@@ -179,9 +235,9 @@ def _ranked(group: _Group, rule: str, drafted: int) -> list[tuple[str, list[Floa
     ]
 
 
-def _other_halves(laws: list[FloatArray]) -> tuple[list[FloatArray], list[FloatArray]]:
+def other_halves(items: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]]:
     """What texts of even and of odd number are fitted to: the others, or all where there is only one."""
-    return laws[1::2] or laws, laws[0::2]
+    return items[1::2] or items, items[0::2]
 
 
 def _others(drafted: int) -> list[tuple[str, str, Callable[[TextRanks], FloatArray]]]:
@@ -204,14 +260,14 @@ def _others(drafted: int) -> list[tuple[str, str, Callable[[TextRanks], FloatArr
     ]
 
 
-def _k_seq_trees(group: _Group, drafted: int) -> list[FloatArray]:
+def _k_seq_trees(group: RankedTexts, drafted: int) -> list[FloatArray]:
     """k-seq on the tree fitted to rejection with replacement, with as many children as k-seq is known for."""
-    laws = [text.rejection[:, :MOST_K_SEQ_CHILDREN] for text in group.texts]
-    trees = [tree_for(half, drafted, needs_lower_ranks=True) for half in _other_halves(laws)]
-    return [tokens_of_k_seq_tree(text.k_seq, trees[place % 2]) for place, text in enumerate(group.texts)]
+    laws = [text.rejection[:, :MOST_K_SEQ_CHILDREN] for text in group.ranks]
+    trees = [tree_for(half, drafted, needs_lower_ranks=True) for half in other_halves(laws)]
+    return [tokens_of_k_seq_tree(text.k_seq, trees[place % 2]) for place, text in enumerate(group.ranks)]
 
 
-def _best_lists(group: _Group, drafted: int) -> list[FloatArray]:
+def _best_lists(group: RankedTexts, drafted: int) -> list[FloatArray]:
     """List sampling with the number of chains that is best on the other half's texts, no node left over."""
     shapes = [
         (sets, drafted // sets)
@@ -219,12 +275,12 @@ def _best_lists(group: _Group, drafted: int) -> list[FloatArray]:
         if drafted % sets == 0 and (sets <= MOST_FOLLOWED_SETS or sets == drafted)
     ]
     values = {
-        shape: [tokens_of_lists(text.any_set, text.matching_sets, *shape) for text in group.texts]
+        shape: [tokens_of_lists(text.any_set, text.matching_sets, *shape) for text in group.ranks]
         for shape in shapes
     }
     best: list[FloatArray] = []
-    for number in range(len(group.texts)):
-        others = [place for place in range(len(group.texts)) if place % 2 != number % 2] or [number]
+    for number in range(len(group.ranks)):
+        others = [place for place in range(len(group.ranks)) if place % 2 != number % 2] or [number]
         shape = max(shapes, key=lambda shape: float(np.mean([values[shape][place] for place in others])))
         best.append(values[shape][number])
     return best
@@ -248,6 +304,7 @@ def rank_accounting(
         total_variation=float(np.mean(np.concatenate([text.total_variation for text in texts]))),
         match=float(laws[:, 0].mean()),
         divergence=float(np.mean(np.concatenate([text.divergence for text in texts]))),
+        missing=float(np.mean(np.concatenate([text.missing for text in texts]))),
         pooled_entropy=pooled,
         conditional_entropy=conditional,
         beyond=float(beyond.mean()),

@@ -1,20 +1,20 @@
-"""The rank laws of every rule along one recorded text, stacked: all that the comparison needs of a text."""
+"""The rank laws of every rule along one sampled text, stacked: all that the comparison needs of a text."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from speclight.experiments.count_law import count_law
 from speclight.experiments.emitted_ranks import EmittedRanks, emitted_ranks
-from speclight.experiments.race_records import RecordedText
+from speclight.experiments.race_drafters import LawPair, RaceDrafter, laws_along
+from speclight.experiments.race_texts import RaceText
 from speclight.measure.store import write_whole
-from speclight.models.sampling import SamplingSettings, processed_probabilities
+from speclight.models.causal_lm import CausalLM
 from speclight.theory.distinct_ranks import distinct_rank_law
 from speclight.theory.information import kl_divergence, total_variation
 from speclight.theory.likelihood_ratio import LikelihoodRatioOrder
@@ -33,17 +33,16 @@ TRANSPORT_CANDIDATES = (1, 2, 4, 6, 8, 16, 32)
 # nearly all mass is on one token the value without replacement takes a minute to 1e-5.
 RANK_TOLERANCE, TRANSPORT_TOLERANCE = 1e-3, 1e-3
 
-DrafterLaw = Literal["layer_skip", "ngram"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)  # array fields: compare with np.array_equal, not ==
 class TextRanks:
     """All arrays have one row a context, in the order of the text; the dear ones a row every STRIDE contexts.
 
     race .. any_set: as EmittedRanks. divergence: D_KL(p || q), nats. total_variation: of p and q.
-    confidence: the drafter's largest probability. rank: of one race run by the field of this text, RANKS + 1
-    for any beyond. rank_law: [.., RANKS] P(R = m) of the distinct rank, the token not given. with_transport,
-    without_transport: [.., candidates] most that any rule can accept of TRANSPORT_CANDIDATES drafts.
+    confidence: the drafter's largest probability. missing: the target's mass on tokens that the drafter's law
+    has no place for. rank: of one race run by the field of this text, RANKS + 1 for any beyond. rank_law:
+    [.., RANKS] P(R = m) of the distinct rank, the token not given. with_transport, without_transport:
+    [.., candidates] most that any rule can accept of TRANSPORT_CANDIDATES drafts.
     """
 
     race: FloatArray
@@ -57,21 +56,19 @@ class TextRanks:
     divergence: FloatArray
     total_variation: FloatArray
     confidence: FloatArray
+    missing: FloatArray
     rank: FloatArray
     rank_law: FloatArray
     with_transport: FloatArray
     without_transport: FloatArray
 
 
-def text_ranks(text: RecordedText, drafter: DrafterLaw, number: int, cache: Path) -> TextRanks:
-    """The rank laws along a recorded text, kept in a file of the folder `cache` once computed.
-
-    number: of the text; seeds the sampled histories and the races.
-    """
-    path = cache / f"{drafter}-temperature-{text.temperature}-text-{number:03d}.npz"
+def text_ranks(target: CausalLM, drafter: RaceDrafter, text: RaceText, cache: Path) -> TextRanks:
+    """The rank laws along a text, kept in a file of the folder `cache` once computed; the laws are not."""
+    path = cache / f"temperature-{text.temperature}-text-{text.number:03d}.npz"
     names = [field.name for field in fields(TextRanks)]
     if not path.exists():
-        computed = _computed(text, drafter, number)
+        computed = _computed(laws_along(target, drafter, text), text.number)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **{name: getattr(computed, name) for name in names})
         write_whole(path, buffer.getvalue())
@@ -79,21 +76,21 @@ def text_ranks(text: RecordedText, drafter: DrafterLaw, number: int, cache: Path
         return TextRanks(**{name: stored[name] for name in names})
 
 
-def _computed(text: RecordedText, drafter: DrafterLaw, number: int) -> TextRanks:
-    sampling = SamplingSettings(text.temperature)
+def _computed(pairs: Iterable[LawPair], number: int) -> TextRanks:
+    """number: of the text; seeds the sampled histories and the races."""
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([number, RANKS])))
     steps: list[EmittedRanks] = []
-    plain: list[tuple[float, float, float, int]] = []
+    plain: list[tuple[float, float, float, float, int]] = []
     dear: list[tuple[FloatArray, FloatArray, FloatArray]] = []
-    for place, token in enumerate(text.token_ids):
-        target = processed_probabilities(text.target_logits[place][None], sampling)[0]
-        law = _drafter_law(text, place, drafter, sampling)
-        steps.append(emitted_ranks(target, law, token, rng.random((HISTORIES, RANKS - 1))))
+    for place, pair in enumerate(pairs):
+        target, law = pair.target, pair.drafter
+        steps.append(emitted_ranks(target, law, pair.token, rng.random((HISTORIES, RANKS - 1))))
         plain.append(
             (
                 float(kl_divergence(target, law)),
                 float(total_variation(target, law)),
                 float(law.max()),
+                float(target[law == 0.0].sum()),
                 _raced_rank(target, law, RaceField(0, number).times(place, len(law))),
             )
         )
@@ -103,27 +100,21 @@ def _computed(text: RecordedText, drafter: DrafterLaw, number: int) -> TextRanks
         field.name: np.stack([np.asarray(getattr(step, field.name)) for step in steps])
         for field in fields(EmittedRanks)
     }
-    divergence, distance, confidence, rank = (np.array(column) for column in zip(*plain, strict=True))
+    divergence, distance, confidence, missing, rank = (
+        np.array(column) for column in zip(*plain, strict=True)
+    )
     rank_law, with_transport, without_transport = (np.stack(column) for column in zip(*dear, strict=True))
     return TextRanks(
         **of_steps,
         divergence=divergence,
         total_variation=distance,
         confidence=confidence,
+        missing=missing,
         rank=rank,
         rank_law=rank_law,
         with_transport=with_transport,
         without_transport=without_transport,
     )
-
-
-def _drafter_law(
-    text: RecordedText, place: int, drafter: DrafterLaw, sampling: SamplingSettings
-) -> FloatArray:
-    if drafter == "layer_skip":
-        return processed_probabilities(text.drafter_logits[place][None], sampling)[0]
-    before = [*text.prompt_token_ids, *text.token_ids[:place]]
-    return count_law(before, text.target_logits.shape[1])
 
 
 def _raced_rank(target: FloatArray, drafter: FloatArray, times: FloatArray) -> int:

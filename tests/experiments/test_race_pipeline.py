@@ -24,14 +24,15 @@ from toy_heads import TARGET_IDS, write_head
 from toys import as_target, law_after, tiny_llama, tiny_target
 
 VOCABULARY = 12
+NAMES = ("layer_skip", "ngram", "model", "eagle3")
 SETTINGS = RaceExperimentSettings(
     RaceTextSettings(texts=2, tokens=14, temperatures=(1.0,)),
     TreePlan(starts=2, seeds=2),
     (1.0,),
+    NAMES,
     InvarianceSettings(prompts=1, tokens=6, budgets=(4,)),
 )
 PROMPTS = tuple(Prompt(f"p{number}", "toy", (f"t{number} t2",)) for number in range(3))
-NAMES = ("layer_skip", "ngram", "model", "eagle3")
 # The head computes in float32.
 FLOAT32_ATOL = 1e-5
 # Above their limit rules may be by the tolerances of the quantities compared (1e-3 for rank laws).

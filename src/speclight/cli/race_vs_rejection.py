@@ -51,6 +51,8 @@ class RaceOptions:
     """Drafts at each of these contexts, for every tree and number of drafted tokens."""
     tree_temperature: tuple[float, ...] = (1.0,)
     """Which of the temperatures this part is run at."""
+    tree_drafters: tuple[str, ...] = ()
+    """Which of the drafters it is run for; all if not given."""
     invariance_prompts: int = 0
     """Prompts decoded by the rule race with every drafter, to show one text for all; 0 leaves this out."""
     invariance_tokens: int = 32
@@ -84,6 +86,7 @@ def race_vs_rejection(options: RaceOptions = RaceOptions()) -> None:
         RaceTextSettings(options.texts, options.tokens, options.temperature, options.seed),
         TreePlan(options.tree_starts, options.tree_seeds) if options.tree_starts else None,
         options.tree_temperature,
+        options.tree_drafters or options.drafters,
         InvarianceSettings(options.invariance_prompts, options.invariance_tokens, options.budget),
     )
     prompts = _short_prompts(read_prompt_options(options.prompts), options.candidates)

@@ -17,7 +17,7 @@ from speclight.drafting.tree_choice import growth_start
 from speclight.drafting.tree_drafter import TreeDrafter
 from speclight.errors import InvalidInput
 from speclight.experiments.race_drafted_trees import TreePlan
-from speclight.experiments.race_drafters import RaceDrafter
+from speclight.experiments.race_drafters import RACE_DRAFTERS, RaceDrafter
 from speclight.experiments.race_invariance import DrafterMaker, Invariance, RandomLaw, drafter_invariance
 from speclight.experiments.race_texts import Progress, RaceTextSettings, sample_texts
 from speclight.experiments.race_tree_comparison import TreeComparison, compare_trees
@@ -51,11 +51,12 @@ class InvarianceSettings:
 
 @dataclass(frozen=True, slots=True)
 class RaceExperimentSettings:
-    """trees: None leaves drafted trees out. tree_temperatures: which of the texts' they are drafted at."""
+    """trees: None leaves drafted trees out. tree_temperatures, tree_drafters: for which they are drafted."""
 
     texts: RaceTextSettings = field(default_factory=RaceTextSettings)
     trees: TreePlan | None = None
     tree_temperatures: tuple[float, ...] = (1.0,)
+    tree_drafters: tuple[str, ...] = RACE_DRAFTERS
     invariance: InvarianceSettings = field(default_factory=InvarianceSettings)
 
 
@@ -82,7 +83,8 @@ def run_race_experiment(
     by_name = {drafter.name: drafter for drafter in drafters}
     trees: list[TreeComparison] = []
     for group in groups:
-        if settings.trees is not None and group.temperature in settings.tree_temperatures:
+        wanted = group.temperature in settings.tree_temperatures and group.drafter in settings.tree_drafters
+        if settings.trees is not None and wanted:
             drafter = by_name[group.drafter]
             trees += compare_trees(target, drafter, group, settings.trees, folder / "trees", progress)
     invariance = _invariance(target, drafters, prompts, settings.invariance, folder / "invariance", progress)

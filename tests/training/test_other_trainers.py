@@ -1,5 +1,6 @@
 """Medusa heads and small models: trained on a toy's texts, written, loaded, and used to decode."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -11,12 +12,18 @@ from speclight.decoding.generate import generate_from_ids
 from speclight.drafting.drafters import drafter_named
 from speclight.drafting.medusa.loading import load_medusa_heads
 from speclight.drafting.settings import DrafterSettings
-from speclight.errors import CorruptWeights
+from speclight.errors import CorruptWeights, InvalidInput
 from speclight.models.sampling import SamplingSettings
+from speclight.training import small_model_trainer
 from speclight.training.head_trainer import resumed
 from speclight.training.medusa_trainer import new_medusa_training, resumed_medusa
 from speclight.training.shards import write_shard
-from speclight.training.small_model_trainer import new_small_model_training, resumed_small_model
+from speclight.training.small_model_trainer import (
+    kept_layers,
+    new_small_model_training,
+    pruned_model,
+    resumed_small_model,
+)
 from speclight.training.text_batches import text_batch
 from speclight.training.training_loop import measured_texts, train
 from speclight.training.training_settings import TrainingSettings
@@ -26,7 +33,12 @@ from toys import as_target, tiny_llama
 
 VOCABULARY = 12
 SETTINGS = TrainingSettings(
-    training_tokens=4000, draft_vocabulary=9, batch_tokens=200, learning_rate=3e-3, half_precision=False
+    training_tokens=4000,
+    draft_vocabulary=9,
+    small_layers=1,
+    batch_tokens=200,
+    learning_rate=3e-3,
+    half_precision=False,
 )
 KINDS = {
     "medusa": (new_medusa_training, resumed_medusa),
@@ -94,6 +106,38 @@ def test_medusa_heads_look_as_far_ahead_as_they_draft(target, folder):
         expected = torch.softmax(text.last_states[start + head + 2] @ training.output_rows.T, -1)
         torch.testing.assert_close(step.laws[0], expected)
         torch.testing.assert_close(step.logits[0], training.heads.logits(head, text.last_states[start + 1]))
+
+
+def test_sampled_tokens_stand_for_all_others(target, folder, monkeypatch):
+    """Normalisers over the draft vocabulary and a sample are unbiased: false alarm 6e-7 (5 standard errors),
+    and an offset left out would be off by 38 of them."""
+    monkeypatch.setattr(small_model_trainer, "SAMPLED_OTHERS", 2)
+    training = new_small_model_training(target, folder, dataclasses.replace(SETTINGS, draft_vocabulary=4))
+    logits = measured_texts(folder)[0].last_states[7] @ training.output.T
+    totals = []
+    for update in range(400):
+        training.updates = update
+        columns, offsets = training._columns()
+        assert len(set(columns.tolist())) == len(columns) == 6
+        totals.append(float(torch.exp(logits[columns] + offsets).sum()))
+    standard_error = np.std(totals) / len(totals) ** 0.5
+    assert abs(np.mean(totals) - float(torch.exp(logits).sum())) < 5 * standard_error
+    with torch.no_grad():
+        columns, offsets = training._columns()
+    assert columns.tolist() == list(range(VOCABULARY))
+    assert float(offsets) == 0.0
+
+
+def test_a_small_model_keeps_both_ends_of_the_target(target):
+    assert kept_layers(30, 4) == (0, 1, 28, 29)
+    assert kept_layers(30, 3) == (0, 1, 29)
+    pruned = pruned_model(target, 1).state_dict()
+    whole = target.model.state_dict()
+    assert len(pruned) < len(whole)
+    for name, weight in pruned.items():
+        torch.testing.assert_close(weight, whole[name], rtol=0, atol=0)
+    with pytest.raises(InvalidInput, match="expected 1 to 1"):
+        pruned_model(target, 2)
 
 
 def test_a_checkpoint_of_another_kind_is_refused(target, folder, tmp_path):

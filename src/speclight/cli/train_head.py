@@ -39,6 +39,8 @@ class TrainHeadOptions:
     """How many of the target's tokens are drafted."""
     unrolled_steps: int = 3
     """EAGLE-3: steps of training-time test. Medusa: heads."""
+    small_layers: int = 4
+    """Small model: how many of the target's layers it keeps, from both ends."""
     learning_rate: float = 6e-4
     """The highest one; it rises over the first 2% and falls over the last 30% of the training tokens."""
     rows: int = 128
@@ -155,6 +157,7 @@ def _opened(options: TrainHeadOptions, target: CausalLM, texts: Path, checkpoint
         training_tokens=options.training_tokens,
         draft_vocabulary=options.draft_vocabulary,
         unrolled_steps=options.unrolled_steps,
+        small_layers=options.small_layers,
         learning_rate=options.learning_rate,
         seed=options.seed,
     )

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
+from speclight.drafting.eagle3.target_matrices import output_matrix
 from speclight.errors import InvalidInput
+from speclight.models.causal_lm import CausalLM
 from speclight.training.shards import ScoredConversation
+from speclight.training.text_batches import some_texts
 
+# Positions whose whole laws decide on the draft vocabulary.
+VOCABULARY_POSITIONS = 16384
 # Laws over the whole vocabulary are computed for so many positions at once.
 ROWS_AT_ONCE = 512
 
@@ -41,3 +47,9 @@ def choose_draft_vocabulary(
         mass += torch.softmax((rows @ output_matrix.T).float(), dim=1).sum(dim=0, dtype=torch.float64)
     target_ids = torch.topk(mass, size).indices.sort().values
     return DraftVocabulary(target_ids, 1.0 - float(mass[target_ids].sum() / mass.sum()))
+
+
+def vocabulary_of_texts(target: CausalLM, folder: Path, size: int) -> torch.Tensor:
+    """`choose_draft_vocabulary` for the texts of a folder: [size] the target's tokens, ascending."""
+    matrix = output_matrix(target).float().cpu()
+    return choose_draft_vocabulary(some_texts(folder), matrix, size, VOCABULARY_POSITIONS).target_ids

@@ -11,21 +11,18 @@ from speclight.drafting.eagle3.network import Eagle3Network
 from speclight.drafting.eagle3.saving import save_head
 from speclight.drafting.eagle3.target_matrices import output_matrix
 from speclight.drafting.eagle3.unrolled import unrolled_states
-from speclight.errors import CorruptWeights, InvalidInput
+from speclight.errors import CorruptWeights
 from speclight.models.causal_lm import CausalLM
-from speclight.training.draft_vocabulary import choose_draft_vocabulary
+from speclight.training.draft_vocabulary import vocabulary_of_texts
 from speclight.training.head_start import blank_head
 from speclight.training.linear_start import start_linear
-from speclight.training.shards import ScoredConversation, shard_paths
 from speclight.training.step_scores import StepLaws, StepScores, scores_of, target_laws
-from speclight.training.text_batches import TextBatch, training_texts
+from speclight.training.text_batches import TextBatch, some_texts
 from speclight.training.training_loop import TrainingLoop, read_checkpoint
 from speclight.training.training_settings import TrainingSettings
 
 # Features vary by channel over three orders of magnitude; no channel is divided by less than this.
 SMALLEST_SCALE = 1e-3
-# Positions whose whole laws decide on the draft vocabulary.
-VOCABULARY_POSITIONS = 16384
 
 
 class HeadTraining(TrainingLoop):
@@ -90,11 +87,10 @@ def new_training(target: CausalLM, folder: Path, settings: TrainingSettings) -> 
     torch.manual_seed(settings.seed)
     written = torch.cat([text.features[text.written_from :] for text in texts]).float()
     scale = written.std(dim=0).clamp(min=SMALLEST_SCALE)
-    matrix = output_matrix(target).float().cpu()
-    chosen = choose_draft_vocabulary(texts, matrix, settings.draft_vocabulary, VOCABULARY_POSITIONS)
+    target_ids = vocabulary_of_texts(target, folder, settings.draft_vocabulary)
     network = blank_head(target, settings.draft_vocabulary)
-    start_linear(network, target, chosen.target_ids, scale, texts)
-    return _on_device(target, network, chosen.target_ids, scale, settings)
+    start_linear(network, target, target_ids, scale, texts)
+    return _on_device(target, network, target_ids, scale, settings)
 
 
 def resumed(target: CausalLM, path: Path, settings: TrainingSettings) -> HeadTraining:
@@ -109,14 +105,6 @@ def resumed(target: CausalLM, path: Path, settings: TrainingSettings) -> HeadTra
     training = _on_device(target, network, state["target_ids"], state["feature_scale"], settings)
     training.restore(state)
     return training
-
-
-def some_texts(folder: Path) -> list[ScoredConversation]:
-    """All texts that may be trained on. Raises InvalidInput for a folder without any."""
-    texts = training_texts(shard_paths(folder))
-    if not texts:
-        raise InvalidInput(f"{folder} holds no texts to train on; sample some first")
-    return texts
 
 
 def _on_device(

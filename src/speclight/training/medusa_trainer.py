@@ -13,8 +13,7 @@ from torch import nn
 from speclight.drafting.eagle3.target_matrices import output_matrix
 from speclight.drafting.head_files import CONFIG_NAME, WEIGHT_NAMES
 from speclight.models.causal_lm import CausalLM
-from speclight.training.draft_vocabulary import choose_draft_vocabulary
-from speclight.training.head_trainer import VOCABULARY_POSITIONS, some_texts
+from speclight.training.draft_vocabulary import vocabulary_of_texts
 from speclight.training.step_scores import StepLaws, StepScores, scores_of, target_laws
 from speclight.training.text_batches import TextBatch
 from speclight.training.training_loop import TrainingLoop, read_checkpoint
@@ -93,17 +92,18 @@ class MedusaTraining(TrainingLoop):
 
 def new_medusa_training(target: CausalLM, folder: Path, settings: TrainingSettings) -> MedusaTraining:
     """Heads that have not been trained yet. Raises InvalidInput for a folder without texts."""
-    matrix = output_matrix(target).float()
-    chosen = choose_draft_vocabulary(
-        some_texts(folder), matrix.cpu(), settings.draft_vocabulary, VOCABULARY_POSITIONS
-    )
-    return MedusaTraining(chosen.target_ids, matrix[chosen.target_ids.to(target.device)], settings)
+    target_ids = vocabulary_of_texts(target, folder, settings.draft_vocabulary)
+    return _training(target, target_ids, settings)
 
 
 def resumed_medusa(target: CausalLM, path: Path, settings: TrainingSettings) -> MedusaTraining:
     """Training as a checkpoint left it. Raises CorruptWeights for a file that is none of these heads."""
     state = read_checkpoint(path)
-    rows = output_matrix(target).float()[state["target_ids"].to(target.device)]
-    training = MedusaTraining(state["target_ids"], rows, settings)
+    training = _training(target, state["target_ids"], settings)
     training.restore(state)
     return training
+
+
+def _training(target: CausalLM, target_ids: torch.Tensor, settings: TrainingSettings) -> MedusaTraining:
+    rows = output_matrix(target).float()[target_ids.to(target.device)]
+    return MedusaTraining(target_ids, rows, settings)

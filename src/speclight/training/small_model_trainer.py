@@ -1,44 +1,74 @@
-"""Distilling the target into a small independent language model with the target's vocabulary."""
+"""Distilling the target into a small independent language model: a few of its own layers, trained on."""
 
 from __future__ import annotations
 
+import copy
+import math
+import re
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import nn
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import PreTrainedModel
 
 from speclight.drafting.eagle3.target_matrices import output_matrix
+from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
-from speclight.training.draft_vocabulary import choose_draft_vocabulary
-from speclight.training.head_trainer import VOCABULARY_POSITIONS, some_texts
-from speclight.training.step_scores import StepLaws, StepScores, scores_of, target_laws
+from speclight.training.draft_vocabulary import vocabulary_of_texts
+from speclight.training.step_scores import StepLaws, StepScores, scores_of
 from speclight.training.text_batches import TextBatch
 from speclight.training.training_loop import TrainingLoop, read_checkpoint
 from speclight.training.training_settings import TrainingSettings
 
-# A tenth of the default target's depth and a third of its width; embedding and output are not shared.
-WIDTH, LAYERS, HEAD_SIZE = 192, 3, 64
+LAYER_NAME = re.compile(r"(?<=\.layers\.)\d+(?=\.)")
+# Tokens outside the draft vocabulary that stand for all of them in one update: a fifth of the work.
+SAMPLED_OTHERS = 2048
 
 
-def small_model(target: CausalLM) -> LlamaForCausalLM:
-    """An untrained Llama with the target's vocabulary, window and rotary base."""
-    config = target.model.config.get_text_config()
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=target.vocabulary_size,
-            hidden_size=WIDTH,
-            intermediate_size=4 * WIDTH,
-            num_hidden_layers=LAYERS,
-            num_attention_heads=WIDTH // HEAD_SIZE,
-            max_position_embeddings=target.context_window,
-            rope_parameters=dict(config.rope_parameters),
-            tie_word_embeddings=False,
-            bos_token_id=None,
-            eos_token_id=sorted(target.end_of_text),
-            pad_token_id=None,
+def kept_layers(target_layers: int, count: int) -> tuple[int, ...]:
+    """The first and the last layers of the target, which read tokens and write laws; the middle goes.
+
+    Raises InvalidInput unless 1 <= count < target_layers.
+    """
+    if not 1 <= count < target_layers:
+        raise InvalidInput(
+            f"got small_layers {count}, expected 1 to {target_layers - 1}: the target has {target_layers}"
         )
-    )
+    first = (count + 1) // 2
+    return (*range(first), *range(target_layers - (count - first), target_layers))
+
+
+def pruned_model(target: CausalLM, count: int) -> PreTrainedModel:
+    """The target with `count` of its layers, float32, embedding and output matrix not to be trained.
+
+    A third of a million tokens cannot teach a model the words; it keeps the target's and learns the rest.
+    Raises InvalidInput for a count outside 1 to the target's, or for a target whose layers are not found.
+    """
+    kept = kept_layers(target.layers, count)
+    config = copy.deepcopy(target.model.config)
+    text_config = config.get_text_config()
+    text_config.num_hidden_layers = count
+    kinds = getattr(text_config, "layer_types", None)
+    if kinds is not None:
+        text_config.layer_types = [kinds[layer] for layer in kept]
+    config._attn_implementation = "sdpa"  # the target's own is set by CausalLM on loading
+    model: PreTrainedModel = type(target.model)(config).float()
+    place = {str(layer): str(index) for index, layer in enumerate(kept)}
+    tensors: dict[str, torch.Tensor] = {}
+    for name, weight in target.model.state_dict().items():
+        layer = LAYER_NAME.search(name)
+        if layer is None:
+            tensors[name] = weight
+        elif layer[0] in place:
+            tensors[LAYER_NAME.sub(place[layer[0]], name, count=1)] = weight
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise InvalidInput(f"{target.name} is no Llama-like decoder ({error}), expected one") from error
+    for module in (model.get_input_embeddings(), model.get_output_embeddings()):
+        assert module is not None  # the target has both
+        module.requires_grad_(False)
+    return model
 
 
 class SmallModelTraining(TrainingLoop):
@@ -46,29 +76,50 @@ class SmallModelTraining(TrainingLoop):
 
     def __init__(
         self,
-        model: LlamaForCausalLM,
+        model: PreTrainedModel,
         target_ids: torch.Tensor,
         output_rows: torch.Tensor,
         settings: TrainingSettings,
     ) -> None:
-        nn.Module.to(model, output_rows.device)  # Transformers' own `to` hides its types
+        torch.nn.Module.to(model, output_rows.device)  # Transformers' own `to` hides its types
         super().__init__(model, target_ids, output_rows, settings)
         self.model = model
+        output = model.get_output_embeddings()
+        assert output is not None  # the target has one
+        assert isinstance(output.weight, torch.Tensor)
+        self.output = output.weight
+        self.others = torch.from_numpy(np.setdiff1d(np.arange(len(self.output)), target_ids.numpy()))
 
     def scores(self, batch: TextBatch) -> StepScores:
-        """See TrainingLoop: one step. Only the output rows of the draft vocabulary are trained."""
+        """See TrainingLoop: one step, and the target's law over its whole vocabulary."""
         chosen = batch.weights > 0
-        laws = target_laws(batch.next_states[chosen], self.output_rows)
-        states = self.model.model(batch.next_tokens).last_hidden_state[chosen]
-        logits = self.model.lm_head(states).float()
-        # Over the whole vocabulary: tokens that the target never says have to become improbable too.
-        normalisers = torch.logsumexp(logits, dim=-1)
-        drafted = logits[:, self.target_ids.to(logits.device)]
-        return scores_of([StepLaws(drafted, laws, batch.weights[chosen], normalisers)])
+        read = self.model.base_model(batch.token_ids, use_cache=False).last_hidden_state
+        columns, offsets = self._columns()
+        # The output matrix is the target's and is not trained, so its rows serve both.
+        rows = self.output[columns]
+        with torch.no_grad():
+            laws = torch.softmax((batch.next_states[chosen] @ rows.T).float() + offsets, dim=-1)
+        logits = (read[:, 1:][chosen] @ rows.T).float() + offsets
+        return scores_of([StepLaws(logits, laws, batch.weights[chosen])])
+
+    def _columns(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tokens that laws are compared on, and what is added to their logits.
+
+        Measuring: all tokens. Training: the draft vocabulary, and of the other tokens a new sample for every
+        update, each standing for as many as were left out (importance sampling of both normalisers).
+        """
+        device = self.output_rows.device
+        if not torch.is_grad_enabled() or len(self.others) <= SAMPLED_OTHERS:
+            return torch.arange(len(self.output), device=device), torch.zeros((), device=device)
+        generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + self.updates)
+        sampled = self.others[torch.randperm(len(self.others), generator=generator)[:SAMPLED_OTHERS]]
+        offsets = torch.zeros(len(self.target_ids) + SAMPLED_OTHERS)
+        offsets[len(self.target_ids) :] = math.log(len(self.others) / SAMPLED_OTHERS)
+        return torch.cat([self.target_ids, sampled]).to(device), offsets.to(device)
 
     def write(self, folder: Path, target: CausalLM) -> None:
-        """Write model and tokenizer as Transformers does, for the drafter `model`."""
-        self.model.save_pretrained(folder)
+        """Write model and tokenizer as Transformers does, float16, for the drafter `model`."""
+        copy.deepcopy(self.model).half().save_pretrained(folder)
         target.tokenizer.save_pretrained(folder)
 
 
@@ -76,19 +127,18 @@ def new_small_model_training(
     target: CausalLM, folder: Path, settings: TrainingSettings
 ) -> SmallModelTraining:
     """A model that has not been trained yet. Raises InvalidInput for a folder without texts."""
-    matrix = output_matrix(target).float()
-    chosen = choose_draft_vocabulary(
-        some_texts(folder), matrix.cpu(), settings.draft_vocabulary, VOCABULARY_POSITIONS
-    )
-    torch.manual_seed(settings.seed)
-    rows = matrix[chosen.target_ids.to(target.device)]
-    return SmallModelTraining(small_model(target), chosen.target_ids, rows, settings)
+    target_ids = vocabulary_of_texts(target, folder, settings.draft_vocabulary)
+    return _training(target, target_ids, settings)
 
 
 def resumed_small_model(target: CausalLM, path: Path, settings: TrainingSettings) -> SmallModelTraining:
     """Training as a checkpoint left it. Raises CorruptWeights for a file that is not this model's."""
     state = read_checkpoint(path)
-    rows = output_matrix(target).float()[state["target_ids"].to(target.device)]
-    training = SmallModelTraining(small_model(target), state["target_ids"], rows, settings)
+    training = _training(target, state["target_ids"], settings)
     training.restore(state)
     return training
+
+
+def _training(target: CausalLM, target_ids: torch.Tensor, settings: TrainingSettings) -> SmallModelTraining:
+    rows = output_matrix(target).float()[target_ids.to(target.device)]
+    return SmallModelTraining(pruned_model(target, settings.small_layers), target_ids, rows, settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,12 +13,14 @@ STEP_WEIGHT = 0.8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepScores:
-    """By drafted step: mean cross-entropy to the target's law given the draft vocabulary (nats per token),
-    and the share of positions where the drafter's best token is the target's, both [steps].
+    """By drafted step: mean cross-entropy to the target's law (nats per token), the share of positions where
+    the drafter's best token is the target's, and the weight of the positions that these are means over, all
+    [steps].
     """
 
     cross_entropies: torch.Tensor
     agreements: torch.Tensor
+    weights: torch.Tensor
 
     @property
     def loss(self) -> torch.Tensor:
@@ -30,40 +32,43 @@ class StepScores:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepLaws:
-    """One step where it counts: logits and laws [positions, draft vocabulary], weights [positions].
-
-    log_normalisers: [positions] of the drafter's logits, None where they are normalised over the draft
-    vocabulary alone.
+    """One step where it counts: the drafter's logits and the target's laws [positions, tokens], weights
+    [positions].
     """
 
     logits: torch.Tensor
     laws: torch.Tensor
     weights: torch.Tensor
-    log_normalisers: torch.Tensor | None = None
-
-    def log_probs(self) -> torch.Tensor:
-        """[positions, draft vocabulary] of the drafter, nats."""
-        logits = self.logits.float()
-        if self.log_normalisers is None:
-            return torch.log_softmax(logits, dim=-1)
-        return logits - self.log_normalisers[:, None]
 
 
 def scores_of(steps: Iterable[StepLaws]) -> StepScores:
     """Scores of every step, each a weighted mean over its positions."""
     cross_entropies: list[torch.Tensor] = []
     agreements: list[torch.Tensor] = []
+    weights: list[torch.Tensor] = []
     for step in steps:
-        log_probs = step.log_probs()
+        log_probs = torch.log_softmax(step.logits.float(), dim=-1)
         losses = -(step.laws * log_probs).sum(dim=-1)
         agrees = (log_probs.argmax(dim=-1) == step.laws.argmax(dim=-1)).float()
         total = step.weights.sum()
         cross_entropies.append((step.weights * losses).sum() / total)
         agreements.append((step.weights * agrees).sum() / total)
-    return StepScores(torch.stack(cross_entropies), torch.stack(agreements).detach())
+        weights.append(total)
+    return StepScores(torch.stack(cross_entropies), torch.stack(agreements).detach(), torch.stack(weights))
+
+
+def merged(parts: Sequence[StepScores]) -> StepScores:
+    """Scores over the positions of all parts together."""
+    weights = torch.stack([part.weights for part in parts])
+    shares = weights / weights.sum(dim=0)
+    return StepScores(
+        (shares * torch.stack([part.cross_entropies for part in parts])).sum(dim=0),
+        (shares * torch.stack([part.agreements for part in parts])).sum(dim=0),
+        weights.sum(dim=0),
+    )
 
 
 @torch.no_grad()
 def target_laws(states: torch.Tensor, output_rows: torch.Tensor) -> torch.Tensor:
-    """[positions, draft vocabulary] the target's laws given the draft vocabulary, from its last states."""
+    """[positions, rows] the target's laws given the tokens of some output rows, from its last states."""
     return torch.softmax((states @ output_rows.T).float(), dim=-1)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from speclight.training.shards import ScoredConversation, read_shard
+from speclight.errors import InvalidInput
+from speclight.training.shards import ScoredConversation, read_shard, shard_paths
 
 # One text in so many is kept for measuring and never trained on.
 HELD_OUT_EVERY = 16
@@ -21,12 +22,12 @@ class TextBatch:
     """Texts side by side, padded at the end.
 
     At position p a head is given the target's features there and the token after it, and asked for the law of
-    the token after that. next_tokens: [texts, positions]. features: [texts, positions, layers * hidden size].
-    next_states: [texts, positions, hidden size] the target's last states at p + 1, which give that law.
-    weights: [texts, positions] of each position in the loss, 0 where there is nothing to learn.
+    the token after that. token_ids: [texts, positions + 1], all of each text. features: [texts, positions,
+    layers * hidden size]. next_states: [texts, positions, hidden size] the target's last states at p + 1,
+    which give that law. weights: [texts, positions] of each position in the loss, 0 where nothing is learnt.
     """
 
-    next_tokens: torch.Tensor
+    token_ids: torch.Tensor
     features: torch.Tensor
     next_states: torch.Tensor
     weights: torch.Tensor
@@ -34,11 +35,16 @@ class TextBatch:
     def on(self, device: torch.device) -> TextBatch:
         """The same batch on a device."""
         return TextBatch(
-            self.next_tokens.to(device),
+            self.token_ids.to(device),
             self.features.to(device),
             self.next_states.to(device),
             self.weights.to(device),
         )
+
+    @property
+    def next_tokens(self) -> torch.Tensor:
+        """[texts, positions] the token after each position."""
+        return self.token_ids[:, 1:]
 
     @property
     def tokens(self) -> int:
@@ -50,24 +56,32 @@ def text_batch(texts: list[ScoredConversation], request_weight: float) -> TextBa
     """Texts of at least two tokens, padded. request_weight: of what the target wrote as the user."""
     length = max(len(text.tokens) for text in texts) - 1
     first = texts[0]
-    next_tokens = torch.zeros(len(texts), length, dtype=torch.long)
+    token_ids = torch.zeros(len(texts), length + 1, dtype=torch.long)
     features = torch.zeros(len(texts), length, first.features.shape[1])
     next_states = torch.zeros(len(texts), length, first.last_states.shape[1])
     weights = torch.zeros(len(texts), length)
     for row, text in enumerate(texts):
         end = len(text.tokens) - 1
-        next_tokens[row, :end] = text.tokens[1:]
+        token_ids[row, : end + 1] = text.tokens
         features[row, :end] = text.features[:-1]
         next_states[row, :end] = text.last_states[1:]
         # Position p is about the token at p + 2.
         weights[row, max(text.written_from - 2, 0) : end] = request_weight
         weights[row, max(text.answer_from - 2, 0) : end] = 1.0
-    return TextBatch(next_tokens, features, next_states, weights)
+    return TextBatch(token_ids, features, next_states, weights)
 
 
 def training_texts(paths: list[Path]) -> list[ScoredConversation]:
     """The texts of some shards that may be trained on."""
     return [text for path in paths for index, text in enumerate(read_shard(path)) if index % HELD_OUT_EVERY]
+
+
+def some_texts(folder: Path) -> list[ScoredConversation]:
+    """All texts that may be trained on. Raises InvalidInput for a folder without any."""
+    texts = training_texts(shard_paths(folder))
+    if not texts:
+        raise InvalidInput(f"{folder} holds no texts to train on; sample some first")
+    return texts
 
 
 def held_out_texts(paths: list[Path]) -> list[ScoredConversation]:

@@ -14,12 +14,14 @@ from torch import nn
 from speclight.errors import CorruptWeights, InvalidInput
 from speclight.models.causal_lm import CausalLM
 from speclight.training.shards import ScoredConversation, shard_paths
-from speclight.training.step_scores import StepScores
+from speclight.training.step_scores import StepScores, merged
 from speclight.training.text_batches import TextBatch, epoch_batches, held_out_texts, text_batch
 from speclight.training.training_settings import TrainingProgress, TrainingSettings
 
 # Texts that are held out and scored at a checkpoint: a standard error of the agreement of about 0.7 points.
 MEASURED_TEXTS = 32
+# Few: laws over a whole vocabulary are large.
+TEXTS_AT_ONCE = 4
 # What torch raises for a file that is no checkpoint, or one of something else.
 UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, pickle.UnpicklingError)
 
@@ -96,7 +98,9 @@ class TrainingLoop(ABC):
     @torch.no_grad()
     def measured(self, texts: list[ScoredConversation]) -> TrainingProgress:
         """Scores on texts held out, answers only."""
-        scores = self.scores(text_batch(texts, 0.0).on(self.output_rows.device))
+        device = self.output_rows.device
+        groups = [texts[start : start + TEXTS_AT_ONCE] for start in range(0, len(texts), TEXTS_AT_ONCE)]
+        scores = merged([self.scores(text_batch(group, 0.0).on(device)) for group in groups])
         return TrainingProgress(
             self.tokens,
             self.epoch,
@@ -105,9 +109,14 @@ class TrainingLoop(ABC):
             tuple(scores.agreements.tolist()),
         )
 
+    def _frozen(self) -> set[str]:
+        """Names of the weights that are not trained, every name of those that have two."""
+        named = self.module.named_parameters(remove_duplicate=False)
+        return {name for name, weight in named if not weight.requires_grad}
+
     def save(self, path: Path) -> None:
         """Write a checkpoint that `restore` goes on from, whole or not at all."""
-        frozen = {name for name, weight in self.module.named_parameters() if not weight.requires_grad}
+        frozen = self._frozen()
         partial = path.with_suffix(".partial")
         torch.save(
             {
@@ -123,7 +132,7 @@ class TrainingLoop(ABC):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a checkpoint's weights, optimiser and place. Raises CorruptWeights if they do not fit."""
-        frozen = {name for name, weight in self.module.named_parameters() if not weight.requires_grad}
+        frozen = self._frozen()
         try:
             missing, unknown = self.module.load_state_dict(state["network"], strict=False)
             self.optimizer.load_state_dict(state["optimizer"])

@@ -12,16 +12,17 @@ class TrainingSettings:
     """How a drafter is trained.
 
     training_tokens: positions with a weight, over all epochs. draft_vocabulary: tokens that can be drafted.
-    unrolled_steps: of training-time test (EAGLE-3), or heads (Medusa). batch_tokens: padded positions per
-    update. request_weight: of the request's tokens in the loss, against 1 for the answer's. warm_up, decay:
-    shares of training_tokens at its start and end over which the learning rate rises and falls linearly:
-    constant in between, so that more tokens can be trained on from any checkpoint before the decay.
-    half_precision: bfloat16 products.
+    unrolled_steps: of training-time test (EAGLE-3), or heads (Medusa). small_layers: of a small model, out of
+    the target's. batch_tokens: padded positions per update. request_weight: of the request's tokens in the
+    loss, against 1 for the answer's. warm_up, decay: shares of training_tokens at its start and end over
+    which the learning rate rises and falls linearly: constant in between, so that more tokens can be trained
+    on from any checkpoint before the decay. half_precision: bfloat16 products.
     """
 
     training_tokens: int = 2_000_000
     draft_vocabulary: int = 8192
     unrolled_steps: int = 3
+    small_layers: int = 4
     batch_tokens: int = 700
     request_weight: float = 0.3
     learning_rate: float = 6e-4
@@ -32,7 +33,7 @@ class TrainingSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("training_tokens", "draft_vocabulary", "unrolled_steps", "batch_tokens"):
+        for name in ("training_tokens", "draft_vocabulary", "unrolled_steps", "small_layers", "batch_tokens"):
             if getattr(self, name) < 1:
                 raise InvalidInput(f"{name} must be >= 1, got {getattr(self, name)}")
 

@@ -2,6 +2,7 @@ import io
 import json
 from dataclasses import fields
 from inspect import signature
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ import pytest
 from speclight.cli import generate as command
 from speclight.cli.main import main
 from speclight.cli.output import Output
-from speclight.decoding.generate import generate
+from speclight.decoding.generate import generate_batch
 from toys import tiny_target
 
 OPTION_OF_ARGUMENT = {"node_budget": "budget"}
@@ -113,9 +114,57 @@ def test_a_prompt_longer_than_the_window_is_refused(
     assert "no room in the context window of 1 tokens" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("toy")
+def test_several_prompts_are_each_what_they_are_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "prompts.txt"
+    file.write_text("t4 t4\n\nt0 t1 t0 t1\n")
+    settings = ("--raw", "--max-tokens", "9", "--seed", "4", "--json")
+    several = ("--prompt", "t1 t2 t3", "--prompt", "t2", "--prompts-file", str(file), "--batch-size", "3")
+    assert main(["generate", *several, *settings]) == 0
+    captured = capsys.readouterr()
+    document = json.loads(captured.out)
+    prompts = ["t1 t2 t3", "t2", "t4 t4", "t0 t1 t0 t1"]
+    assert [one["prompt"] for one in document["texts"]] == prompts
+    assert document["batch_size"] == 3
+    for number, (prompt, one) in enumerate(zip(prompts, document["texts"], strict=True)):
+        seed = str(4 + number)
+        assert main(["generate", "--prompt", prompt, *settings[:-2], seed, "--json"]) == 0
+        alone = json.loads(capsys.readouterr().out)
+        assert one["seed"] == alone["seed"]
+        assert one["token_ids"] == alone["token_ids"]
+        assert f"[{number}] {prompt}\n{one['text']}\n" in captured.err
+
+
+@pytest.mark.usefixtures("toy")
+def test_people_see_the_texts_of_several_prompts(capsys: pytest.CaptureFixture[str]) -> None:
+    several = ("--prompt", "t1", "--prompt", "t2", "--drafter", "none", "--max-tokens", "4")
+    assert main(["generate", "--raw", *several]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("[0] t1\nt")
+    assert "8 tokens in 8 target calls of 2 texts, several of which share one: 1.00 tokens per call" in shown
+
+
+@pytest.mark.usefixtures("toy")
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], "got no prompt"),
+        (["--prompts-file", "missing.txt"], "--prompts-file cannot be read"),
+        (["--prompt", "t1", "--batch-size", "0"], "batch_size must be >= 1, got 0"),
+    ],
+)
+def test_prompts_that_cannot_be_decoded(
+    arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["generate", "--raw", *arguments]) == 2
+    assert named in capsys.readouterr().err
+
+
 def test_defaults_are_those_of_the_python_function() -> None:
     options = {field.name: field.default for field in fields(command.GenerateOptions)}
-    for name, parameter in signature(generate).parameters.items():
+    for name, parameter in signature(generate_batch).parameters.items():
         option = OPTION_OF_ARGUMENT.get(name, name)
         if parameter.default is not parameter.empty and option in options:
             assert options[option] == parameter.default, name

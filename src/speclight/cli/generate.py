@@ -1,8 +1,9 @@
-"""`speclight generate`: decode one prompt speculatively, and show how many tokens each call gave."""
+"""`speclight generate`: decode prompts speculatively, and show how many tokens each call gave."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -10,6 +11,7 @@ from cyclopts import Parameter
 from speclight.cli.drafting_options import DraftingOptions, drafter_settings
 from speclight.cli.options import JsonFlag, TargetOptions, load_target
 from speclight.cli.output import Output, command_output
+from speclight.errors import InvalidInput, check_at_least_one
 
 if TYPE_CHECKING:
     from speclight.decoding.call_trace import CallTrace
@@ -22,10 +24,14 @@ if TYPE_CHECKING:
 class GenerateOptions:
     """Options of `speclight generate`."""
 
-    prompt: str
-    """What to answer, as one user turn of the model's chat template."""
+    prompt: tuple[str, ...] = ()
+    """What to answer, as one user turn of the model's chat template; may be given several times."""
+    prompts_file: Path | None = None
+    """Text file with one more prompt on each line; empty lines are left out."""
+    batch_size: int = 8
+    """Texts decoded at a time if there are several prompts, one target call for all of them."""
     raw: Annotated[bool, Parameter(negative="")] = False
-    """Continue the bare prompt instead, without the chat template."""
+    """Continue the bare prompts instead, without the chat template."""
     temperature: float = 1.0
     """Temperature of the law that is sampled; 0 is greedy decoding."""
     top_k: int | None = None
@@ -37,26 +43,29 @@ class GenerateOptions:
     stop: tuple[str, ...] = ()
     """Strings that end the text, the one met included."""
     max_tokens: int = 128
-    """Tokens to emit at the most; an end of text stops earlier and counts as one."""
+    """Tokens to emit at the most for each prompt; an end of text stops earlier and counts as one."""
     seed: int = 0
-    """Seed of all randomness."""
+    """Seed of all randomness; of several prompts, each next one is decoded with the next seed."""
     drafting: DraftingOptions = field(default_factory=DraftingOptions)
     target: TargetOptions = field(default_factory=TargetOptions)
     json: JsonFlag = False
 
 
-def generate(options: GenerateOptions) -> None:
-    """Decode one prompt speculatively, with exactly the target's own law of texts.
+def generate(options: GenerateOptions = GenerateOptions()) -> None:
+    """Decode prompts speculatively, with exactly the target's own law of texts.
 
-    The text appears as it is decoded, and then how many tokens each target call gave.
+    The text of a single prompt appears as it is decoded, those of several as each is done; and then how many
+    tokens each target call gave.
     """
-    from speclight.decoding.generate import drafter_for, generate_from_ids
+    from speclight.decoding.generate import drafters_for, generate_batch_from_ids
     from speclight.decoding.settings import DecodeSettings
     from speclight.models.prompting import prompt_token_ids
     from speclight.models.sampling import SamplingSettings
     from speclight.verification.rules import rule_named
 
     # Checked before the model is loaded, which takes seconds.
+    check_at_least_one(options, "batch_size")
+    prompts = _prompts(options)
     settings = DecodeSettings(
         node_budget=options.drafting.budget,
         max_tokens=options.max_tokens,
@@ -69,15 +78,31 @@ def generate(options: GenerateOptions) -> None:
     drafting = drafter_settings(options.drafting, rule)
     with command_output(options.json) as output:
         target = load_target(options.target)
-        prompt_ids = prompt_token_ids(target, options.prompt, raw=options.raw)
-        drafter = drafter_for(target, options.drafting.drafter, rule, settings.sampling, drafting)
-        stream = TextStream(target, output)
-        generation = generate_from_ids(target, prompt_ids, drafter, rule, settings, stream.add)
-        stream.finish()
+        ids = [prompt_token_ids(target, prompt, raw=options.raw) for prompt in prompts]
+        name, sampling = options.drafting.drafter, settings.sampling
+        drafters = drafters_for(target, name, rule, sampling, drafting, len(prompts))
+        shown = TextStream(target, output) if len(prompts) == 1 else FinishedTexts(target, output, prompts)
+        made = generate_batch_from_ids(target, ids, drafters, rule, settings, options.batch_size, shown.add)
+        shown.finish()
         if options.json:
-            output.write_json(_document(options, target, generation))
+            output.write_json(_document(options, target, prompts, made))
         else:
-            output.show(_summary(generation))
+            output.show(_summary(made))
+
+
+def _prompts(options: GenerateOptions) -> tuple[str, ...]:
+    lines: list[str] = []
+    if options.prompts_file is not None:
+        try:
+            lines = options.prompts_file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInput(
+                f"--prompts-file cannot be read: {error}; give a text file in UTF-8"
+            ) from error
+    prompts = (*options.prompt, *(line for line in lines if line.strip()))
+    if not prompts:
+        raise InvalidInput("got no prompt, expected at least one; give --prompt TEXT or --prompts-file FILE")
+    return prompts
 
 
 class TextStream:
@@ -98,17 +123,42 @@ class TextStream:
         self._output.stream(self._pieces.finish() + "\n")
 
 
-def _summary(generation: Generation) -> str:
-    tokens, calls = len(generation.token_ids), len(generation.calls)
+class FinishedTexts:
+    """Shows the texts of several prompts, each when its last call has come in, under its prompt."""
+
+    def __init__(self, target: CausalLM, output: Output, prompts: tuple[str, ...]) -> None:
+        self._target, self._output, self._prompts = target, output, prompts
+        self._tokens: list[list[int]] = [[] for _ in prompts]
+
+    def add(self, call: CallTrace) -> None:
+        """Take in what one call added to one text."""
+        number = call.text_number
+        self._tokens[number] += call.emitted_tokens
+        if call.finish_reason is not None:
+            text = self._target.text_of(self._tokens[number])
+            self._output.show(f"[{number}] {self._prompts[number]}\n{text}\n")
+
+    def finish(self) -> None:
+        """Nothing is held back."""
+
+
+def _summary(made: list[Generation]) -> str:
+    tokens = sum(len(one.token_ids) for one in made)
+    calls = sum(len(one.calls) for one in made)
+    speed = tokens / sum(one.seconds for one in made)
+    prefill = sum(one.prefill_seconds for one in made)
+    each = "" if len(made) == 1 else f" of {len(made)} texts, several of which share one"
+    prompts = "the prompt" if len(made) == 1 else "the prompts"
     return (
-        f"\n{tokens} tokens in {calls} target calls: {generation.tokens_per_call:.2f} tokens per call, the "
-        f"target's own token counted; {tokens / generation.seconds:.1f} tokens per second after "
-        f"{generation.prefill_seconds:.2f} s for the prompt"
+        f"\n{tokens} tokens in {calls} target calls{each}: {tokens / calls:.2f} tokens per call, the "
+        f"target's own token counted; {speed:.1f} tokens per second after {prefill:.2f} s for {prompts}"
     )
 
 
-def _document(options: GenerateOptions, target: CausalLM, generation: Generation) -> dict[str, object]:
-    return {
+def _document(
+    options: GenerateOptions, target: CausalLM, prompts: tuple[str, ...], made: list[Generation]
+) -> dict[str, object]:
+    document: dict[str, object] = {
         "target": target.name,
         "drafter": options.drafting.drafter,
         "rule": options.drafting.rule,
@@ -120,6 +170,18 @@ def _document(options: GenerateOptions, target: CausalLM, generation: Generation
         "top_p": options.top_p,
         "repetition_penalty": options.repetition_penalty,
         "seed": options.seed,
+    }
+    if len(made) == 1:
+        return document | _text_document(made[0])
+    texts = [
+        {"prompt": prompt, "seed": options.seed + number, **_text_document(one)}
+        for number, (prompt, one) in enumerate(zip(prompts, made, strict=True))
+    ]
+    return document | {"batch_size": options.batch_size, "texts": texts}
+
+
+def _text_document(generation: Generation) -> dict[str, object]:
+    return {
         "text": generation.text,
         "token_ids": generation.token_ids,
         "finish_reason": generation.finish_reason,

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from every_outcome import law_of
 from speclight.decoding.decode import DecodeSettings, decode
 from speclight.drafting.no_drafter import NoDrafter
 from speclight.drafting.protocol import Draft, DraftCost
 from speclight.models import scored_text
 from speclight.models.kv_cache import PathCache
 from speclight.trees.draft_tree import DraftTree
-from speclight.verification.enumeration import enumerate_outcomes
 from speclight.verification.rule import ANY_DRAFT
 from speclight.verification.target_sample import TargetSample
 from speclight.verification.verdict import Verdict
@@ -70,30 +70,7 @@ def decoded(target, drafter, rule, noise):
 
 
 def enumerated_law(target, drafter, rule):
-    law: dict[tuple[int, ...], float] = {}
-
-    def run(noise):
-        return decoded(target, drafter, rule, EveryOutcome(noise))
-
-    for outcome in enumerate_outcomes(run):
-        law[outcome.result] = law.get(outcome.result, 0.0) + outcome.probability
-    return law
-
-
-class EveryOutcome:
-    """All randomness of a decoding run from one enumerated source; call and node only label it."""
-
-    def __init__(self, noise):
-        self.noise = noise
-
-    def for_draft(self):
-        return self
-
-    def for_verification(self, tree):
-        return self.noise
-
-    def sample(self, law):
-        return self.noise.sample(0, law)
+    return law_of(lambda noise: decoded(target, drafter, rule, noise))
 
 
 def total_variation(one, other):

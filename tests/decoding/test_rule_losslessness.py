@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from every_outcome import law_of
 from speclight.decoding.decode import DecodeSettings, decode
 from speclight.drafting.tree_drafter import TreeDrafter
 from speclight.errors import InvalidInput
@@ -15,7 +16,6 @@ from speclight.models.sampling import SamplingSettings
 from speclight.trees.growing_tree import CandidateLaw
 from speclight.trees.sampled import SampledGrowth
 from speclight.trees.shapes import TopRankGrowth, by_level
-from speclight.verification.enumeration import enumerate_outcomes
 from speclight.verification.rules import RULES
 from toys import exact_text_law, tiny_target
 
@@ -64,22 +64,6 @@ def drafter(shape, kind):
     return TreeDrafter(TabularLaw(), start)
 
 
-class EveryOutcome:
-    """All randomness of a decoding run from one enumerated source."""
-
-    def __init__(self, noise):
-        self.noise = noise
-
-    def for_draft(self):
-        return self
-
-    def for_verification(self, tree):
-        return self.noise
-
-    def sample(self, law):
-        return self.noise.sample(0, law)
-
-
 def settings(name, length):
     return DecodeSettings(
         node_budget=8,
@@ -89,22 +73,18 @@ def settings(name, length):
 
 
 def enumerated_law(name, shape, kind, length, target):
-    law: dict[tuple[int, ...], float] = {}
-    rounds = 0
+    """The law of whole texts, and the largest number of calls one took."""
 
     def run(noise):
-        calls = list(
-            decode(
-                target, drafter(shape, kind), RULES[name], PROMPT, settings(name, length), EveryOutcome(noise)
-            )
-        )
+        chosen = drafter(shape, kind)
+        calls = list(decode(target, chosen, RULES[name], PROMPT, settings(name, length), noise))
         return tuple(token for call in calls for token in call.emitted_tokens), len(calls)
 
-    for outcome in enumerate_outcomes(run):
-        text, calls = outcome.result
-        law[text] = law.get(text, 0.0) + outcome.probability
-        rounds = max(rounds, calls)
-    return law, rounds
+    law: dict[tuple[int, ...], float] = {}
+    found = law_of(run)
+    for (text, _), probability in found.items():
+        law[text] = law.get(text, 0.0) + probability
+    return law, max(calls for _, calls in found)
 
 
 @pytest.mark.parametrize(

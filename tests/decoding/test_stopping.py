@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from every_outcome import law_of
 from speclight.decoding.decode import decode
 from speclight.decoding.generate import default_kind, drafter_for, generate_from_ids, stream
 from speclight.decoding.settings import DecodeSettings
@@ -17,7 +18,6 @@ from speclight.errors import BrokenModelOutput, InvalidInput
 from speclight.models.sampling import SamplingSettings
 from speclight.models.scored_text import ScoredText
 from speclight.trees.draft_tree import DraftTree
-from speclight.verification.enumeration import enumerate_outcomes
 from speclight.verification.rules import RULES
 from toys import tiny_target
 
@@ -43,30 +43,12 @@ class Fork:
         return Draft(tree, DraftCost(0, 0))
 
 
-class EveryOutcome:
-    def __init__(self, noise):
-        self.noise = noise
-
-    def for_draft(self):
-        return self
-
-    def for_verification(self, tree):
-        return self.noise
-
-    def sample(self, law):
-        return self.noise.sample(0, law)
-
-
 def enumerated_law(target, settings, drafter=Fork, rule="target_sample"):
-    law = {}
-
     def run(noise):
-        calls = decode(target, drafter(), RULES[rule], PROMPT, settings, EveryOutcome(noise))
+        calls = decode(target, drafter(), RULES[rule], PROMPT, settings, noise)
         return tuple(token for call in calls for token in call.emitted_tokens)
 
-    for outcome in enumerate_outcomes(run):
-        law[outcome.result] = law.get(outcome.result, 0.0) + outcome.probability
-    return law
+    return law_of(run)
 
 
 def exact_law(target, length, process):

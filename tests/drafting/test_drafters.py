@@ -5,12 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
+from every_outcome import law_of
 from speclight.decoding.decode import DecodeSettings, decode
 from speclight.drafting.drafters import DRAFTERS, drafter_named
 from speclight.drafting.settings import DrafterSettings
 from speclight.errors import InvalidInput
 from speclight.models.sampling import SamplingSettings
-from speclight.verification.enumeration import enumerate_outcomes
 from speclight.verification.target_sample import TargetSample
 from toys import as_target, exact_text_law, law_after, tiny_llama
 
@@ -57,30 +57,9 @@ def emitted(calls):
     return tuple(token for call in calls for token in call.emitted_tokens)
 
 
-class EveryOutcome:
-    """All randomness of a decoding run from one enumerated source; call and node only label it."""
-
-    def __init__(self, noise):
-        self.noise = noise
-
-    def for_draft(self):
-        return self
-
-    def for_verification(self, nodes):
-        return self.noise
-
-    def sample(self, law):
-        return self.noise.sample(0, law)
-
-
 def enumerated_law(target, drafter, node_budget, length):
-    law: dict[tuple[int, ...], float] = {}
     settings = DecodeSettings(node_budget=node_budget, max_tokens=length)
-    for outcome in enumerate_outcomes(
-        lambda noise: emitted(run(target, drafter, settings, EveryOutcome(noise)))
-    ):
-        law[outcome.result] = law.get(outcome.result, 0.0) + outcome.probability
-    return law
+    return law_of(lambda noise: emitted(run(target, drafter, settings, noise)))
 
 
 def worst_difference(law, exact):

@@ -15,6 +15,7 @@ from speclight.cli.output import command_output
 from speclight.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from speclight.measure.drafter_limits import DrafterLimits
     from speclight.measure.profile import Profile
     from speclight.theory.bounds import Bound
     from speclight.theory.sampled_text import SampledText
@@ -30,7 +31,8 @@ class DrafterOptions:
     miss_probability: float = 0.0
     """Of a drafter, for Lemma 7: probability that it gives the target's token none."""
     drafter_profile: Path | None = None
-    """Folder of a profile of the drafter itself: its step law, for lemma_7_corrected."""
+    """Folder of `speclight drafter-profile`: Lemma 7 in every form, beside what the drafter's trees gave.
+    Or a profile of the drafter's own text, with --cross-entropy."""
     drafter_mu: float | None = None
     """Mean entropy of the drafter, nats, for lemma_7_corrected_two_moments; with --drafter-mu2."""
     drafter_mu2: float | None = None
@@ -114,11 +116,42 @@ def _check(options: BoundOptions) -> None:
     drafter = options.drafter
     if (drafter.drafter_mu is None) != (drafter.drafter_mu2 is None):
         raise InvalidInput("the drafter's two moments go together; give --drafter-mu and --drafter-mu2")
-    own_law = drafter.drafter_mu is not None or drafter.drafter_profile is not None
+    measured = _is_drafter_record(drafter.drafter_profile)
+    if measured and (drafter.cross_entropy is not None or drafter.drafter_mu is not None):
+        raise InvalidInput(
+            "the record of `speclight drafter-profile` knows the drafter's moments; leave out "
+            "--cross-entropy and --drafter-mu"
+        )
+    own_law = drafter.drafter_mu is not None or (drafter.drafter_profile is not None and not measured)
     if drafter.cross_entropy is None and (own_law or drafter.miss_probability != 0.0):
         raise InvalidInput("Lemma 7 needs how the drafter meets the target; give --cross-entropy as well")
     if options.strata < 1:
         raise InvalidInput(f"--strata must be at least 1, got {options.strata}; 1 leaves starts unsorted")
+
+
+def _is_drafter_record(folder: Path | None) -> bool:
+    from speclight.measure.drafter_profile import KIND
+    from speclight.measure.store import read_plan
+
+    return folder is not None and read_plan(folder).get("kind") == KIND
+
+
+def _drafter_limits(options: BoundOptions, family: str, budgets: tuple[int, ...]) -> dict[int, DrafterLimits]:
+    """Of the family if the record holds it, else of all its families together."""
+    from speclight.measure.drafter_limits import REPLICAS, drafter_limits
+    from speclight.measure.drafter_profile import read_drafter_profile
+
+    folder = options.drafter.drafter_profile
+    if folder is None or not _is_drafter_record(folder):
+        return {}
+    record = read_drafter_profile(folder)
+    record = record.of_family(family) if family in record.families else record
+    # A figure asks for many budgets, and shows no intervals.
+    shown = parse_budgets(options.budget)
+    return {
+        budget: drafter_limits(record, budget, replicas=REPLICAS if budget in shown else 0)
+        for budget in budgets
+    }
 
 
 def _given(options: BoundOptions) -> list[str]:
@@ -133,16 +166,21 @@ def _from_moments(options: BoundOptions, budgets: tuple[int, ...]) -> tuple[Budg
     assert options.mu is not None, "checked at the door"
     assert options.mu2 is not None, "checked at the door"
     lemma_7 = _lemma_7(options.drafter)
+    drafter = _drafter_limits(options, "", budgets)
     return tuple(
         BudgetBounds(
             budget,
-            tuple(
-                MeasuredBound(bound, None)
-                for bound in (
-                    *bounds_from_moments(options.mu, options.mu2, budget, options.vocabulary),
-                    *lemma_7(budget),
-                )
+            (
+                *(
+                    MeasuredBound(bound, None)
+                    for bound in (
+                        *bounds_from_moments(options.mu, options.mu2, budget, options.vocabulary),
+                        *lemma_7(budget),
+                    )
+                ),
+                *(drafter[budget].bounds if drafter else ()),
             ),
+            drafter.get(budget),
         )
         for budget in budgets
     )
@@ -183,13 +221,16 @@ def _of_family(
     starts = starts_shared_by_budgets(texts, max(budgets))
     lemma_7 = _lemma_7(options.drafter)
     law = measured.step_laws[family]
+    drafter = _drafter_limits(options, family, budgets)
     return tuple(
         BudgetBounds(
             budget,
             (
                 *bounds_from_traces(law, texts, budget, starts, strata),
                 *(MeasuredBound(bound, None) for bound in lemma_7(budget)),
+                *(drafter[budget].bounds if drafter else ()),
             ),
+            drafter.get(budget),
         )
         for budget in budgets
     )

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from speclight.cli.output import Output
+    from speclight.measure.drafter_limits import DrafterLimits
     from speclight.theory.bounds import Bound
     from speclight.theory.trace_bounds import MeasuredBound
 
@@ -18,10 +19,11 @@ READING = {"upper": "at most", "lower": "at least", "asymptotic": "about, for la
 
 @dataclass(frozen=True, slots=True)
 class BudgetBounds:
-    """Everything known at one node budget."""
+    """Everything known at one node budget. drafter: measured, and Lemma 7 with it, if there is a record."""
 
     budget: int
     bounds: tuple[MeasuredBound, ...]
+    drafter: DrafterLimits | None = None
 
     @property
     def statements(self) -> list[Bound]:
@@ -62,7 +64,7 @@ def show_bounds(output: Output, families: list[FamilyBounds]) -> None:
     assumptions = tuple(dict.fromkeys(every))
     for family in families:
         for item in family.budgets:
-            output.show(_table(family.family, item, assumptions), *_best_lines(item))
+            output.show(_table(family.family, item, assumptions), *_drafter_lines(item), *_best_lines(item))
     output.show("", *(f"{_letter(assumptions, sentence)}  {sentence}" for sentence in assumptions))
 
 
@@ -72,17 +74,27 @@ def _document(item: BudgetBounds) -> dict[str, object]:
     def named(bound: Bound) -> dict[str, object]:
         return {"name": bound.name, "value": bound.value}
 
-    return {
+    document: dict[str, object] = {
         "budget": item.budget,
-        "bounds": [_bound_document(measured) for measured in item.bounds],
+        "bounds": [bound_document(measured) for measured in item.bounds],
         "best_upper": {
             "real_model": named(best_for_a_real_model(item.statements)),
             "iid_contexts": named(best_if_contexts_were_iid(item.statements)),
         },
     }
+    if item.drafter is not None:
+        measured = item.drafter.measured
+        document["drafter_tokens_per_call"] = {
+            "value": measured.value,
+            "standard_error": measured.standard_error,
+            "low": measured.low,
+            "high": measured.high,
+        }
+    return document
 
 
-def _bound_document(measured: MeasuredBound) -> dict[str, object]:
+def bound_document(measured: MeasuredBound) -> dict[str, object]:
+    """One bound as JSON."""
     bound = measured.bound
     document: dict[str, object] = {
         "name": bound.name,
@@ -93,7 +105,27 @@ def _bound_document(measured: MeasuredBound) -> dict[str, object]:
     }
     if measured.standard_error is not None:
         document["standard_error"] = measured.standard_error
+    if measured.interval is not None:
+        interval = measured.interval
+        document["interval"] = {"low": interval.lower, "high": interval.upper, "level": interval.level}
     return document
+
+
+def interval_of(measured: MeasuredBound) -> str:
+    """` [low, high]`, or nothing."""
+    interval = measured.interval
+    return "" if interval is None else f" [{interval.lower:.2f}, {interval.upper:.2f}]"
+
+
+def _drafter_lines(item: BudgetBounds) -> list[str]:
+    if item.drafter is None:
+        return []
+    measured = item.drafter.measured
+    spread = "" if measured.high is None else f" \N{PLUS-MINUS SIGN} {measured.high - measured.value:.2f}"
+    return [
+        f"the drafter's best-first trees of {item.budget} nodes, at starts of its own record: "
+        f"{measured.value:.3f}{spread} tokens per call"
+    ]
 
 
 def _best_lines(item: BudgetBounds) -> list[str]:
@@ -125,7 +157,7 @@ def _table(family: str, item: BudgetBounds, assumptions: tuple[str, ...]) -> Tab
         table.add_row(
             bound.name,
             READING[bound.side],
-            f"{bound.value:.4f}{error}",
+            f"{bound.value:.4f}{error}{interval_of(measured)}",
             " ".join(sorted(_letter(assumptions, assumption) for assumption in bound.assumptions)),
             bound.source,
         )

@@ -20,6 +20,7 @@ from speclight.cli.compare_drafters import compare_drafters
 from speclight.cli.compare_trees import compare_trees
 from speclight.cli.demo import demo
 from speclight.cli.doctor import doctor
+from speclight.cli.drafter_profile import drafter_profile
 from speclight.cli.generate import generate
 from speclight.cli.limits_picture import limits_picture
 from speclight.cli.limits_test import limits_test
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare-trees": compare_trees,
     "demo": demo,
     "doctor": doctor,
+    "drafter-profile": drafter_profile,
     "generate": generate,
     "limits-picture": limits_picture,
     "limits-test": limits_test,

@@ -141,6 +141,16 @@ def drafter_maker(
     return lambda: TreeDrafter(source_for_a_text(), growth_start(settings, target))
 
 
+def law_source(name: str, target: CausalLM, settings: DrafterSettings | None = None) -> LawSource:
+    """The drafter's law alone, without a tree. Raises InvalidInput as `drafter_maker` does."""
+    settings = DrafterSettings() if settings is None else settings
+    if name not in DRAFTERS:
+        raise InvalidInput(f"no drafter with a law is called {name!r}; known: {', '.join(DRAFTERS)}")
+    choice = DRAFTERS[name]
+    _check_used(name, settings, choice.options)
+    return choice.source(target, settings)
+
+
 def _check_used(name: str, settings: DrafterSettings, options: frozenset[str]) -> None:
     unused = settings.given() - options - ALWAYS_TAKEN
     if unused:

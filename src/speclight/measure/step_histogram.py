@@ -28,7 +28,7 @@ class StepHistogram:
 
     def __init__(self, family: str, vocabulary_size: int, end_of_text: tuple[int, ...]) -> None:
         self.family = family
-        self._vocabulary_size = vocabulary_size
+        self.vocabulary_size = vocabulary_size
         self._end_of_text = end_of_text
         self._mass = np.zeros(BINS)
         self._counts = np.zeros(BINS)
@@ -64,7 +64,7 @@ class StepHistogram:
         sums = [repr(float(value)) for value in self._sums]
         metadata = {
             "family": self.family,
-            "vocabulary_size": str(self._vocabulary_size),
+            "vocabulary_size": str(self.vocabulary_size),
             "sums": ";".join(sums),
         }
         return table.replace_schema_metadata(metadata)
@@ -76,6 +76,12 @@ class StepHistogram:
         self._counts[bins] += table["count"].to_numpy()
         self._sums += [float(value) for value in _metadata(table, "sums").split(";")]
 
+    def add_times(self, other: StepHistogram, times: int) -> None:
+        """Add another histogram's contexts, each `times` over: for resampling."""
+        self._mass += times * other._mass
+        self._counts += times * other._counts
+        self._sums += times * other._sums
+
     def step_law(self) -> StepLaw:
         """The family's step law."""
         contexts, entropy, second_moment = self._sums.tolist()
@@ -86,7 +92,7 @@ class StepHistogram:
             surprisal_sum=entropy,
             squared_surprisal_sum=second_moment,
             tokens=int(contexts),
-            vocabulary_size=self._vocabulary_size,
+            vocabulary_size=self.vocabulary_size,
         )
 
 

@@ -21,6 +21,8 @@ from speclight.theory.step_law import StepLaw
 
 _PAIRS = (Assumption.DETERMINISTIC_DRAFTING, Assumption.IID_PAIRS, Assumption.INFINITE_TREE)
 _FINITE = "every P >= 1; 1 where the formula is smaller"
+# A float32 softmax misses 1 by 1e-7: hits below ten times that are no hits.
+_ALWAYS_MISSES = 1e-6
 _THRESHOLDS = 4096  # every t gives a valid bound: a grid this fine loses less than 0.1% of the maximum
 
 
@@ -63,14 +65,28 @@ def drafter_moments(target_laws: npt.ArrayLike, drafter_laws: npt.ArrayLike) -> 
     drafted = drafter > 0.0
     lengths = np.where(drafted, surprisals(drafter), 0.0)
     cross_entropies = (target * lengths).sum(axis=1)
-    hits = (target * drafted).sum(axis=1)
-    if not (hits > 0.0).any():
-        raise InvalidInput("the drafter gives probability 0 to everything the target may say; check the maps")
     missable = (target * ~drafted).sum(axis=1)  # summed itself: 1 - hits would leave rounding in place of 0
+    return moments_of_contexts(missable, cross_entropies)
+
+
+def moments_of_contexts(
+    missed: npt.ArrayLike, cross_entropies: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> DrafterMoments:
+    """The moments from what is known of each context, see `LawPair`: missed, cross_entropies [contexts].
+
+    weights: [contexts] >= 0, equal if not given. Raises InvalidInput for a drafter that always misses.
+    """
+    misses, lengths = np.asarray(missed, dtype=np.float64), np.asarray(cross_entropies, dtype=np.float64)
+    share = np.ones(len(misses)) if weights is None else np.asarray(weights, dtype=np.float64)
+    hits = 1.0 - misses
+    # A context that misses but for rounding has no ratio; its cross-entropy is rounding as well.
+    hit = (hits > _ALWAYS_MISSES) & (share > 0.0)
+    if not hit.any():
+        raise InvalidInput("the drafter gives probability 0 to everything the target may say; check the maps")
     return DrafterMoments(
-        miss_probability=float(missable.mean()),
-        cross_entropy_on_hits=float(cross_entropies.mean()),
-        mean_ratio=float((cross_entropies[hits > 0.0] / hits[hits > 0.0]).mean()),
+        miss_probability=float(np.average(misses, weights=share)),
+        cross_entropy_on_hits=float(np.average(lengths, weights=share)),
+        mean_ratio=float(np.average(lengths[hit] / hits[hit], weights=share[hit])),
     )
 
 
@@ -177,6 +193,16 @@ def lemma_7_corrected(
         cross_entropy_on_hits,
         miss_probability,
         budget,
+    )
+
+
+def lemma_7_forms(moments: DrafterMoments, drafter_law: StepLaw, node_budget: int) -> tuple[Bound, ...]:
+    """Printed (at the paper's displayed mu_CE, the mean ratio), corrected to leading order, and at this P."""
+    on_hits, misses = moments.cross_entropy_on_hits, moments.miss_probability
+    return (
+        lemma_7_printed(moments.mean_ratio, misses, node_budget),
+        lemma_7_corrected_leading_order(on_hits, misses, node_budget),
+        lemma_7_corrected(on_hits, misses, drafter_law, node_budget),
     )
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from speclight.errors import InvalidInput
 from speclight.theory.averaged_kernel import kernel_from_laws
+from speclight.theory.bootstrap import Interval
 from speclight.theory.bounds import Assumption, Bound, best_upper
 from speclight.theory.catalogue import bounds_from_step_law
 from speclight.theory.ergodic import ErgodicRenewal, ergodic_bound, ergodic_renewal
@@ -30,10 +31,14 @@ IID_MODEL = REAL_MODEL | {Assumption.IID_CONTEXTS}
 
 @dataclass(frozen=True, slots=True)
 class MeasuredBound:
-    """A bound with the sampling error of its value; None where the value is a formula of the step law."""
+    """A bound with the sampling error of its value; None where the value is a formula of the step law.
+
+    interval: by the bootstrap over prompts, where there is one.
+    """
 
     bound: Bound
     standard_error: float | None
+    interval: Interval | None = None
 
 
 def bounds_from_traces(

@@ -1,0 +1,260 @@
+"""A drafter along the target's own text: both laws at each start, and how far its best-first tree would hold.
+
+The text is the verdict: a call emits the text's next tokens as far as they stay in the draft tree, and one
+more. So the drafter reads text that was sampled once, and tokens per call need no assumption (arXiv
+2512.11718v1, Lemma 1: the tree's expected tokens are the target's probabilities of its nodes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+
+from speclight.drafting.protocol import LawSource
+from speclight.errors import InvalidInput, StorageError
+from speclight.measure.profile import Profile, ProfiledText
+from speclight.measure.step_histogram import StepHistogram
+from speclight.measure.store import RecordFolder, read_plan, read_table
+from speclight.models.causal_lm import CausalLM
+from speclight.models.forest import Forest
+from speclight.models.sampling import SamplingSettings
+from speclight.theory.law_pairs import LawPair, pair_of_laws
+from speclight.theory.start_law import usable_starts
+from speclight.trees.best_first import BestFirstGrowth
+from speclight.trees.draft_tree import DraftTree
+from speclight.trees.growing_tree import CandidateLaw
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Progress = Callable[[int, int, str], None]
+KIND = "drafter profile"
+
+
+@dataclass(frozen=True, slots=True)
+class DrafterProfileSettings:
+    """node_budget: the largest P; every smaller one comes with it. every: look at each so many-th start."""
+
+    node_budget: int = 60
+    every: int = 4
+
+    def __post_init__(self) -> None:
+        for name in ("node_budget", "every"):
+            if getattr(self, name) < 1:
+                raise InvalidInput(f"{name} must be >= 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DraftedStart:
+    """One start. start: index of the first token the call would emit. pair: the two laws there.
+
+    places: [nodes followed] places, from the root on, of the nodes that the text followed, in the order of
+    falling drafter probability (root 0): a tree of P nodes holds those below P.
+    """
+
+    prompt_id: str
+    family: str
+    start: int
+    pair: LawPair
+    places: IntArray
+
+    def tokens_emitted(self, node_budget: int) -> int:
+        """X of the call with the drafter's best-first tree of `node_budget` nodes."""
+        return 1 + int((self.places < node_budget).sum())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DrafterProfile:
+    """All starts, and the drafter's own histogram of -ln q over the contexts of each prompt."""
+
+    drafter: str
+    target: str
+    settings: DrafterProfileSettings
+    sampling: SamplingSettings
+    starts: tuple[DraftedStart, ...]
+    histograms: dict[str, StepHistogram]
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Families in order of appearance."""
+        return tuple(dict.fromkeys(start.family for start in self.starts))
+
+    def of_family(self, family: str) -> DrafterProfile:
+        """The starts of one family."""
+        starts = tuple(start for start in self.starts if start.family == family)
+        own = {start.prompt_id: self.histograms[start.prompt_id] for start in starts}
+        return DrafterProfile(self.drafter, self.target, self.settings, self.sampling, starts, own)
+
+
+def run_drafter_profile(
+    model: CausalLM,
+    source: LawSource,
+    profile: Profile,
+    settings: DrafterProfileSettings,
+    weights: str,
+    folder: Path,
+    progress: Progress | None = None,
+) -> DrafterProfile:
+    """Lay a drafter over the texts of a target's profile; a text is the resumable unit.
+
+    Starts are uniform positions usable at the largest node budget, as for the ergodic bound. weights: what
+    the drafter was made from, for the plan. Raises StorageError if the folder holds another plan,
+    InvalidInput if no text is long enough.
+    """
+    chosen = _chosen_starts(profile, settings)
+    plan: dict[str, object] = {
+        "kind": KIND,
+        "target": model.name,
+        "weights_sha256": model.loaded.weights_sha256,
+        "drafter": source.name,
+        "drafter_weights": weights,
+        "dtype": str(model.model.dtype),
+        "threads": torch.get_num_threads(),
+        "settings": asdict(settings),
+        "sampling": asdict(profile.settings.sampling),
+        "texts": [[text.prompt_id, text.sample, len(starts)] for text, starts in chosen],
+    }
+    records = RecordFolder(folder, plan)
+    for number, (text, starts) in enumerate(chosen):
+        name = f"text-{number:04d}"
+        if not records.has(name):
+            histogram = StepHistogram(text.family, model.vocabulary_size, tuple(sorted(model.end_of_text)))
+            found = _lay_over(model, source, text, starts, settings, profile.settings.sampling, histogram)
+            records.write(f"{name}-step-law", histogram.table())
+            records.write(name, _table(found))
+        if progress is not None:
+            progress(number + 1, len(chosen), f"{source.name} along the target's texts")
+    return read_drafter_profile(folder)
+
+
+def read_drafter_profile(folder: Path) -> DrafterProfile:
+    """The record that `run_drafter_profile` left. Raises StorageError if it is not finished."""
+    plan: dict[str, Any] = read_plan(folder)
+    if plan.get("kind") != KIND:
+        raise StorageError(
+            f"{folder.name} holds a {plan.get('kind')!r}, expected the records of `speclight drafter-profile`"
+        )
+    starts: list[DraftedStart] = []
+    histograms: dict[str, StepHistogram] = {}
+    for number, (prompt_id, _, _) in enumerate(plan["texts"]):
+        rows = read_table(folder, f"text-{number:04d}").to_pylist()
+        starts += [_read_start(row) for row in rows]
+        table = read_table(folder, f"text-{number:04d}-step-law")
+        if prompt_id not in histograms:
+            size = int((table.schema.metadata or {})[b"vocabulary_size"])
+            histograms[prompt_id] = StepHistogram(rows[0]["family"], size, ())
+        histograms[prompt_id].merge(table)
+    return DrafterProfile(
+        plan["drafter"],
+        plan["target"],
+        DrafterProfileSettings(**plan["settings"]),
+        SamplingSettings(**plan["sampling"]),
+        tuple(starts),
+        histograms,
+    )
+
+
+def _chosen_starts(
+    profile: Profile, settings: DrafterProfileSettings
+) -> list[tuple[ProfiledText, list[int]]]:
+    chosen: list[tuple[ProfiledText, list[int]]] = []
+    for family in profile.families:
+        pairs = zip(profile.of_family(family), profile.sampled_texts(family), strict=True)
+        for number, (text, sampled) in enumerate(pairs):
+            # Another offset in each text, so that every position of texts is looked at.
+            starts = list(
+                range(number % settings.every, usable_starts(sampled, settings.node_budget), settings.every)
+            )
+            if starts:
+                chosen.append((text, starts))
+    if not chosen:
+        raise InvalidInput(
+            f"no text has a start followed by {settings.node_budget - 1} tokens; profile longer texts "
+            "(--max-tokens) or lower the node budget"
+        )
+    return chosen
+
+
+def _lay_over(
+    model: CausalLM,
+    source: LawSource,
+    text: ProfiledText,
+    starts: list[int],
+    settings: DrafterProfileSettings,
+    sampling: SamplingSettings,
+    histogram: StepHistogram,
+) -> list[DraftedStart]:
+    prompt, never = len(text.prompt_token_ids), sorted(model.end_of_text)
+    token_ids = [*text.prompt_token_ids, *text.token_ids]
+    laws = Forest(model, token_ids, [prompt + start - 1 for start in starts], sampling).root_laws
+    layers = source.hidden_layers
+    features = model.prefill(model.new_cache(), token_ids[:-1], layers) if layers else None
+    found: list[DraftedStart] = []
+    read = 0
+    for start, law in zip(starts, laws, strict=True):
+        committed = prompt + start
+        new = None if features is None else features[max(read - 1, 0) : committed - 1]
+        (source.extend if read else source.begin)(token_ids[read:committed], new)
+        read = committed
+        tree, root_law = _best_first(source, token_ids[committed - 1], settings.node_budget, never)
+        dense = np.zeros((1, model.vocabulary_size))
+        dense[0, root_law.tokens] = np.exp(root_law.log_probs)
+        histogram.add(dense)
+        pair = pair_of_laws(law, root_law.tokens, root_law.log_probs, never)
+        places = _followed(tree, list(text.token_ids[start:]))
+        found.append(DraftedStart(text.prompt_id, text.family, start, pair, places))
+    return found
+
+
+def _best_first(
+    source: LawSource, root: int, node_budget: int, never_drafted: list[int]
+) -> tuple[DraftTree, CandidateLaw]:
+    growth = BestFirstGrowth(root, node_budget, never_drafted)
+    root_law = source.laws(growth.known, [0])[0]
+    growth.expand(0, root_law)
+    while nodes := growth.unexpanded() if node_budget > 1 else []:
+        for node, law in zip(nodes, source.laws(growth.known, nodes), strict=True):
+            growth.expand(node, law)
+    return growth.tree(), root_law
+
+
+def _followed(tree: DraftTree, tokens: list[int]) -> IntArray:
+    """Places of the nodes that the text follows, in a tree whose nodes stand by falling probability."""
+    child_of = {
+        (parent, token): node
+        for node, (parent, token) in enumerate(zip(tree.parents.tolist(), tree.tokens.tolist(), strict=True))
+    }
+    places: list[int] = []
+    node: int | None = 0
+    for token in tokens:
+        node = child_of.get((node, token))
+        if node is None:
+            break
+        places.append(node)
+    return np.array(places, dtype=np.int64)
+
+
+def _table(found: list[DraftedStart]) -> pa.Table:
+    rows = [
+        {
+            "prompt_id": start.prompt_id,
+            "family": start.family,
+            "start": start.start,
+            **asdict(start.pair),
+            "places": start.places.tolist(),
+        }
+        for start in found
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+def _read_start(row: dict[str, Any]) -> DraftedStart:
+    pair = LawPair(**{name: row[name] for name in LawPair.__slots__})
+    places = np.array(row["places"], dtype=np.int64)
+    return DraftedStart(row["prompt_id"], row["family"], row["start"], pair, places)

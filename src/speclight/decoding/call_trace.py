@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from speclight.decoding.rank_trace import RankTrace
 from speclight.decoding.stopping import FinishReason
 from speclight.drafting.protocol import DraftCost
 from speclight.errors import InvalidInput
@@ -45,6 +46,7 @@ class CallTrace:
     target_log_probs: [nodes] log-probability of each drafted node given its parent under the target's
     processed law (0 at the root), or None when it was not asked for. seconds: wall time by phase.
     finish_reason: why the text ends with this call; None if it goes on.
+    ranks: [emitted] R of each token where the drafter's law was known, or None when not asked for.
     text_number: which text of those decoded together, from 0. prefill_seconds: in a text's first call, wall
     time of reading its prompt, which comes on top of `seconds`; 0 in later ones.
     """
@@ -60,6 +62,7 @@ class CallTrace:
     finish_reason: FinishReason | None = None
     text_number: int = 0
     prefill_seconds: float = 0.0
+    ranks: tuple[RankTrace | None, ...] | None = None
 
     @property
     def accepted_ranks(self) -> tuple[int, ...]:

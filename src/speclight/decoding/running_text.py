@@ -13,13 +13,14 @@ import torch
 from speclight.decoding.call_trace import CallTrace, PhaseSeconds
 from speclight.decoding.node_laws import NodeLaws
 from speclight.decoding.noise_streams import FollowsText, NoiseStreams, SeededNoise
+from speclight.decoding.rank_trace import traced_ranks
 from speclight.decoding.settings import DecodeSettings
 from speclight.decoding.stopping import Stopping
 from speclight.drafting.guarded import GuardedDrafter
 from speclight.drafting.protocol import Drafter
+from speclight.drafting.race import race_of
 from speclight.errors import BrokenModelOutput, InvalidInput
 from speclight.models.causal_lm import CausalLM
-from speclight.models.sampling import SamplingSettings
 from speclight.models.scored_text import ScoredText
 from speclight.trees.draft_tree import DraftTree
 from speclight.verification.rule import VerifyRule
@@ -52,8 +53,16 @@ def check_draft_fits(rule: VerifyRule, tree: DraftTree) -> None:
         )
 
 
-def check_rule_fits(rule: VerifyRule, sampling: SamplingSettings) -> None:
-    """Raise InvalidInput for greedy match above temperature 0, where its text is not the target's."""
+def check_rule_fits(rule: VerifyRule, settings: DecodeSettings) -> None:
+    """Raise InvalidInput for greedy match above temperature 0, where its text is not the target's.
+
+    And for ranks of a rule that does not emit a race's winner.
+    """
+    sampling = settings.sampling
+    if settings.record_ranks and rule.name != "race":
+        raise InvalidInput(
+            f"ranks are those of a race, got the rule {rule.name!r}; use race, or leave record_ranks out"
+        )
     if rule.name == "greedy" and sampling.temperature != 0.0:
         raise InvalidInput(
             f"rule 'greedy' always emits the most probable token, got temperature {sampling.temperature}; "
@@ -79,7 +88,7 @@ class RunningText:
 
     def __init__(self, target: CausalLM, rule: VerifyRule, request: DecodeRequest, number: int) -> None:
         started, settings = time.perf_counter(), request.settings
-        check_rule_fits(rule, settings.sampling)
+        check_rule_fits(rule, settings)
         target.check_text_fits(request.prompt_ids, request.prompt_name)
         self.prompt_name, self.is_finished = request.prompt_name, False
         with naming(request.prompt_name):
@@ -119,6 +128,10 @@ class RunningText:
         emitted = self._stopping.cut(verdict.tokens(tree))
         margins = laws.top_two_margins(verdict.path[: len(emitted)])
         log_probs = laws.node_log_probs() if self._settings.record_target_log_probs else None
+        ranks = None
+        if self._settings.record_ranks:
+            race, ends = race_of(self._noise.for_draft()), text.model.end_of_text
+            ranks = traced_ranks(self._draft, verdict.path, emitted, laws, race, ends)
         clock.append(time.perf_counter())
         features = text.commit(verdict.path, emitted)
         self._drafter.observe(tree, logits.argmax(dim=1).cpu().numpy())
@@ -141,4 +154,5 @@ class RunningText:
             finish_reason=reason,
             text_number=self._number,
             prefill_seconds=prefill_seconds,
+            ranks=ranks,
         )

@@ -32,6 +32,7 @@ class DecodeSettings:
     stop_token_ids, stop_strings, stop_criteria: where to stop besides the model's end-of-text tokens. What
     made decoding stop is part of the text.
     record_target_log_probs: whether traces hold the target's log-probability of every drafted node.
+    record_ranks: whether traces hold R of every emitted token; for the rule race only.
     Raises InvalidInput for values out of range.
     """
 
@@ -40,6 +41,7 @@ class DecodeSettings:
     seed: int = 0
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     record_target_log_probs: bool = False
+    record_ranks: bool = False
     repetition_penalty: float = 1.0
     processors: tuple[LogitsProcessor, ...] = ()
     stop_token_ids: frozenset[int] = frozenset()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -30,10 +31,14 @@ class DraftCost:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draft:
-    """A proposed tree and what it cost."""
+    """A proposed tree and what it cost.
+
+    laws: the laws it was grown from, by the tokens from the root, left out, to the node they come after.
+    """
 
     tree: DraftTree
     cost: DraftCost
+    laws: Mapping[tuple[int, ...], CandidateLaw] = field(default_factory=dict)
 
 
 class Drafter(Protocol):

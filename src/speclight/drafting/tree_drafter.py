@@ -18,7 +18,7 @@ from speclight.drafting.protocol import (
 )
 from speclight.models.kv_cache import PathCache
 from speclight.trees.draft_tree import DraftTree, IntArray
-from speclight.trees.growing_tree import Growth
+from speclight.trees.growing_tree import CandidateLaw, Growth
 
 # (root token, node budget, noise) -> an empty growth
 GrowthStart = Callable[[int, int, DraftNoise], Growth]
@@ -64,11 +64,13 @@ class TreeDrafter:
 
     def _grown(self, growth: Growth) -> Draft:
         calls = expanded = 0
+        laws: dict[tuple[int, ...], CandidateLaw] = {}
         while nodes := growth.unexpanded():
             for node, law in zip(nodes, self._source.laws(growth.known, nodes), strict=True):
                 growth.expand(node, law)
+                laws[tuple(growth.known.tokens[step] for step in growth.known.path(node)[1:])] = law
             calls += 1
             expanded += len(nodes)
         if isinstance(self._source, MetersItsCost):
-            return Draft(growth.tree(), self._source.spent())
-        return Draft(growth.tree(), DraftCost(calls, expanded))
+            return Draft(growth.tree(), self._source.spent(), laws)
+        return Draft(growth.tree(), DraftCost(calls, expanded), laws)

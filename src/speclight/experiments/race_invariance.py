@@ -14,6 +14,7 @@ from speclight.decoding.settings import DecodeSettings
 from speclight.drafting.no_drafter import NoDrafter
 from speclight.drafting.protocol import Drafter
 from speclight.experiments.race_texts import Progress
+from speclight.measure.rank_run import rank_run
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings, processed_probabilities
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
@@ -29,7 +30,8 @@ class Invariance:
 
     identical: to the token. near_ties: texts that leave plain decoding's where the second of the race came
     so close that float32 rounding decides (`near_tie_nats`). other: texts that leave it anywhere else, which
-    would be a bug. tokens, calls: of all texts.
+    would be a bug. tokens, calls: of all texts. observed: contexts whose R is known; rank_entropy: H[R] there
+    (Miller-Madow, nats), bound: what it allows in tokens per call; None if no R is known.
     """
 
     drafter: str
@@ -40,6 +42,9 @@ class Invariance:
     identical: int
     near_ties: int
     other: int
+    observed: int
+    rank_entropy: float | None
+    bound: float | None
 
     @property
     def tokens_per_call(self) -> float:
@@ -85,7 +90,9 @@ def drafter_invariance(
     prompts: token ids. drafters: by name, made anew for each. settings: its budget is replaced, its seed
     counted up from prompt to prompt. Without processors: the laws at differences are those of `sampling`.
     """
-    own = [replace(settings, seed=settings.seed + number) for number in range(len(prompts))]
+    own = [
+        replace(settings, seed=settings.seed + number, record_ranks=True) for number in range(len(prompts))
+    ]
     plain = [
         _decoded(target, prompt, NoDrafter(), replace(each, node_budget=1))
         for prompt, each in zip(prompts, own, strict=True)
@@ -103,16 +110,22 @@ def drafter_invariance(
             ]
             near = sum(margin is not None and margin <= near_tie_nats(settings.sampling) for margin in found)
             identical = sum(margin is None for margin in found)
+            calls = [call for text in texts for call in text.calls]
+            has_ranks = any(rank is not None for call in calls for rank in call.ranks or ())
+            ranks = rank_run(calls, budget, target.vocabulary_size) if has_ranks else None
             rows.append(
                 Invariance(
                     drafter=name,
                     budget=budget,
                     texts=len(texts),
                     tokens=sum(len(text.token_ids) for text in texts),
-                    calls=sum(len(text.calls) for text in texts),
+                    calls=len(calls),
                     identical=identical,
                     near_ties=near,
                     other=len(texts) - identical - near,
+                    observed=0 if ranks is None else ranks.observed,
+                    rank_entropy=None if ranks is None else ranks.entropy.miller_madow,
+                    bound=None if ranks is None else ranks.bound.value,
                 )
             )
             if progress is not None:

@@ -111,15 +111,21 @@ def _tree_table(rows: list[TreeComparison]) -> str:
 
 def _invariance_table(rows: Sequence[Invariance]) -> str:
     lines = [
-        "| drafter | P | texts | tokens | tokens per call | identical | differ at a near tie | other |",
-        "|---|---|---|---|---|---|---|---|",
+        "| drafter | P | texts | tokens | identical | differ at a near tie | other | tokens per call | "
+        "bound | H[R], nats | R known |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {row.drafter} | {row.budget} | {row.texts} | {row.tokens} | {row.tokens_per_call:.2f} | "
-        f"{row.identical} | {row.near_ties} | {row.other} |"
+        f"| {row.drafter} | {row.budget} | {row.texts} | {row.tokens} | {row.identical} | {row.near_ties} | "
+        f"{row.other} | {row.tokens_per_call:.2f} | {_number(row.bound)} | {_number(row.rank_entropy)} | "
+        f"{row.observed} |"
         for row in rows
     ]
     return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
 
 
 def _signed(estimate: Estimate) -> str:

@@ -4,34 +4,34 @@
 
 The target answers each prompt once at temperature 0 and once at 1; every drafter is then replayed on those
 texts (speclight.training.replay), which gives its tokens per call exactly and runs the target only once. The
-last line is one JSON document. Moments for Lemma 7 are taken at temperature 1, at every fourth position.
+last line is one JSON document. Lemma 7 is measured as `speclight drafter-profile` does, at temperature 1, on
+texts of its own that are long enough for trees of 60 nodes.
 """
 
 import argparse
 import json
+import tempfile
+from dataclasses import asdict
 from pathlib import Path
-
-import numpy as np
 
 from speclight.drafting.eagle3.law import Eagle3Law
 from speclight.drafting.eagle3.shipped import head_for
-from speclight.drafting.eagle3.target_matrices import output_matrix
 from speclight.drafting.ngram import NgramLaw
+from speclight.measure.drafter_limits import drafter_limits
+from speclight.measure.drafter_profile import DrafterProfileSettings, run_drafter_profile
+from speclight.measure.profile import ProfileSettings, run_profile
 from speclight.measure.prompts import FAMILIES, shipped_prompts
 from speclight.models.causal_lm import CausalLM
 from speclight.models.weights import load_weights
-from speclight.theory.imperfect_drafter import (
-    lemma_7_corrected_leading_order,
-    lemma_7_corrected_two_moments,
-    lemma_7_printed,
-)
-from speclight.training.evaluation import law_pairs, scored_answers
+from speclight.training.evaluation import scored_answers
 from speclight.training.replay import replay
 from speclight.training.shards import read_shard, write_shard
 
 # With the share of each family's texts that is replayed: trees of 60 nodes take four times as long.
 BUDGETS = {16: 1.0, 60: 0.5}
 EVERY = 4
+# Every start needs 59 further tokens; this leaves 68 of each text.
+LEMMA_7_TOKENS = 128
 PLAIN = argparse.RawDescriptionHelpFormatter
 SEED = 1000
 
@@ -58,26 +58,31 @@ def cells(row):
     return "  ".join(f"{name} {value['mean']:.3f} (SE {value['se']:.3f})" for name, value in numbers)
 
 
-def lemma_7(pairs, measured):
-    eps, m = float(pairs.missed.mean()), float(pairs.cross_entropies.mean())
-    ratio = float((pairs.cross_entropies / (1.0 - pairs.missed)).mean())
-    budget = max(BUDGETS)
-    bounds = (
-        lemma_7_printed(ratio, eps, budget),
-        lemma_7_corrected_leading_order(m, eps, budget),
-        lemma_7_corrected_two_moments(
-            m, eps, float(pairs.drafter_entropies.mean()), float(pairs.drafter_second.mean()), budget
-        ),
+def lemma_7(target, head, prompts, folder):
+    chosen = tuple(prompt for family in FAMILIES for prompt in shipped_prompts([family])[:prompts])
+    profile = run_profile(
+        target, chosen, ProfileSettings(max_tokens=LEMMA_7_TOKENS, seed=SEED), folder / "lemma-7-profile"
     )
+    record = run_drafter_profile(
+        target,
+        Eagle3Law("eagle3", head.network, head.target_ids),
+        profile,
+        DrafterProfileSettings(max(BUDGETS), EVERY),
+        head.name,
+        folder / "lemma-7",
+    )
+    limits = drafter_limits(record, max(BUDGETS))
     return {
-        "positions": len(pairs.missed),
-        "miss_probability": eps,
-        "cross_entropy_on_hits": m,
-        "mu_ce_mean_ratio": ratio,
-        "target_entropy": float(pairs.entropies.mean()),
-        "acceptance_of_one_sample": float(pairs.overlaps.mean()),
-        "measured_at_60": measured,
-        **{bound.name: bound.value for bound in bounds},
+        "starts": len(record.starts),
+        **asdict(limits.moments),
+        "measured_at_60": asdict(limits.measured),
+        **{
+            item.bound.name: {
+                "value": item.bound.value,
+                "interval": None if item.interval is None else asdict(item.interval),
+            }
+            for item in limits.bounds
+        },
     }
 
 
@@ -95,7 +100,6 @@ def main():
     head = head_for(target, arguments.head)
     layers = head.network.conventions.layers
     document = {"head": head.name, "prompts_per_family": arguments.prompts, "rows": [], "lemma_7": None}
-    all_pairs, at_60 = [], []
     for temperature in arguments.temperatures:
         for family in FAMILIES:
             texts = answers(target, layers, arguments.keep, temperature, family, arguments)
@@ -111,15 +115,10 @@ def main():
                 f"{k} {v['mean']:.3f}±{v['se']:.3f}" for k, v in row.items() if isinstance(v, dict)
             )
             print(f"T={temperature:g}  {family:14s} {cells}", flush=True)
-            if temperature == 1.0:
-                at_60.append(row["eagle3_60"]["mean"])
-                law = Eagle3Law("eagle3", head.network, head.target_ids)
-                all_pairs.append(law_pairs(law, texts, output_matrix(target), EVERY))
-    if all_pairs:
-        joined = type(all_pairs[0])(
-            *(np.concatenate([getattr(p, name) for p in all_pairs]) for name in all_pairs[0].__slots__)
-        )
-        document["lemma_7"] = lemma_7(joined, float(np.mean(at_60)))
+    if 1.0 in arguments.temperatures:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = arguments.keep or Path(scratch)
+            document["lemma_7"] = lemma_7(target, head, arguments.prompts, folder)
     print(json.dumps(document))
 
 

@@ -134,6 +134,16 @@ def test_a_pair_of_laws_agrees_with_the_moments_of_rows():
     assert pair_of_laws(p, tokens, np.log(q[tokens]), (3,)).missed == pytest.approx(0.3)
 
 
+def test_a_drafter_that_knows_some_tokens_only(target, profile_folder, tmp_path):
+    """Prompt lookup gives most contexts no law and never a whole vocabulary: zeros, without a warning."""
+    source = law_source("ngram", target)
+    measured = run_drafter_profile(target, source, read_profile(profile_folder), SETTINGS, "", tmp_path)
+    assert max(start.pair.missed for start in measured.starts) == pytest.approx(1.0)
+    assert all(start.places.max(initial=0) < BUDGET for start in measured.starts)
+    limits = drafter_limits(measured, BUDGET)
+    assert limits.bounds[-1].bound.value <= limits.measured.value + 3 * limits.measured.standard_error
+
+
 def run_json(capsys, *arguments):
     assert main([*arguments, "--json"]) == 0
     return json.loads(capsys.readouterr().out)

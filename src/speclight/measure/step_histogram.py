@@ -36,12 +36,11 @@ class StepHistogram:
 
     def add(self, laws: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Add contexts [rows, vocab]; returns each one's entropy (nats) and second log-moment (nats²)."""
-        with np.errstate(divide="ignore"):
-            surprisals = -np.log(laws)
         possible = laws > 0.0
-        weighted = np.where(possible, laws * surprisals, 0.0)
+        surprisals = -np.log(laws, out=np.zeros_like(laws), where=possible)
+        weighted = laws * surprisals
         entropies = weighted.sum(axis=1)
-        second_moments = np.where(possible, weighted * surprisals, 0.0).sum(axis=1)
+        second_moments = (weighted * surprisals).sum(axis=1)
         self._sums += (len(laws), entropies.sum(), second_moments.sum())
         drawn = possible & (surprisals < STORED_RANGE)
         drawn[:, list(self._end_of_text)] = False

@@ -2,8 +2,9 @@
 
 Claim: below 5% at P = 16 on the default target with the n-gram drafter at plain temperature. Phases: draft,
 verify and commit over all phases. Since the phase "target" holds more than the model (mask, NaN check), the
-model's own forward is timed too, and everything else counted as overhead in the second figure. Prints a
-table for people, then one line of JSON.
+model's own forward is timed too, and everything else counted as overhead in the second figure. The third is
+the first one again, from a second run under cProfile instead of the trace's clocks; it slows down whatever
+calls many Python functions, so the two agree only so far. Prints a table for people, then one line of JSON.
 
     python benchmarks/bench_loop_overhead.py [--tokens 96] [--prompts 5] [--threads 1]
 """
@@ -11,12 +12,15 @@ table for people, then one line of JSON.
 from __future__ import annotations
 
 import argparse
+import cProfile
 import json
 import time
+from types import CodeType
 
 import torch
 
 from speclight.decoding.call_trace import CallTrace
+from speclight.decoding.decode import decode_batch
 from speclight.decoding.generate import drafter_for, generate_from_ids
 from speclight.decoding.settings import DecodeSettings
 from speclight.measure.prompts import shipped_prompts
@@ -24,6 +28,7 @@ from speclight.models.causal_lm import CausalLM
 from speclight.models.load import load
 from speclight.models.prompting import prompt_token_ids
 from speclight.models.sampling import SamplingSettings
+from speclight.models.scored_text import score_together
 from speclight.verification.rules import RULES
 
 CLAIM = 0.05
@@ -58,6 +63,40 @@ class ForwardClock:
         self.seconds += time.perf_counter() - self._started
 
 
+class CallProfiler:
+    """Seconds of whole calls and of scoring trees, as the profiler adds them up over a run."""
+
+    def __init__(self) -> None:
+        self._profile = cProfile.Profile()
+
+    def start(self, call: CallTrace) -> None:
+        """After the first call of a text: from here on."""
+        self._profile.enable()
+
+    def stop(self) -> None:
+        """At the end of a text."""
+        self._profile.disable()
+
+    def overhead(self) -> float:
+        """The share of calls that is not spent scoring trees."""
+        seconds = {
+            entry.code: entry.totaltime
+            for entry in self._profile.getstats()
+            if isinstance(entry.code, CodeType)
+        }
+        return 1.0 - seconds[score_together.__code__] / seconds[decode_batch.__code__]
+
+
+def profiled_overhead(target: CausalLM, prompts: list[list[int]], settings: DecodeSettings) -> float:
+    """Everything but the target's phase as a share of all calls but the first of each text, by cProfile."""
+    rule, profiler = RULES["target_sample"], CallProfiler()
+    for prompt_ids in prompts:
+        drafter = drafter_for(target, "ngram", rule, settings.sampling)
+        generate_from_ids(target, prompt_ids, drafter, rule, settings, profiler.start)
+        profiler.stop()
+    return profiler.overhead()
+
+
 def measure(
     target: CausalLM, prompts: list[list[int]], case: DecodeSettings, tokens: int
 ) -> dict[str, object]:
@@ -65,6 +104,7 @@ def measure(
     settings = DecodeSettings(
         NODE_BUDGET, tokens, sampling=case.sampling, repetition_penalty=case.repetition_penalty
     )
+    by_profiler = profiled_overhead(target, prompts, settings)
     rule, calls, forward = RULES["target_sample"], list[CallTrace](), 0.0
     clock = ForwardClock(target)
     for prompt_ids in prompts:
@@ -86,6 +126,7 @@ def measure(
         "phases": phases,
         "overhead_outside_target_phase": 1.0 - phases["target"] / total,
         "overhead_outside_forward": 1.0 - forward / total,
+        "overhead_by_profiler": by_profiler,
     }
 
 
@@ -100,7 +141,9 @@ def main() -> None:
     shipped = shipped_prompts()
     chosen = [shipped[place * len(shipped) // options.prompts] for place in range(options.prompts)]
     prompts = [prompt_token_ids(target, prompt.turns[0]) for prompt in chosen]
-    print(f"{'case':40}{'ms/call':>9}{'draft':>8}{'verify':>8}{'commit':>8}{'phases':>8}{'forward':>9}")
+    print(
+        f"{'case':40}{'ms/call':>9}{'draft':>8}{'verify':>8}{'commit':>8}{'phases':>8}{'forward':>9}{'cProfile':>10}"
+    )
     cases: dict[str, dict[str, object]] = {}
     for name, case in CASES.items():
         result = cases[name] = measure(target, prompts, case, options.tokens)
@@ -111,6 +154,7 @@ def main() -> None:
         print(
             f"{name:40}{result['milliseconds_per_call']:9.1f}{shares}"
             f"{result['overhead_outside_target_phase']:8.1%}{result['overhead_outside_forward']:9.1%}"
+            f"{result['overhead_by_profiler']:10.1%}"
         )
     overhead = cases["temperature 1"]["overhead_outside_forward"]
     assert isinstance(overhead, float)

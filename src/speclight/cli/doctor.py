@@ -26,7 +26,7 @@ class DoctorOptions:
 
     prompts: int = 64
     """How many of the shipped prompts the target answers, 6 to 64: what is tested over."""
-    max_tokens: int = 24
+    max_tokens: int = 32
     """Tokens of each answer at the most."""
     seed: int = 0
     """Seed of the answers."""
@@ -49,9 +49,13 @@ def doctor(head: str = SHIPPED, /, *, options: DoctorOptions = DoctorOptions()) 
 
     if options.prompts < 6:
         raise InvalidInput(f"--prompts must be at least 6 for the test to have power, got {options.prompts}")
+    if options.max_tokens < 1:
+        raise InvalidInput(f"--max-tokens must be at least 1, got {options.max_tokens}")
     # Long prompts cost time and add no texts to test over.
     by_family = [shipped_prompts([family]) for family in FAMILIES if family != "summarisation"]
-    turns = [prompt.turns[0] for row in zip(*by_family, strict=False) for prompt in row]
+    turns = [prompt.turns[0] for row in zip(*by_family, strict=True) for prompt in row]
+    if options.prompts > len(turns):
+        raise InvalidInput(f"--prompts must be at most {len(turns)}, got {options.prompts}")
     with command_output(options.json) as output:
         target = load_target(options.target)
         try:

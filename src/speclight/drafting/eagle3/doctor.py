@@ -11,16 +11,17 @@ import numpy as np
 import torch
 from scipy.stats import ttest_1samp
 
+from speclight.drafting.eagle3.answered_prompts import AnsweredPrompt, AnsweredPrompts
 from speclight.drafting.eagle3.loading import Eagle3Head
 from speclight.drafting.eagle3.target_matrices import embedding_matrix
 from speclight.drafting.eagle3.unrolled import unrolled_states
 from speclight.drafting.eagle3.variants import HeadVariant, as_loaded, neighbouring_variants
 from speclight.errors import InvalidInput
-from speclight.models.batch_sampling import sample_continuations
 from speclight.models.causal_lm import CausalLM
-from speclight.models.sampling import SamplingSettings
 from speclight.trees.draft_tree import FloatArray
 
+# Texts are what is tested over: with fewer, no test at the level below has any power.
+LEAST_PROMPTS = 6
 # The first draft and two fed back: enough for the recurrence to show.
 STEPS = 3
 # Probability that the doctor reports anything on a head without fault, over all variants together.
@@ -93,16 +94,6 @@ class _Scores:
     cross_entropies: FloatArray
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Text:
-    """A text, and the target's states that some reading asks for. start: of the answer."""
-
-    tokens: list[int]
-    start: int
-    states: dict[int, torch.Tensor]  # by layer: [positions, hidden]
-    laws: torch.Tensor  # [answer, vocabulary] of the token after each position from start on
-
-
 def diagnose(
     head: Eagle3Head, target: CausalLM, prompts: Sequence[str], max_tokens: int = 32, seed: int = 0
 ) -> Diagnosis:
@@ -111,22 +102,29 @@ def diagnose(
     prompts: user turns, at least 6 for the test to have any power. Raises InvalidInput for fewer, and what
     `sample_continuations` raises.
     """
-    if len(prompts) < 6:
-        raise InvalidInput(f"got {len(prompts)} prompts, expected at least 6: texts are what is tested over")
+    return diagnose_on(head, AnsweredPrompts(target, prompts, max_tokens, seed))
+
+
+def diagnose_on(head: Eagle3Head, answered: AnsweredPrompts) -> Diagnosis:
+    """`diagnose` on answers that other heads may be examined on too."""
+    if len(answered.prompts) < LEAST_PROMPTS:
+        raise InvalidInput(
+            f"got {len(answered.prompts)} prompts, expected at least {LEAST_PROMPTS}: texts are what is "
+            "tested over"
+        )
+    target = answered.target
     template = target.tokenizer.chat_template
-    questions = _rendered(target, prompts, template)
     variants = list(neighbouring_variants(head, target.layers, embedding_matrix(target)))
     readings = [as_loaded(head), *variants]
-    layers = tuple(sorted({layer for reading in readings for layer in reading.network.conventions.layers}))
-    texts = _texts(target, questions, max_tokens, seed, layers)
+    layers = sorted({layer for reading in readings for layer in reading.network.conventions.layers})
+    texts = answered.under(template, layers)
     loaded = _scores(as_loaded(head), texts)
     findings = [_finding(variant, _scores(variant, texts), loaded, len(variants)) for variant in variants]
     differs, gain = None, None
     if head.chat_template is not None:
-        recorded = _rendered(target, prompts, head.chat_template)
-        differs = recorded != questions
+        differs = answered.questions(head.chat_template) != answered.questions(template)
         if differs:
-            under_recorded = _scores(as_loaded(head), _texts(target, recorded, max_tokens, seed, layers))
+            under_recorded = _scores(as_loaded(head), answered.under(head.chat_template, layers))
             gain = float(under_recorded.acceptances.mean() - loaded.acceptances.mean())
     covered = torch.from_numpy(head.target_ids)
     return Diagnosis(
@@ -140,44 +138,8 @@ def diagnose(
     )
 
 
-def _rendered(target: CausalLM, prompts: Sequence[str], template: object) -> list[list[int]]:
-    if not isinstance(template, str):
-        return [target.tokenizer.encode(prompt) for prompt in prompts]
-    rendered: list[list[int]] = []
-    for prompt in prompts:
-        text = target.tokenizer.apply_chat_template(
-            [{"role": "user", "content": prompt}],
-            chat_template=template,
-            add_generation_prompt=True,
-            tokenize=False,
-        )
-        assert isinstance(text, str)  # one conversation, not tokenised
-        rendered.append(target.tokenizer.encode(text, add_special_tokens=False))
-    return rendered
-
-
 @torch.inference_mode()
-def _texts(
-    target: CausalLM, questions: list[list[int]], max_tokens: int, seed: int, layers: tuple[int, ...]
-) -> list[_Text]:
-    seeds = [seed + index for index in range(len(questions))]
-    answers = sample_continuations(target, questions, max_tokens, SamplingSettings(1.0), seeds)
-    texts: list[_Text] = []
-    for question, answer in zip(questions, answers, strict=True):
-        tokens = question + list(answer.token_ids)
-        positions = torch.arange(len(tokens))[None]
-        visible = torch.ones(1, len(tokens), len(tokens), dtype=torch.bool).tril()
-        output = target.forward(target.new_cache(), torch.tensor([tokens]), positions, visible, 0, layers)
-        assert output.features is not None  # layers were asked for
-        states = dict(zip(layers, output.features[0].chunk(len(layers), dim=-1), strict=True))
-        # Float32 and only where they are used: laws are by far the largest thing kept.
-        laws = torch.softmax(output.logits[0, len(question) :], dim=-1).cpu()
-        texts.append(_Text(tokens, len(question), states, laws))
-    return texts
-
-
-@torch.inference_mode()
-def _scores(variant: HeadVariant, texts: list[_Text]) -> _Scores:
+def _scores(variant: HeadVariant, texts: list[AnsweredPrompt]) -> _Scores:
     """Over the answer's positions and the unrolled steps, mean by text."""
     network = variant.network
     rows = torch.from_numpy(variant.target_ids)
@@ -187,18 +149,19 @@ def _scores(variant: HeadVariant, texts: list[_Text]) -> _Scores:
     for text in texts:
         features = torch.cat([text.states[layer] for layer in network.conventions.layers], dim=-1)[:-1]
         tokens = torch.tensor([text.tokens[1:]], device=weight.device)
+        covered = text.laws[:, rows]
+        misses = 1.0 - covered.sum(dim=1)
+        uniform = UNIFORM_SHARE / text.laws.shape[1]
         overlaps: list[torch.Tensor] = []
         losses: list[torch.Tensor] = []
         for step, states in enumerate(unrolled_states(network, tokens, features.to(weight)[None], STEPS)):
             first = max(text.start - 1, step)
-            draft = torch.softmax(network.logits(states[0, first:]).double(), dim=-1).cpu()
+            draft = torch.softmax(network.logits(states[0, first:]).float(), dim=-1).cpu()
             # A state at position p is about the token after p + 1.
-            laws = text.laws[first + 1 - text.start :]
-            target = laws[:, rows].double()
-            overlaps.append(torch.minimum(draft, target).sum(dim=1))
-            uniform = UNIFORM_SHARE / laws.shape[1]
-            hits = (target * torch.log((1.0 - UNIFORM_SHARE) * draft + uniform)).sum(dim=1)
-            losses.append(-hits - (1.0 - target.sum(dim=1)) * math.log(uniform))
+            after = first + 1 - text.start
+            overlaps.append(torch.minimum(draft, covered[after:]).sum(dim=1))
+            hits = (covered[after:] * torch.log((1.0 - UNIFORM_SHARE) * draft + uniform)).sum(dim=1)
+            losses.append(-hits - misses[after:] * math.log(uniform))
         acceptances.append(float(torch.cat(overlaps).mean()))
         cross_entropies.append(float(torch.cat(losses).mean()))
     return _Scores(np.array(acceptances), np.array(cross_entropies))

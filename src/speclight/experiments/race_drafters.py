@@ -105,16 +105,36 @@ def laws_along(target: CausalLM, drafter: RaceDrafter, text: RaceText) -> Iterat
     )
     features = None if output.features is None else output.features[0]
     logits = output.logits[0].float().cpu().numpy()
-    source.begin(tokens[:first], None if features is None else features[: first - 1])
-    for place, token in enumerate(text.token_ids):
-        (law,) = source.laws(GrowingTree(tokens[first + place - 1]), [0])
+    before = None if features is None else features[: first - 1]
+    source.begin(tokens[:first], before)
+    if drafter.is_function_of_text:
+        laws = _laws_of_a_draft(source, tokens[first - 1 : -1])
+    else:
+        laws = _laws_at_roots(source, tokens, first, features)
+    for logits_after, law, token in zip(logits, laws, text.token_ids, strict=True):
         yield LawPair(
-            processed_probabilities(logits[place][None], sampling)[0],
+            processed_probabilities(logits_after[None], sampling)[0],
             dense_law(law, target.vocabulary_size),
             token,
         )
-        read = None if features is None else features[first + place - 1 : first + place]
-        source.extend([token], read)
+
+
+def _laws_of_a_draft(source: LawSource, tokens: list[int]) -> list[CandidateLaw]:
+    """The laws after each token, the text treated as one long draft below the first of them: one call."""
+    known, nodes = GrowingTree(tokens[0]), [0]
+    for token in tokens[1:]:
+        nodes += known.add(nodes[-1], np.array([token]), np.array([0.0]))
+    return source.laws(known, nodes)
+
+
+def _laws_at_roots(
+    source: LawSource, tokens: list[int], first: int, features: torch.Tensor | None
+) -> Iterator[CandidateLaw]:
+    """The laws after tokens[first - 1] and all later ones but the last, each with the text committed."""
+    for end in range(first, len(tokens)):
+        (law,) = source.laws(GrowingTree(tokens[end - 1]), [0])
+        yield law
+        source.extend([tokens[end]], None if features is None else features[end - 1 : end])
 
 
 def dense_law(law: CandidateLaw, vocabulary_size: int) -> FloatArray:

@@ -91,6 +91,29 @@ def test_as_many_ties_stay_as_in_transformers_and_the_lowest_ids(top_k, top_p):
         assert np.flatnonzero(row).tolist() == candidates[: int(share * len(candidates))].tolist()
 
 
+def law_by_sorting_everything(law, top_p):
+    """Top-p by its definition: the fewest best tokens with at least this mass, of equals the lowest ids."""
+    order = np.argsort(-law, kind="stable")
+    fewest = int(np.searchsorted(np.cumsum(law[order]), top_p)) + 1
+    kept = np.zeros_like(law)
+    kept[order[:fewest]] = law[order[:fewest]]
+    return kept / kept.sum()
+
+
+@pytest.mark.parametrize("top_p", [1e-17, 0.3, 0.9, 0.999, 1 - 1e-9])
+@pytest.mark.parametrize("spread", [0.0, 0.001, 1.0, 5.0])
+def test_top_p_sorts_enough_of_a_large_vocabulary(top_p, spread):
+    """From a uniform law, of which nearly everything is kept, to one of a few likely tokens."""
+    logits = spread * np.random.default_rng(0).standard_normal(50_000)
+    law = processed_probabilities(logits[None], SamplingSettings())[0]
+    np.testing.assert_allclose(
+        processed_probabilities(logits[None], SamplingSettings(top_p=top_p))[0],
+        law_by_sorting_everything(law, top_p),
+        rtol=0,
+        atol=SOFTMAX_ATOL,
+    )
+
+
 def test_plain_law_is_the_softmax_in_float64():
     logits = np.array([[0.0, np.log(2.0), np.log(5.0)]], dtype=np.float32)
     law = processed_probabilities(logits, SamplingSettings())

@@ -27,7 +27,8 @@ class NodeLaws:
         sampling: SamplingSettings,
         processors: Sequence[LogitsProcessor],
     ) -> None:
-        self._text = text
+        # Read once for all nodes, and only where processors want to see it.
+        self._text = torch.tensor(text, device=logits.device) if processors else None
         self._tree = tree
         self._logits = logits
         self._sampling = sampling
@@ -59,11 +60,11 @@ class NodeLaws:
         return log_probs
 
     def _processed_scores(self, node: int) -> torch.Tensor:
-        if not self._processors:
+        if self._text is None:
             return self._logits[node]
         if node not in self._scores:
-            below_root = self._tree.tokens[self._tree.path(node)[1:]].tolist()
-            prefix = torch.tensor([[*self._text, *below_root]], device=self._logits.device)
+            below_root = torch.from_numpy(self._tree.tokens[self._tree.path(node)[1:]])
+            prefix = torch.cat((self._text, below_root.to(self._text)))[None]
             scores = self._logits[node][None].clone()  # processors may write into what they get
             for process in self._processors:
                 scores = process(cast(torch.LongTensor, prefix), cast(torch.FloatTensor, scores))

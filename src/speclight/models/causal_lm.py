@@ -100,7 +100,7 @@ class CausalLM:
         )
         cache.record_positions(slot_positions)
         logits = output.logits.to(torch.promote_types(output.logits.dtype, torch.float32))
-        if torch.isnan(logits).any():
+        if torch.isnan(logits.amax()):  # as NaN as any of them, and found in a fraction of the time
             raise BrokenModelOutput(
                 f"{self.name} returned NaN logits, expected finite numbers; check the weights, or use "
                 "--dtype float32 if the model overflows in a smaller type"

@@ -148,6 +148,17 @@ def test_accounting_counts_every_context(ran):
         assert group.conditional_entropy <= group.pooled_entropy + LIMIT_ATOL
         assert 0.0 < group.match < 1.0
         assert (np.diff(group.bound_pooled) >= 0.0).all()
+        assert group.independent[0] == pytest.approx(group.along_texts[0], abs=0.2)  # two texts, 24 starts
+
+
+def test_differences_are_those_of_the_means(ran):
+    comparison = ran[2].comparison
+    for row in comparison.rows:
+        race = value(comparison, row.drafter, "race", row.strategy, row.drafted)
+        if row.race_minus is not None:
+            assert row.race_minus.value == pytest.approx(race - row.tokens_per_call.value, abs=1e-12)
+        else:
+            assert row.rule == "race" or "transport" in row.rule
 
 
 def test_drafted_trees_are_compared_at_the_same_contexts(ran):

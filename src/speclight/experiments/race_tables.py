@@ -39,6 +39,21 @@ LINES: tuple[tuple[str, str], ...] = (
     ("rejection_without_replacement", "tree"),
     ("race", "tree"),
 )
+# (rule, strategy, drafted) that the race is held against in the first table.
+DIFFERENCES: tuple[tuple[str, str, int], ...] = (
+    ("rejection", "batch", 1),
+    ("rejection", "sequence", 8),
+    ("block", "sequence", 8),
+    ("rejection", "batch", 8),
+    ("rejection_without_replacement", "batch", 8),
+    ("rejection_without_replacement", "batch", 32),
+    ("race_with_replacement", "batch", 8),
+    ("gls", "batch", 8),
+    ("rejection", "tree", 32),
+    ("rejection_without_replacement", "tree", 8),
+    ("rejection_without_replacement", "tree", 32),
+    ("gls", "tree", 32),
+)
 COLUMNS = 2
 
 
@@ -72,10 +87,12 @@ DRAWN: tuple[_Line, ...] = (
 def markdown(experiment: RaceExperiment) -> str:
     """A table for each drafter and temperature: tokens per call and half the 95% interval, by rule and k.
 
-    Then one for each drafter whose trees were really drafted, and one of drafter invariance.
+    Before them the differences between the race and other rules; after them one for each drafter whose trees
+    were really drafted, and one of drafter invariance.
     """
     comparison = experiment.comparison
-    tables = [_table(comparison, group) for group in comparison.accounting]
+    tables = [_difference_table(comparison)]
+    tables += [_table(comparison, group) for group in comparison.accounting]
     groups = dict.fromkeys((row.drafter, row.temperature) for row in experiment.trees)
     tables += [
         _tree_table([row for row in experiment.trees if (row.drafter, row.temperature) == group])
@@ -84,6 +101,32 @@ def markdown(experiment: RaceExperiment) -> str:
     if experiment.invariance:
         tables.append(_invariance_table(experiment.invariance))
     return "\n\n".join(tables)
+
+
+def _difference_table(comparison: RaceComparison) -> str:
+    """Race minus other rules, a column for each drafter and temperature; bold: the interval is off 0."""
+    groups = comparison.accounting
+    lines = [
+        "| race minus ... | " + " | ".join(f"{group.drafter} {group.temperature}" for group in groups) + " |",
+        "|---|" + "---|" * len(groups),
+    ]
+    for rule, strategy, drafted in DIFFERENCES:
+        cells = []
+        for group in groups:
+            if comparison.has_rows(group.drafter, group.temperature, strategy):
+                row = comparison.row(group.drafter, group.temperature, rule, strategy, drafted)
+                cells.append(_interval(row.race_minus))
+            else:
+                cells.append("")
+        lines.append(f"| {rule}, {strategy} of {drafted} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _interval(estimate: Estimate | None) -> str:
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return "" if estimate is None else f"{estimate.value:+.3f}"
+    mark = "**" if estimate.low > 0.0 or estimate.high < 0.0 else ""
+    return f"{mark}{estimate.value:+.3f}{mark} [{estimate.low:+.3f}, {estimate.high:+.3f}]"
 
 
 def _tree_table(rows: list[TreeComparison]) -> str:
@@ -157,6 +200,10 @@ def _table(comparison: RaceComparison, group: RankAccounting) -> str:
         ("bound, H(R \\| context)", group.bound_conditional),
     ):
         lines.append(f"| {name} | any static | " + " | ".join(f"{value:.2f}" for value in values) + " |")
+    if comparison.has_rows(drafter, temperature, "tree"):
+        for name, values in (("independent", group.independent), ("along the texts", group.along_texts)):
+            cells = " | ".join(f"{value:.3f}" for value in values)
+            lines.append(f"| race, fitted to these texts, ranks {name} | tree | {cells} |")
     return "\n".join(lines)
 
 

@@ -53,7 +53,11 @@ RANKED_RULES = ("rejection", "rejection_without_replacement", "race_with_replace
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Tokens per call of one rule and strategy with `drafted` tokens a call (the root not counted)."""
+    """Tokens per call of one rule and strategy with `drafted` tokens a call (the root not counted).
+
+    race_minus: what the race of the same strategy and number emits more, at the same contexts; None for the
+    race itself and where the contexts differ (optimal transport is known at fewer).
+    """
 
     drafter: str
     temperature: float
@@ -61,6 +65,7 @@ class Comparison:
     strategy: str
     drafted: int
     tokens_per_call: Estimate
+    race_minus: Estimate | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,8 @@ class RankAccounting:
     ranks beyond RANKS as one value, so they are lower bounds and the bounds made of them stay upper ones.
     beyond: mean P(R > RANKS). sampled: H of ranks drawn once at each context, plug-in and Miller-Madow.
     bound_pooled, bound_conditional: per entry of DRAFTED, ln(P (|V| - 1) + 1) over each of the entropies.
+    independent, along_texts: likewise, tokens per call of the race on the tree fitted to these very texts: as
+    if ranks along a path were independent, and as they are.
     """
 
     drafter: str
@@ -88,6 +95,8 @@ class RankAccounting:
     sampled: EntropyEstimate
     bound_pooled: tuple[float, ...]
     bound_conditional: tuple[float, ...]
+    independent: tuple[float, ...]
+    along_texts: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,26 +210,36 @@ def compare(groups: Sequence[RankedTexts], vocabulary_size: int) -> RaceComparis
 def _rows(group: RankedTexts) -> list[Comparison]:
     rows: list[Comparison] = []
     for drafted in DRAFTED:
+        values: dict[tuple[str, str], list[FloatArray]] = {}
         for rule in RANKED_RULES:
-            values = _ranked(group, rule, drafted)
-            rows += [_comparison(group, rule, strategy, drafted, value) for strategy, value in values]
-        rows += [
-            _comparison(group, rule, strategy, drafted, [value(text) for text in group.ranks])
-            for rule, strategy, value in _others(drafted)
-        ]
-        rows.append(_comparison(group, "k_seq", "tree", drafted, _k_seq_trees(group, drafted)))
-        rows.append(_comparison(group, "gls", "tree", drafted, _best_lists(group, drafted)))
+            values |= {(rule, strategy): by_text for strategy, by_text in _ranked(group, rule, drafted)}
+        for rule, strategy, value in _others(drafted):
+            values[rule, strategy] = [value(text) for text in group.ranks]
+        values["k_seq", "tree"] = _k_seq_trees(group, drafted)
+        values["gls", "tree"] = _best_lists(group, drafted)
+        for (rule, strategy), by_text in values.items():
+            race = values["race", strategy]
+            known = rule != "race" and len(by_text[0]) == len(race[0])
+            less = [mine - theirs for mine, theirs in zip(race, by_text, strict=True)] if known else None
+            rows.append(
+                Comparison(
+                    group.drafter,
+                    group.temperature,
+                    rule,
+                    strategy,
+                    drafted,
+                    _mean(group, by_text),
+                    None if less is None else _mean(group, less),
+                )
+            )
     return rows
 
 
-def _comparison(
-    group: RankedTexts, rule: str, strategy: str, drafted: int, by_text: Sequence[FloatArray]
-) -> Comparison:
+def _mean(group: RankedTexts, by_text: Sequence[FloatArray]) -> Estimate:
     clusters = [
         text.prompt_id for text, values in zip(group.texts, by_text, strict=True) for _ in range(len(values))
     ]
-    mean = mean_over(clusters, np.concatenate(by_text).tolist())
-    return Comparison(group.drafter, group.temperature, rule, strategy, drafted, mean)
+    return mean_over(clusters, np.concatenate(by_text).tolist())
 
 
 def _ranked(group: RankedTexts, rule: str, drafted: int) -> list[tuple[str, list[FloatArray]]]:
@@ -296,6 +315,8 @@ def rank_accounting(
     pooled = float(entropy_terms(full.mean(axis=0)).sum())
     conditional = float(entropy_terms(full).sum(axis=1).mean())
     ranks = np.concatenate([text.rank for text in texts]).astype(np.int64)
+    emitted = [text.race for text in texts]
+    trees = [tree_for(emitted, drafted, needs_lower_ranks=False) for drafted in DRAFTED]
     distinct = RankConvention.DISTINCT
     return RankAccounting(
         drafter=drafter,
@@ -313,5 +334,9 @@ def rank_accounting(
         bound_conditional=tuple(
             min(static_tree_path_entropy(k + 1, vocabulary_size, distinct) / conditional, k + 1.0)
             for k in DRAFTED
+        ),
+        independent=tuple(tree.expected_tokens for tree in trees),
+        along_texts=tuple(
+            float(np.concatenate([tokens_of_tree(each, tree) for each in emitted]).mean()) for tree in trees
         ),
     )

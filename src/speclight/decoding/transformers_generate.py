@@ -74,12 +74,7 @@ def transformers_generate(
     paddings = _paddings(input_ids, model_kwargs.get("attention_mask"))
     prompts = (_PaddedRow(row, padding, model.device) for row, padding in zip(rows, paddings, strict=True))
     requests = (
-        DecodeRequest(
-            prompt.token_ids,
-            chosen,
-            prompt.settings(plain, logits_processor, stopping_criteria),
-            prompt_name=f"row {number} of input_ids",
-        )
+        prompt.request(number, chosen, plain, logits_processor, stopping_criteria)
         for number, (prompt, chosen, plain) in enumerate(zip(prompts, drafters, drawn, strict=True))
     )
     texts = [list(row) for row in rows]
@@ -142,12 +137,18 @@ class _PaddedRow:
         self.token_ids = row_ids[padding:]
         self._front = torch.tensor([row_ids[:padding]], dtype=torch.long, device=device)
 
-    def settings(
-        self, plain: DecodeSettings, processors: LogitsProcessorList, criteria: StoppingCriteriaList
-    ) -> DecodeSettings:
-        return replace(
+    def request(
+        self,
+        number: int,
+        drafter: Drafter,
+        plain: DecodeSettings,
+        processors: LogitsProcessorList,
+        criteria: StoppingCriteriaList,
+    ) -> DecodeRequest:
+        settings = replace(
             plain, processors=self._processors(processors), stop_criteria=(self._criterion(criteria),)
         )
+        return DecodeRequest(self.token_ids, drafter, settings, prompt_name=f"row {number} of input_ids")
 
     def _processors(self, processors: LogitsProcessorList) -> tuple[LogitsProcessor, ...]:
         if len(processors) == 0:

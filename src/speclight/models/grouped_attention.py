@@ -53,25 +53,37 @@ def grouped_attention(
             for rows, slots in zip(_slices(new_bounds), _slices(slot_bounds), strict=True)
         ]
         return torch.cat(parts, dim=1), None
-    batch, heads, new, size = query.shape
-    groups = key.shape[1]
-    per_group = heads // groups
+    _, heads, new, size = query.shape
+    per_group = heads // key.shape[1]
     # Folding repeats the mask (per_group * new rows of it), not folding repeats keys and values.
     if attention_mask is None or per_group == 1 or per_group * new > 2 * heads * size:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
-    folded = query.reshape(batch, groups, per_group * new, size)
-    mask = attention_mask[:, :, None].expand(-1, -1, per_group, -1, -1)
+    return _folded(query, key, value, attention_mask, dropout, scaling), None
+
+
+def _folded(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor,
+    dropout: float,
+    scaling: float | None,
+) -> torch.Tensor:
+    batch, heads, new, size = query.shape
+    groups = key.shape[1]
+    rows = heads // groups * new
+    mask = attention_mask[:, :, None].expand(-1, -1, heads // groups, -1, -1)
     output = torch.nn.functional.scaled_dot_product_attention(
-        folded,
+        query.reshape(batch, groups, rows, size),
         key,
         value,
-        attn_mask=mask.reshape(mask.shape[0], 1, per_group * new, -1),
+        attn_mask=mask.reshape(mask.shape[0], 1, rows, -1),
         dropout_p=dropout,
         scale=scaling,
     )
-    return output.reshape(batch, heads, new, size).transpose(1, 2).contiguous(), None
+    return output.reshape(batch, heads, new, size).transpose(1, 2).contiguous()
 
 
 def _slices(bounds: torch.Tensor) -> list[slice]:

@@ -1,5 +1,7 @@
 """The many-to-one identity context by context, and both estimators of the step law, on real targets."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,11 @@ from speclight.experiments.many_to_one import node_counts
 from speclight.models.batch_sampling import sample_continuations
 from speclight.models.load import load
 from speclight.models.sampling import SamplingSettings
+from speclight.theory.ergodic import ergodic_node_count, ergodic_renewal
+from speclight.theory.ergodic_strata import Strata
+from speclight.theory.likely_tokens import LikelyTokens, likely_tokens
+from speclight.theory.sampled_text import SampledText
+from speclight.theory.trace_bounds import kernel_of_texts
 from toys import tiny_target
 
 STARTS = (
@@ -73,3 +80,62 @@ def test_full_laws_and_sampled_surprisals_of_the_default_target_agree():
     z = gaps.sum(axis=0) / np.sqrt((gaps**2).sum(axis=0))
     assert np.abs(z).max() < 4.5
     assert (np.sqrt((gaps[:, 2:] ** 2).sum(axis=0)) < 0.2 * full_counts).all()
+
+
+@pytest.mark.model
+def test_ergodic_estimates_and_kernel_of_the_default_target_agree_with_and_without_laws():
+    """24 texts of 12 tokens, each its own prompt. Bound at P = 6, E N_6 at 1 and 2 nats, counts
+    of tokens within 3 nats per pair of types (entropy below or above 1 nat): from full laws and sampled
+    tokens, within 4 joint standard errors, which pairing makes smaller: false alarm below 7 x 6e-5 = 5e-4
+    (the kernel's standard errors by leaving out a text at a time). Power: without the share p_u, or without
+    e^x, every one of them is off by a factor above 2."""
+    target = load("default")
+    ids = [target.tokenizer(start)["input_ids"] for start in STARTS for _ in range(4)]
+    sampled, entropies, kept = ([[] for _ in ids] for _ in range(3))
+    ends = tuple(target.end_of_text)
+
+    def observe(rows, laws, tokens):
+        for row, law, token in zip(rows.tolist(), laws, tokens.tolist(), strict=True):
+            sampled[row].append(-np.log(law[token]))
+            entropies[row].append(-(law * np.log(np.maximum(law, np.finfo(float).tiny))).sum())
+            kept[row].append(likely_tokens(law[None], ends))
+
+    found = sample_continuations(target, ids, 12, SamplingSettings(), list(range(len(ids))), observe)
+    full = [
+        SampledText(np.array(x), text.ended, str(i), np.array(h), 12, one_behind_the_other(laws))
+        for i, (x, h, laws, text) in enumerate(zip(sampled, entropies, kept, found, strict=True))
+    ]
+    bare = [replace(text, likely=None) for text in full]
+    bounds = [ergodic_renewal(texts, 6) for texts in (full, bare)]
+    pairs = [[(bound.value, bound.standard_error)] for bound in bounds]
+    for pair, texts in zip(pairs, (full, bare), strict=True):
+        curve = ergodic_node_count(texts, 6, np.array([1.0, 2.0]))
+        pair += zip(curve.mean, curve.standard_error, strict=True)
+        pair += kernel_counts(texts)
+    for (value, error), (other, other_error) in zip(*pairs, strict=True):
+        assert abs(value - other) <= 4 * np.hypot(error, other_error)
+    assert bounds[0].from_laws
+    assert bounds[0].standard_error < 1.05 * bounds[1].standard_error
+
+
+def one_behind_the_other(laws):
+    """The likely tokens of one text from those of its contexts."""
+    return LikelyTokens(
+        laws[0].reach,
+        np.concatenate([law.surprisals for law in laws]),
+        np.concatenate([law.kept for law in laws]),
+        np.concatenate([law.end_probabilities for law in laws]),
+    )
+
+
+def kernel_counts(texts):
+    """Tokens within 3 nats from each type to each, with jackknife standard errors."""
+    strata = Strata(np.array([1.0]))
+
+    def counts(some):
+        kernel = kernel_of_texts(some, strata)
+        return kernel.counts[:, :, : int(3.0 / kernel.width)].sum(axis=2).ravel()
+
+    left_out = np.array([counts(texts[:i] + texts[i + 1 :]) for i in range(len(texts))])
+    spread = (len(texts) - 1) * left_out.var(axis=0)
+    return list(zip(counts(texts), np.sqrt(spread), strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +16,7 @@ from speclight.errors import InvalidInput, check_at_least_one
 if TYPE_CHECKING:
     from speclight.decoding.call_trace import CallTrace
     from speclight.decoding.generate import Generation
+    from speclight.measure.rank_run import RankRun
     from speclight.models.causal_lm import CausalLM
 
 
@@ -46,6 +47,8 @@ class GenerateOptions:
     """Tokens to emit at the most for each prompt; an end of text stops earlier and counts as one."""
     seed: int = 0
     """Seed of all randomness; of several prompts, each next one is decoded with the next seed."""
+    ranks: Annotated[bool, Parameter(negative="")] = False
+    """With --rule race: where each token stood among the drafter's candidates, H[R], and its bound."""
     drafting: DraftingOptions = field(default_factory=DraftingOptions)
     target: TargetOptions = field(default_factory=TargetOptions)
     json: JsonFlag = False
@@ -73,6 +76,7 @@ def generate(options: GenerateOptions = GenerateOptions()) -> None:
         sampling=SamplingSettings(options.temperature, options.top_k, options.top_p),
         repetition_penalty=options.repetition_penalty,
         stop_strings=options.stop,
+        record_ranks=options.ranks,
     )
     rule = rule_named(options.drafting.rule)
     drafting = drafter_settings(options.drafting, rule)
@@ -84,10 +88,12 @@ def generate(options: GenerateOptions = GenerateOptions()) -> None:
         shown = TextStream(target, output) if len(prompts) == 1 else FinishedTexts(target, output, prompts)
         made = generate_batch_from_ids(target, ids, drafters, rule, settings, options.batch_size, shown.add)
         shown.finish()
+        ranks = _ranks(target, options.drafting.budget, made) if options.ranks else None
         if options.json:
-            output.write_json(_document(options, target, prompts, made))
+            document = _document(options, target, prompts, made)
+            output.write_json(document if ranks is None else document | {"ranks": asdict(ranks)})
         else:
-            output.show(_summary(made))
+            output.show(_summary(made), *([] if ranks is None else [_rank_summary(ranks)]))
 
 
 def _prompts(options: GenerateOptions) -> tuple[str, ...]:
@@ -152,6 +158,22 @@ def _summary(made: list[Generation]) -> str:
     return (
         f"\n{tokens} tokens in {calls} target calls{each}: {tokens / calls:.2f} tokens per call, the "
         f"target's own token counted; {speed:.1f} tokens per second after {prefill:.2f} s for {prompts}"
+    )
+
+
+def _ranks(target: CausalLM, node_budget: int, made: list[Generation]) -> RankRun:
+    from speclight.measure.rank_run import rank_run
+
+    return rank_run([call for one in made for call in one.calls], node_budget, target.vocabulary_size)
+
+
+def _rank_summary(ranks: RankRun) -> str:
+    entropy = ranks.entropy
+    return (
+        f"ranks of the race at {ranks.observed} tokens: P(R = 1) {ranks.law[0]:.3f}, never proposable "
+        f"{ranks.unproposable:.3f}, H[R] {entropy.miller_madow:.2f} nats (plug-in {entropy.plug_in:.2f} ± "
+        f"{entropy.standard_error:.2f}), D_KL {ranks.divergence:.2f} nats; such ranks, if independent, allow "
+        f"at most {ranks.bound.value:.2f} tokens per call with any static tree of P nodes"
     )
 
 

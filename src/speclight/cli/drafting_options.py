@@ -20,7 +20,8 @@ class DraftingOptions:
     """Drafter and rule; a field of the options of every command that decodes."""
 
     drafter: str = "ngram"
-    """Who drafts: none (plain decoding), ngram, lookahead, layer_skip, model, two_stage, or oracle."""
+    """Who drafts: none (plain decoding), ngram, lookahead, layer_skip, model, two_stage, eagle3, medusa, or
+    oracle."""
     rule: str = "target_sample"
     """How drafts are verified: target_sample, greedy, rejection, traversal, race, ...; typical is lossy."""
     budget: int = 8
@@ -31,7 +32,8 @@ class DraftingOptions:
     """How candidates are chosen: deterministic, with_replacement, without_replacement, race and others; the
     first one that the rule verifies if not given."""
     draft_model: str | None = None
-    """Weights of the drafters model and two_stage: a folder, a .gguf file, or a hub id."""
+    """Weights of the drafters model and two_stage: a folder, a .gguf file, or a hub id. Of eagle3 and medusa:
+    the folder of a head; eagle3 has one for the default target."""
     draft_layers: int | None = None
     """How many of the target's first layers draft, for layer_skip and two_stage."""
 

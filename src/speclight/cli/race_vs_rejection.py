@@ -55,6 +55,8 @@ class RaceOptions:
     """Which of the drafters it is run for; all if not given."""
     invariance_prompts: int = 0
     """Prompts decoded by the rule race with every drafter, to show one text for all; 0 leaves this out."""
+    invariance_drafters: tuple[str, ...] = ()
+    """Drafters for this part alone, besides the others."""
     invariance_tokens: int = 32
     """Tokens of each of these texts."""
     budget: tuple[int, ...] = (2, 8, 17)
@@ -92,14 +94,17 @@ def race_vs_rejection(options: RaceOptions = RaceOptions()) -> None:
     prompts = _short_prompts(read_prompt_options(options.prompts), options.candidates)
     with command_output(options.json) as output:
         target = load_target(options.target)
-        drafters = [
-            race_drafter(
-                name, target, layers=options.layers, draft_model=options.draft_model, head=options.head
-            )
-            for name in options.drafters
-        ]
+        drafters, others = (
+            [
+                race_drafter(
+                    name, target, layers=options.layers, draft_model=options.draft_model, head=options.head
+                )
+                for name in names
+            ]
+            for names in (options.drafters, options.invariance_drafters)
+        )
         with progress_bars() as progress:
-            result = run_race_experiment(target, drafters, prompts, settings, options.out, progress)
+            result = run_race_experiment(target, drafters, prompts, settings, options.out, progress, others)
         document = asdict(result)
         write_whole(options.out / "comparison.json", (json_line(document) + "\n").encode())
         figure = draw(result.comparison, options.out / "tokens-per-call.svg")

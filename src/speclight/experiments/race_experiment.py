@@ -76,8 +76,12 @@ def run_race_experiment(
     settings: RaceExperimentSettings,
     folder: Path,
     progress: Progress | None = None,
+    also_invariant: Sequence[RaceDrafter] = (),
 ) -> RaceExperiment:
-    """Run what the folder does not hold yet. Raises what the parts raise."""
+    """Run what the folder does not hold yet. Raises what the parts raise.
+
+    also_invariant: drafters for the invariance part alone.
+    """
     texts = sample_texts(target, prompts, settings.texts, folder / "texts", progress)
     groups = rank_texts(target, drafters, texts, folder / "ranks", progress)
     by_name = {drafter.name: drafter for drafter in drafters}
@@ -87,7 +91,14 @@ def run_race_experiment(
         if settings.trees is not None and wanted:
             drafter = by_name[group.drafter]
             trees += compare_trees(target, drafter, group, settings.trees, folder / "trees", progress)
-    invariance = _invariance(target, drafters, prompts, settings.invariance, folder / "invariance", progress)
+    invariance = _invariance(
+        target,
+        [*drafters, *also_invariant],
+        prompts,
+        settings.invariance,
+        folder / "invariance",
+        progress,
+    )
     return RaceExperiment(compare(groups, target.vocabulary_size), tuple(trees), tuple(invariance))
 
 

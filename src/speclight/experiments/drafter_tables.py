@@ -140,7 +140,7 @@ def draw(comparison: DrafterComparison, rows: Sequence[DrafterRow], path: Path) 
         for axes in (tokens, speeds):
             axes.axvline(1.0, color="#999999", linewidth=0.8)
             axes.grid(axis="x", linewidth=0.3)
-        tokens.legend(fontsize=7, frameon=False, loc="lower right")
+        tokens.legend(fontsize=7, frameon=False, loc="upper right")
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path)
     return path

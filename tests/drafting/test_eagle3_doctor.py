@@ -1,5 +1,6 @@
 """The doctor on a toy head that was trained, and on the same head with one fault planted at a time."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -134,6 +135,10 @@ def test_another_chat_template_is_found(target, good):
         target.tokenizer.chat_template = CHAT_TEMPLATE
     assert diagnosis.template_differs is True
     assert "wrong chat template" in diagnosis.verdict
+    # Also where the target's texts under its own template happen to be easier.
+    easier = dataclasses.replace(diagnosis, template_gain=-0.04)
+    assert "wrong chat template" in easier.verdict
+    assert f"{diagnosis.acceptance - 0.04:.3f} under the head's" in easier.verdict
 
 
 def test_too_few_prompts_are_refused(target, good):

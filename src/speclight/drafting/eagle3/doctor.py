@@ -58,7 +58,8 @@ class Diagnosis:
     """acceptance: of the head as loaded. miss_probability: eps, the target's mass outside the draft
     vocabulary. findings: all readings, best first. template_differs: the head's recorded chat template writes
     prompts otherwise than the target's; None if it has none. template_gain: acceptance under the head's less
-    that under the target's, None if they agree.
+    that under the target's, None if they agree. It decides nothing: under another template the target writes
+    other texts, which may be easier for any drafter.
     """
 
     acceptance: float
@@ -77,11 +78,12 @@ class Diagnosis:
                 f"wrong convention: with {best.name} the cross-entropy changes by {-best.gain:+.3f} nats and "
                 f"acceptance is {best.acceptance:.3f} instead of {self.acceptance:.3f}; {best.remedy}"
             )
-        if self.template_differs and self.template_gain is not None and self.template_gain >= 0.0:
+        if self.template_differs and self.template_gain is not None:
             return (
-                "wrong chat template: the target's writes prompts otherwise than the one recorded with the "
-                f"head, under which acceptance is {self.acceptance + self.template_gain:.3f} instead of "
-                f"{self.acceptance:.3f}; serve the target with the head's template"
+                "wrong chat template: the one recorded with the head writes prompts otherwise than the "
+                "target's; serve the target with the head's (acceptance, each on texts of its own: "
+                f"{self.acceptance + self.template_gain:.3f} under the head's, {self.acceptance:.3f} under "
+                "the target's)"
             )
         return f"no fault found; acceptance of one draft {self.acceptance:.3f}"
 

@@ -168,6 +168,7 @@ def test_drafted_trees_are_compared_at_the_same_contexts(ran):
         assert (row.contexts, row.seeds) == (4, 2)
         assert 1.0 <= row.tokens_per_call.value <= row.drafted + 1
         assert (row.minus_race is None) == ((row.rule, row.tree) == ("race", "rank"))
+        assert (row.minus_rejection is not None) == (row.rule == "traversal")
 
 
 def test_one_text_for_every_drafter(ran):

@@ -147,8 +147,11 @@ def _tree_table(rows: list[TreeComparison]) -> str:
     for variant in variants:
         own = [row.minus_race for row in rows if (row.rule, row.tree) == variant]
         if None not in own:
-            cells = " | ".join(_signed(difference) for difference in own if difference is not None)
+            cells = " | ".join(_interval(difference) for difference in own)
             lines.append(f"| {variant[0]}, minus race on the rank tree | {variant[1]} | {cells} |")
+    traversal = [row.minus_rejection for row in rows if row.minus_rejection is not None]
+    cells = " | ".join(_interval(difference) for difference in traversal)
+    lines.append(f"| traversal, minus rejection of the same drafts | rank | {cells} |")
     return "\n".join(lines)
 
 
@@ -169,12 +172,6 @@ def _invariance_table(rows: Sequence[Invariance]) -> str:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
-
-
-def _signed(estimate: Estimate) -> str:
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:+.3f}"
-    return f"{estimate.value:+.3f} ± {(estimate.high - estimate.low) / 2.0:.3f}"
 
 
 def _table(comparison: RaceComparison, group: RankAccounting) -> str:

@@ -34,6 +34,7 @@ KIND = "race-trees"
 BUCKETS = 6
 # The variant that the others are compared with.
 BASELINE = VARIANTS.index(("race", "rank"))
+REJECTION = VARIANTS.index(("rejection_without_replacement", "rank"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ class TreeComparison:
 
     contexts, seeds: drafts were sampled `seeds` times at each. monte_carlo_error: standard error of
     tokens_per_call from the noise of the drafts alone; the intervals, over texts, hold it too. minus_race:
-    difference to the race on its rank tree at the same contexts; None for that race itself.
+    difference to the race on its rank tree at the same contexts; None for that race itself. minus_rejection:
+    of traversal, to rejection without replacement of the very same drafts; None for the others.
     """
 
     drafter: str
@@ -55,6 +57,7 @@ class TreeComparison:
     tokens_per_call: Estimate
     monte_carlo_error: float
     minus_race: Estimate | None
+    minus_rejection: Estimate | None
 
 
 def compare_trees(
@@ -92,7 +95,8 @@ def _rows(group: RankedTexts, plan: TreePlan, tokens: FloatArray) -> list[TreeCo
     rows: list[TreeComparison] = []
     for column, drafted in enumerate(TREE_DRAFTED):
         for place, (rule, tree) in enumerate(VARIANTS):
-            difference = means[:, place, column] - means[:, BASELINE, column]
+            more = means[:, place, column] - means[:, BASELINE, column]
+            better = means[:, place, column] - means[:, REJECTION, column]
             rows.append(
                 TreeComparison(
                     group.drafter,
@@ -104,7 +108,8 @@ def _rows(group: RankedTexts, plan: TreePlan, tokens: FloatArray) -> list[TreeCo
                     tokens.shape[-1],
                     mean_over(clusters, means[:, place, column].tolist()),
                     float(errors[place, column]),
-                    None if place == BASELINE else mean_over(clusters, difference.tolist()),
+                    None if place == BASELINE else mean_over(clusters, more.tolist()),
+                    mean_over(clusters, better.tolist()) if rule == "traversal" else None,
                 )
             )
     return rows

@@ -104,33 +104,44 @@ def drafter_invariance(
                 _decoded(target, prompt, make(), replace(each, node_budget=budget))
                 for prompt, each in zip(prompts, own, strict=True)
             ]
-            found = [
+            margins = [
                 _difference(target, prompt, each, text, reference)
                 for prompt, each, text, reference in zip(prompts, own, texts, plain, strict=True)
             ]
-            near = sum(margin is not None and margin <= near_tie_nats(settings.sampling) for margin in found)
-            identical = sum(margin is None for margin in found)
-            calls = [call for text in texts for call in text.calls]
-            has_ranks = any(rank is not None for call in calls for rank in call.ranks or ())
-            ranks = rank_run(calls, budget, target.vocabulary_size) if has_ranks else None
-            rows.append(
-                Invariance(
-                    drafter=name,
-                    budget=budget,
-                    texts=len(texts),
-                    tokens=sum(len(text.token_ids) for text in texts),
-                    calls=len(calls),
-                    identical=identical,
-                    near_ties=near,
-                    other=len(texts) - identical - near,
-                    observed=0 if ranks is None else ranks.observed,
-                    rank_entropy=None if ranks is None else ranks.entropy.miller_madow,
-                    bound=None if ranks is None else ranks.bound.value,
-                )
-            )
+            tie = near_tie_nats(settings.sampling)
+            rows.append(_row(name, budget, texts, margins, tie, target.vocabulary_size))
             if progress is not None:
                 progress(len(rows), len(drafters) * len(budgets), "one text for every drafter")
     return rows
+
+
+def _row(
+    drafter: str,
+    budget: int,
+    texts: Sequence[Generation],
+    margins: Sequence[float | None],
+    near_tie: float,
+    vocabulary_size: int,
+) -> Invariance:
+    """margins: [texts] as `_difference` gives them. near_tie: the largest that counts as one."""
+    calls = [call for text in texts for call in text.calls]
+    has_ranks = any(rank is not None for call in calls for rank in call.ranks or ())
+    ranks = rank_run(calls, budget, vocabulary_size) if has_ranks else None
+    near = sum(margin is not None and margin <= near_tie for margin in margins)
+    identical = sum(margin is None for margin in margins)
+    return Invariance(
+        drafter=drafter,
+        budget=budget,
+        texts=len(texts),
+        tokens=sum(len(text.token_ids) for text in texts),
+        calls=len(calls),
+        identical=identical,
+        near_ties=near,
+        other=len(texts) - identical - near,
+        observed=0 if ranks is None else ranks.observed,
+        rank_entropy=None if ranks is None else ranks.entropy.miller_madow,
+        bound=None if ranks is None else ranks.bound.value,
+    )
 
 
 def near_tie_nats(sampling: SamplingSettings) -> float:

@@ -63,7 +63,7 @@ def draw(result: LimitsTest, path: Path) -> Path:
         axes.minorticks_off()
         axes.set_xlabel("node budget P")
         axes.set_ylabel("predicted / oracle")
-        axes.legend(fontsize=7, frameon=False)
+        figure.legend(loc="outside lower center", ncols=4, fontsize=7, frameon=False)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path)
     return path

@@ -18,7 +18,7 @@ import pyarrow as pa
 import torch
 
 from speclight.drafting.protocol import LawSource
-from speclight.errors import InvalidInput, StorageError
+from speclight.errors import InvalidInput, StorageError, check_at_least_one
 from speclight.measure.profile import Profile, ProfiledText
 from speclight.measure.step_histogram import StepHistogram
 from speclight.measure.store import RecordFolder, read_plan, read_table
@@ -45,9 +45,7 @@ class DrafterProfileSettings:
     every: int = 4
 
     def __post_init__(self) -> None:
-        for name in ("node_budget", "every"):
-            if getattr(self, name) < 1:
-                raise InvalidInput(f"{name} must be >= 1, got {getattr(self, name)}")
+        check_at_least_one(self, "node_budget", "every")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

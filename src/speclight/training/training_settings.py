@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from speclight.errors import InvalidInput
+from speclight.errors import check_at_least_one
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class TrainingSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("training_tokens", "draft_vocabulary", "unrolled_steps", "small_layers", "batch_tokens"):
-            if getattr(self, name) < 1:
-                raise InvalidInput(f"{name} must be >= 1, got {getattr(self, name)}")
+        check_at_least_one(
+            self, "training_tokens", "draft_vocabulary", "unrolled_steps", "small_layers", "batch_tokens"
+        )
 
     def learning_rate_at(self, tokens: int) -> float:
         """After so many training tokens."""

@@ -14,11 +14,11 @@ import time
 
 import numpy as np
 
-from speclight.theory.bootstrap import resample_prompts
-from speclight.theory.ergodic import ergodic_renewal
-from speclight.theory.ergodic_integral import ergodic_renewal_integral
-from speclight.theory.ergodic_strata import quantile_strata
-from speclight.theory.sources import reference_sources, sample_texts
+from speclight.theory.ergodic.bootstrap import resample_prompts
+from speclight.theory.ergodic.bound import ergodic_renewal
+from speclight.theory.ergodic.strata import quantile_strata
+from speclight.theory.truth.ergodic_integral import ergodic_renewal_integral
+from speclight.theory.truth.sources import reference_sources, sample_texts
 
 PROMPTS, TOKENS_PER_PROMPT, REPLICAS = 200, 500, 200
 NODE_BUDGETS = (4, 16, 60, 256)

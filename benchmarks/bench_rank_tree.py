@@ -16,7 +16,7 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
-from speclight.theory.rank_tree import optimal_rank_tree
+from speclight.theory.races.rank_tree import optimal_rank_tree
 
 RUNS = 3
 

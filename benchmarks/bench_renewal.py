@@ -17,9 +17,9 @@ from statistics import median
 
 import numpy as np
 
-from speclight.theory.markov_renewal import MarkovKernel, capped_type_counts
-from speclight.theory.renewal import capped_node_count, plain_node_count, renewal
-from speclight.theory.step_law import from_laws
+from speclight.theory.iid.markov_renewal import MarkovKernel, capped_type_counts
+from speclight.theory.iid.renewal import capped_node_count, plain_node_count, renewal
+from speclight.theory.laws.step_law import from_laws
 
 NODE_BUDGET = 1024
 SCALAR_BINS, SCALAR_GOAL_SECONDS = 4000, 0.050

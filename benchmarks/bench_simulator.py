@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from speclight.theory.simulate import GrownTrees, grow_trees_compiled, grow_trees_plain
-from speclight.theory.sources import TokenSource, reference_sources
+from speclight.theory.truth.simulate import GrownTrees, grow_trees_compiled, grow_trees_plain
+from speclight.theory.truth.sources import TokenSource, reference_sources
 
 NODE_BUDGET = 1024
 PLAIN_TREES = 4

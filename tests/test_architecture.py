@@ -109,7 +109,7 @@ def test_data_flows_one_way() -> None:
     ("package", "source"),
     [
         ("theory", "import speclight.models.weights"),
-        ("trees", "def f():\n    from speclight.theory import bounds"),
+        ("trees", "def f():\n    from speclight.theory import bound"),
         ("drafting", "from speclight.verification import rules"),
         ("measure", "from speclight import cli"),
     ],

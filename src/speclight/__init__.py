@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not run __getattr__
     from speclight.errors import SpeclightError
     from speclight.models.load import load
     from speclight.models.wrap import wrap
-    from speclight.theory.bounds import Bound
+    from speclight.theory.bound import Bound
     from speclight.theory.catalogue import bounds_from_moments as bounds
     from speclight.trees.draft_tree import DraftTree
 
@@ -34,7 +34,7 @@ __version__ = "0.1.0"
 
 # Public name -> where it is defined, imported at first use: torch alone takes seconds.
 _PUBLIC = {
-    "Bound": "speclight.theory.bounds:Bound",
+    "Bound": "speclight.theory.bound:Bound",
     "Conversation": "speclight.decoding.conversation:Conversation",
     "DraftTree": "speclight.trees.draft_tree:DraftTree",
     "Generation": "speclight.decoding.generate:Generation",

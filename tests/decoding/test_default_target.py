@@ -4,7 +4,7 @@ import pytest
 
 from speclight.decoding.decode import DecodeSettings
 from speclight.decoding.divergence import first_divergence
-from speclight.measure.decoding_run import decode_prompts
+from speclight.experiments.demo.decoding import decode_prompts
 from speclight.measure.prompts import FAMILIES, shipped_prompts
 from speclight.models.load import load
 from speclight.models.sampling import SamplingSettings

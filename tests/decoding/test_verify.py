@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from speclight.cli import verify as command
+from speclight.cli.decoding import verify as command
 from speclight.cli.main import main
 from speclight.decoding import losslessness
 from speclight.decoding.divergence import NEAR_TIE_LOGITS, first_divergence, plain_greedy

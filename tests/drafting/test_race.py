@@ -12,8 +12,8 @@ from speclight.drafting.race_confidence import (
 )
 from speclight.drafting.race_shapes import parallel_chains, rank_tree_shape
 from speclight.errors import InvalidInput
-from speclight.theory.distinct_ranks import distinct_rank_law
-from speclight.theory.rank_tree import optimal_rank_tree
+from speclight.theory.races.distinct_ranks import distinct_rank_law
+from speclight.theory.races.rank_tree import optimal_rank_tree
 from speclight.trees.growing_tree import CandidateLaw
 from speclight.trees.race_noise import RaceField, race_order
 from speclight.trees.shapes import batch, by_choices, by_level

@@ -9,10 +9,10 @@ from speclight.experiments.many_to_one import node_counts
 from speclight.models.batch_sampling import sample_continuations
 from speclight.models.load import load
 from speclight.models.sampling import SamplingSettings
-from speclight.theory.ergodic import ergodic_node_count, ergodic_renewal
-from speclight.theory.ergodic_strata import Strata
-from speclight.theory.likely_tokens import LikelyTokens, likely_tokens
-from speclight.theory.sampled_text import SampledText
+from speclight.theory.ergodic.bound import ergodic_node_count, ergodic_renewal
+from speclight.theory.ergodic.strata import Strata
+from speclight.theory.laws.likely_tokens import LikelyTokens, likely_tokens
+from speclight.theory.laws.sampled_text import SampledText
 from speclight.theory.trace_bounds import kernel_of_texts
 from toys import tiny_target
 

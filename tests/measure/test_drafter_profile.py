@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-import speclight.cli.drafter_profile
+import speclight.cli.drafters.drafter_profile
 from speclight.cli.main import main
 from speclight.drafting.drafters import law_source
 from speclight.drafting.settings import DrafterSettings
@@ -19,9 +19,9 @@ from speclight.measure.drafter_profile import (
 )
 from speclight.measure.profile import ProfileSettings, read_profile, run_profile
 from speclight.measure.prompts import Prompt
-from speclight.theory.imperfect_drafter import drafter_moments, lemma_7_corrected
-from speclight.theory.law_pairs import pair_of_laws
-from speclight.theory.step_law import from_laws
+from speclight.theory.iid.lemma_7 import drafter_moments, lemma_7_corrected
+from speclight.theory.laws.law_pairs import pair_of_laws
+from speclight.theory.laws.step_law import from_laws
 from toys import law_after, tiny_target
 
 # Float64 on both sides; sums of five terms.
@@ -150,7 +150,7 @@ def run_json(capsys, *arguments):
 
 
 def test_the_commands_show_the_record(target, profile_folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(speclight.cli.drafter_profile, "load_target", lambda options: target)
+    monkeypatch.setattr(speclight.cli.drafters.drafter_profile, "load_target", lambda options: target)
     options = ["--profile", str(profile_folder), "--out", str(tmp_path), "--budget", "2,6"]
     layers = ["--drafter", "layer_skip", "--draft-layers", "1"]
     document = run_json(capsys, "drafter-profile", *options, *layers)

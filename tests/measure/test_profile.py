@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from speclight.errors import InvalidInput, StorageError
-from speclight.measure.family_profiles import family_profile
-from speclight.measure.limit_curves import family_limits
+from speclight.experiments.demo.family_profiles import family_profile
+from speclight.experiments.demo.limit_curves import family_limits
 from speclight.measure.oracle_run import OracleSettings, read_oracle, run_oracle
 from speclight.measure.profile import ProfileSettings, read_profile, run_profile
 from speclight.measure.prompts import Prompt
 from speclight.models.sampling import SamplingSettings
-from speclight.theory.ergodic import ergodic_renewal
-from speclight.theory.likely_tokens import REACH
+from speclight.theory.ergodic.bound import ergodic_renewal
+from speclight.theory.laws.likely_tokens import REACH
 from toys import law_after, tiny_target
 
 # Float64 on both sides; entropies are sums of five terms.

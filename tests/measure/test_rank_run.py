@@ -10,8 +10,8 @@ from speclight.drafting.drafters import drafter_named
 from speclight.drafting.settings import DrafterSettings
 from speclight.errors import InvalidInput
 from speclight.measure.rank_run import rank_run
-from speclight.theory.race_speed_up import speed_up
-from speclight.theory.races import RankConvention
+from speclight.theory.races.matching import RankConvention
+from speclight.theory.races.speed_up import speed_up
 from speclight.trees.race_noise import RaceField
 from speclight.verification.rules import RULES
 from toys import law_after, tiny_target

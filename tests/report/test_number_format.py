@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speclight.measure.record import Estimate
+from speclight.measure.estimates import Estimate
 from speclight.report.number_format import (
     duration,
     interval,

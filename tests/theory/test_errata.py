@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 
 from exact_optimum import largest_path_probabilities, single_law_optimum
-from speclight.theory import branching, imperfect_drafter, limits, lower_bounds, runtime, upper_bounds
-from speclight.theory.branching import single_law
+from speclight.theory import runtime
+from speclight.theory.iid import leading_terms as limits
+from speclight.theory.iid import lemma_7 as imperfect_drafter
+from speclight.theory.iid import lower as lower_bounds
+from speclight.theory.iid import upper as upper_bounds
+from speclight.theory.truth import branching
+from speclight.theory.truth.branching import single_law
 
 ROUNDING = 1e-9
 HALVES = single_law([0.5, 0.5])

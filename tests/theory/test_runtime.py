@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speclight.errors import InvalidInput
-from speclight.theory import limits, runtime, upper_bounds
+from speclight.theory import runtime
+from speclight.theory.iid import leading_terms as limits
+from speclight.theory.iid import upper as upper_bounds
 
 
 @given(st.integers(1, 10**6))

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from speclight.errors import InvalidInput
-from speclight.theory.bounds import Assumption
-from speclight.theory.ergodic_strata import Strata
-from speclight.theory.sampled_text import SampledText
-from speclight.theory.sources import reference_sources, sample_texts
-from speclight.theory.step_law import from_surprisals
+from speclight.theory.bound import Assumption
+from speclight.theory.ergodic.strata import Strata
+from speclight.theory.laws.sampled_text import SampledText
+from speclight.theory.laws.step_law import from_surprisals
 from speclight.theory.trace_bounds import (
     best_for_a_real_model,
     best_if_contexts_were_iid,
@@ -17,6 +16,7 @@ from speclight.theory.trace_bounds import (
     start_shares,
     starts_shared_by_budgets,
 )
+from speclight.theory.truth.sources import reference_sources, sample_texts
 
 ROUNDING_ATOL = 1e-12
 TWO_TYPES = Strata(np.array([0.5]))

@@ -12,8 +12,8 @@ import pytest
 from scipy import stats
 
 from speclight.drafting.race import RaceGrowth
-from speclight.theory.distinct_ranks import distinct_rank_law
-from speclight.theory.races import arrival_index_law
+from speclight.theory.races.distinct_ranks import distinct_rank_law
+from speclight.theory.races.matching import arrival_index_law
 from speclight.trees.growing_tree import CandidateLaw
 from speclight.trees.race_noise import RaceField
 from speclight.trees.shapes import batch, by_level

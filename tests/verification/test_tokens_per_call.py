@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from speclight.theory import acceptance
-from speclight.theory.optimal_transport import (
+from speclight.theory.coins import acceptance
+from speclight.theory.coins.optimal_transport import (
     containment_with_replacement,
     containment_without_replacement,
     transport_by_subsets,
     transport_with_replacement,
 )
-from speclight.theory.rejection_without_replacement import rejection_without_replacement
+from speclight.theory.coins.rejection_without_replacement import rejection_without_replacement
 from speclight.trees.shapes import by_level
 from speclight.verification.k_seq import division_factor
 from speclight.verification.noise import noise_shape, uniform_noise

@@ -14,23 +14,23 @@ from collections.abc import Callable, Sequence
 from cyclopts import App, CycloptsError
 
 from speclight import __version__
-from speclight.cli.bound import bound
 from speclight.cli.cache import cache
-from speclight.cli.compare_drafters import compare_drafters
-from speclight.cli.compare_trees import compare_trees
-from speclight.cli.demo import demo
-from speclight.cli.doctor import doctor
-from speclight.cli.drafter_profile import drafter_profile
-from speclight.cli.generate import generate
-from speclight.cli.limits_picture import limits_picture
-from speclight.cli.limits_test import limits_test
-from speclight.cli.many_to_one import many_to_one
-from speclight.cli.oracle import oracle
-from speclight.cli.profile import profile
-from speclight.cli.race_vs_rejection import race_vs_rejection
-from speclight.cli.report import report
-from speclight.cli.train_head import train_head
-from speclight.cli.verify import verify
+from speclight.cli.decoding.generate import generate
+from speclight.cli.decoding.verify import verify
+from speclight.cli.drafters.doctor import doctor
+from speclight.cli.drafters.drafter_profile import drafter_profile
+from speclight.cli.drafters.train_head import train_head
+from speclight.cli.experiments.compare_drafters import compare_drafters
+from speclight.cli.experiments.compare_trees import compare_trees
+from speclight.cli.experiments.limits_picture import limits_picture
+from speclight.cli.experiments.limits_test import limits_test
+from speclight.cli.experiments.many_to_one import many_to_one
+from speclight.cli.experiments.race_vs_rejection import race_vs_rejection
+from speclight.cli.limits.bound import bound
+from speclight.cli.limits.demo import demo
+from speclight.cli.limits.oracle import oracle
+from speclight.cli.limits.profile import profile
+from speclight.cli.limits.report import report
 from speclight.errors import SpeclightError
 
 COMMANDS: dict[str, Callable[..., None]] = {

@@ -13,8 +13,10 @@ from speclight.cli.progress import waiting
 from speclight.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from speclight.drafting.settings import DrafterSettings
     from speclight.measure.prompts import Prompt
     from speclight.models.causal_lm import CausalLM
+    from speclight.verification.rule import VerifyRule
 
 JsonFlag = Annotated[
     bool,
@@ -85,3 +87,64 @@ def read_prompt_options(options: PromptOptions) -> tuple[Prompt, ...]:
             "files different categories or question ids"
         )
     return select(found, options.families) if options.families else found
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftingOptions:
+    """Drafter and rule; a field of the options of every command that decodes."""
+
+    drafter: str = "ngram"
+    """Who drafts: none (plain decoding), ngram, lookahead, layer_skip, model, two_stage, eagle3, medusa, or
+    oracle."""
+    rule: str = "target_sample"
+    """How drafts are verified: target_sample, greedy, rejection, traversal, race, ...; typical is lossy."""
+    budget: int = 8
+    """Node budget P: positions scored in one target call, root included; a ceiling."""
+    tree: str | None = None
+    """Shape of the drafts: best_first, chain, batch and others; the default of the kind if not given."""
+    kind: str | None = None
+    """How candidates are chosen: deterministic, with_replacement, without_replacement, race and others; the
+    first one that the rule verifies if not given."""
+    draft_model: str | None = None
+    """Weights of the drafters model and two_stage: a folder, a .gguf file, or a hub id. Of eagle3 and medusa:
+    the folder of a head; eagle3 has one for the default target."""
+    draft_layers: int | None = None
+    """How many of the target's first layers draft, for layer_skip and two_stage."""
+
+
+def drafter_settings(options: DraftingOptions, rule: VerifyRule) -> DrafterSettings:
+    """Settings for `drafter_for`. Raises InvalidInput for a kind that does not exist or the rule refuses."""
+    from typing import get_args
+
+    from speclight.decoding.generate import default_kind
+    from speclight.drafting.settings import DrafterSettings
+    from speclight.trees.draft_tree import DraftKind
+
+    kinds: tuple[DraftKind, ...] = get_args(DraftKind)
+    chosen = [kind for kind in kinds if kind == (options.kind or default_kind(rule))]
+    if not chosen or chosen[0] not in rule.draft_kinds:
+        raise InvalidInput(
+            f"got kind {options.kind!r} for the rule {rule.name!r}, expected one of "
+            f"{', '.join(kind for kind in kinds if kind in rule.draft_kinds)}; leave it out for the first"
+        )
+    return DrafterSettings(
+        tree=options.tree, kind=chosen[0], weights=options.draft_model, layers=options.draft_layers
+    )
+
+
+def parse_budgets(text: str) -> tuple[int, ...]:
+    """The node budgets in `8` or `8,16,60`. Raises InvalidInput for anything but integers of at least 1."""
+    try:
+        budgets = tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise InvalidInput(
+            f"--budget needs an integer or several between commas, got {text!r}; write --budget 60 or "
+            "--budget 8,16,60"
+        ) from error
+    if min(budgets) < 1:
+        raise InvalidInput(
+            f"--budget counts the positions scored in one target call, the root included, so it must be at "
+            f"least 1, got {min(budgets)}; 1 is plain decoding"
+        )
+    return budgets

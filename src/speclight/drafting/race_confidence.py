@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from speclight.errors import InvalidInput
-from speclight.theory.races import RankLaw
+from speclight.theory.races.matching import RankLaw
 from speclight.trees.best_first import BestFirstGrowth
 from speclight.trees.draft_tree import DraftTree, FloatArray
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from speclight.errors import InvalidInput
-from speclight.theory.rank_tree import optimal_rank_tree
+from speclight.theory.races.rank_tree import optimal_rank_tree
 from speclight.trees.shapes import TreeShape, by_level
 
 

@@ -24,8 +24,8 @@ from speclight.measure.true_limit import oracle_contexts
 from speclight.models.causal_lm import CausalLM
 from speclight.models.forest import Forest, ForestNode
 from speclight.models.sampling import SamplingSettings
-from speclight.theory.sources import draw
-from speclight.theory.start_law import usable_starts
+from speclight.theory.laws.start_law import usable_starts
+from speclight.theory.truth.sources import draw
 
 FloatArray = npt.NDArray[np.float64]
 Progress = Callable[[int, int, str], None]

@@ -9,13 +9,12 @@ import numpy.typing as npt
 
 from speclight.errors import InvalidInput
 from speclight.measure.drafter_profile import DrafterProfile
-from speclight.measure.estimates import CONFIDENCE, mean_over, within
-from speclight.measure.record import Estimate
+from speclight.measure.estimates import CONFIDENCE, Estimate, mean_over, within
 from speclight.measure.step_histogram import StepHistogram
-from speclight.theory.bootstrap import Interval, resample_prompts
-from speclight.theory.bounds import Bound
-from speclight.theory.imperfect_drafter import DrafterMoments, lemma_7_forms, moments_of_contexts
-from speclight.theory.step_law import StepLaw, coarsened
+from speclight.theory.bound import Bound
+from speclight.theory.ergodic.bootstrap import Interval, resample_prompts
+from speclight.theory.iid.lemma_7 import DrafterMoments, lemma_7_forms, moments_of_contexts
+from speclight.theory.laws.step_law import StepLaw, coarsened
 from speclight.theory.trace_bounds import MeasuredBound
 
 FloatArray = npt.NDArray[np.float64]

@@ -25,8 +25,8 @@ from speclight.measure.store import RecordFolder, read_plan, read_table
 from speclight.models.causal_lm import CausalLM
 from speclight.models.forest import Forest
 from speclight.models.sampling import SamplingSettings
-from speclight.theory.law_pairs import LawPair, pair_of_laws
-from speclight.theory.start_law import usable_starts
+from speclight.theory.laws.law_pairs import LawPair, pair_of_laws
+from speclight.theory.laws.start_law import usable_starts
 from speclight.trees.best_first import BestFirstGrowth
 from speclight.trees.draft_tree import DraftTree
 from speclight.trees.growing_tree import CandidateLaw

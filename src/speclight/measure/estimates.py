@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
 from speclight.errors import InvalidInput
-from speclight.measure.record import Estimate
-from speclight.theory.bootstrap import ratio_standard_error
+from speclight.theory.ergodic.bootstrap import ratio_standard_error
 
 CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A measured mean with its uncertainty.
+
+    low, high: 95% interval (t quantiles, clustered by prompt). clusters: prompts behind it.
+    standard_error, low and high are None where a single prompt allows none.
+    """
+
+    value: float
+    standard_error: float | None
+    low: float | None
+    high: float | None
+    clusters: int
 
 
 def ratio_of_totals(

@@ -13,14 +13,13 @@ import pyarrow as pa
 import torch
 
 from speclight.errors import InvalidInput, StorageError, check_at_least_one
-from speclight.measure.estimates import mean_over, within
+from speclight.measure.estimates import Estimate, mean_over, within
 from speclight.measure.profile import Profile, ProfiledText
-from speclight.measure.record import Estimate
 from speclight.measure.store import RecordFolder, read_plan, read_table
 from speclight.measure.true_limit import oracle_contexts
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
-from speclight.theory.start_law import usable_starts
+from speclight.theory.laws.start_law import usable_starts
 
 FloatArray = npt.NDArray[np.float64]
 Progress = Callable[[int, int, str], None]

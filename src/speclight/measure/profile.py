@@ -21,9 +21,9 @@ from speclight.models.batch_sampling import SampledContinuation, sample_continua
 from speclight.models.causal_lm import CausalLM
 from speclight.models.prompting import chat_token_ids
 from speclight.models.sampling import SamplingSettings
-from speclight.theory.likely_tokens import LikelyTokens
-from speclight.theory.sampled_text import SampledText
-from speclight.theory.step_law import StepLaw
+from speclight.theory.laws.likely_tokens import LikelyTokens
+from speclight.theory.laws.sampled_text import SampledText
+from speclight.theory.laws.step_law import StepLaw
 
 FloatArray = npt.NDArray[np.float64]
 Progress = Callable[[int, int, str], None]

@@ -16,11 +16,27 @@ from pathlib import Path
 import torch
 
 from speclight.measure.prompts import Prompt, prompts_sha256
-from speclight.measure.record import Provenance
 from speclight.models.causal_lm import CausalLM
 
 PACKAGES = ("torch", "transformers", "numpy", "scipy", "pyarrow", "tokenizers", "safetensors")
 KIB_PER_MIB = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a report's numbers come from. No absolute path, no user name, no host name."""
+
+    speclight_version: str
+    versions: dict[str, str]
+    command: str
+    seed: int
+    machine: str
+    threads: int
+    prompts_sha256: str
+    weights_sha256: str | None
+    started: str
+    seconds: float
+    peak_memory_mib: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ import numpy as np
 
 from speclight.decoding.call_trace import CallTrace
 from speclight.errors import InvalidInput
-from speclight.theory.bounds import Bound
-from speclight.theory.race_speed_up import speed_up, speed_up_converse
-from speclight.theory.races import RankConvention
-from speclight.theory.rank_entropy import EntropyEstimate, rank_entropy_from_counts
+from speclight.theory.bound import Bound
+from speclight.theory.races.matching import RankConvention
+from speclight.theory.races.rank_entropy import EntropyEstimate, rank_entropy_from_counts
+from speclight.theory.races.speed_up import speed_up, speed_up_converse
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from speclight.measure.store import read_table
-from speclight.theory.likely_tokens import REACH, LikelyTokens, likely_tokens
+from speclight.theory.laws.likely_tokens import REACH, LikelyTokens, likely_tokens
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from speclight.measure.store import read_table
-from speclight.theory.step_law import FLOOR_GUARD, STORED_RANGE, StepLaw, from_histograms
+from speclight.theory.laws.step_law import FLOOR_GUARD, STORED_RANGE, StepLaw, from_histograms
 
 FloatArray = npt.NDArray[np.float64]
 

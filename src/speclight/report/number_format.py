@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isfinite
 
-from speclight.measure.record import Estimate
+from speclight.measure.estimates import Estimate
 
 NOT_MEASURED = "–"
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from speclight.theory.bounds import Bound
-from speclight.theory.limits import corollary_1, lemma_5, limit, theorem_1_leading_term
-from speclight.theory.lower_bounds import lemma_6, lemma_6_renewal
-from speclight.theory.renewal import renewal
-from speclight.theory.step_law import StepLaw
-from speclight.theory.upper_bounds import leaf_entropy, sharpened_theorem_1, theorem_1, trivial
+from speclight.theory.bound import Bound
+from speclight.theory.iid.leading_terms import corollary_1, lemma_5, limit, theorem_1_leading_term
+from speclight.theory.iid.lower import lemma_6, lemma_6_renewal
+from speclight.theory.iid.renewal import renewal
+from speclight.theory.iid.upper import leaf_entropy, sharpened_theorem_1, theorem_1, trivial
+from speclight.theory.laws.step_law import StepLaw
 
 
 def bounds_from_moments(

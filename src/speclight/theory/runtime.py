@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from speclight.errors import InvalidInput
-from speclight.theory.bounds import Bound, check_node_budget
+from speclight.theory.bound import Bound, check_node_budget
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from speclight.errors import InvalidInput
-from speclight.theory.averaged_kernel import kernel_from_laws
-from speclight.theory.bootstrap import Interval
-from speclight.theory.bounds import Assumption, Bound, best_upper
+from speclight.theory.bound import Assumption, Bound, best_upper
 from speclight.theory.catalogue import bounds_from_step_law
-from speclight.theory.ergodic import ErgodicRenewal, ergodic_bound, ergodic_renewal
-from speclight.theory.ergodic_strata import Strata
-from speclight.theory.likely_tokens import LikelyTokens, first_contexts, joined
-from speclight.theory.markov_renewal import MarkovKernel, kernel_from_transitions, markov_renewal
-from speclight.theory.sampled_text import SampledText
-from speclight.theory.start_law import StartLaw, eligible_starts, usable_starts
-from speclight.theory.step_law import StepLaw
+from speclight.theory.ergodic.bootstrap import Interval
+from speclight.theory.ergodic.bound import ErgodicRenewal, ergodic_bound, ergodic_renewal
+from speclight.theory.ergodic.strata import Strata
+from speclight.theory.iid.averaged_kernel import kernel_from_laws
+from speclight.theory.iid.markov_renewal import MarkovKernel, kernel_from_transitions, markov_renewal
+from speclight.theory.laws.likely_tokens import LikelyTokens, first_contexts, joined
+from speclight.theory.laws.sampled_text import SampledText
+from speclight.theory.laws.start_law import StartLaw, eligible_starts, usable_starts
+from speclight.theory.laws.step_law import StepLaw
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -1,0 +1,1 @@
+"""Commands that decode, and that check that decoding is lossless."""

@@ -1,0 +1,214 @@
+"""`speclight generate`: decode prompts speculatively, and show how many tokens each call gave."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from speclight.cli.options import DraftingOptions, JsonFlag, TargetOptions, drafter_settings, load_target
+from speclight.cli.output import Output, command_output
+from speclight.errors import InvalidInput, check_at_least_one
+
+if TYPE_CHECKING:
+    from speclight.decoding.call_trace import CallTrace
+    from speclight.decoding.generate import Generation
+    from speclight.measure.rank_run import RankRun
+    from speclight.models.causal_lm import CausalLM
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateOptions:
+    """Options of `speclight generate`."""
+
+    prompt: tuple[str, ...] = ()
+    """What to answer, as one user turn of the model's chat template; may be given several times."""
+    prompts_file: Path | None = None
+    """Text file with one more prompt on each line; empty lines are left out."""
+    batch_size: int = 8
+    """Texts decoded at a time if there are several prompts, one target call for all of them."""
+    raw: Annotated[bool, Parameter(negative="")] = False
+    """Continue the bare prompts instead, without the chat template."""
+    temperature: float = 1.0
+    """Temperature of the law that is sampled; 0 is greedy decoding."""
+    top_k: int | None = None
+    """Keep this many of the most probable tokens."""
+    top_p: float | None = None
+    """Keep the smallest set of most probable tokens with this much probability."""
+    repetition_penalty: float = 1.0
+    """Divides the odds of tokens the text holds already; 1 is none."""
+    stop: tuple[str, ...] = ()
+    """Strings that end the text, the one met included."""
+    max_tokens: int = 128
+    """Tokens to emit at the most for each prompt; an end of text stops earlier and counts as one."""
+    seed: int = 0
+    """Seed of all randomness; of several prompts, each next one is decoded with the next seed."""
+    ranks: Annotated[bool, Parameter(negative="")] = False
+    """With --rule race: where each token stood among the drafter's candidates, H[R], and its bound."""
+    drafting: DraftingOptions = field(default_factory=DraftingOptions)
+    target: TargetOptions = field(default_factory=TargetOptions)
+    json: JsonFlag = False
+
+
+def generate(options: GenerateOptions = GenerateOptions()) -> None:
+    """Decode prompts speculatively, with exactly the target's own law of texts.
+
+    The text of a single prompt appears as it is decoded, those of several as each is done; and then how many
+    tokens each target call gave.
+    """
+    from speclight.decoding.generate import drafters_for, generate_batch_from_ids
+    from speclight.decoding.settings import DecodeSettings
+    from speclight.models.prompting import prompt_token_ids
+    from speclight.models.sampling import SamplingSettings
+    from speclight.verification.rules import rule_named
+
+    # Checked before the model is loaded, which takes seconds.
+    check_at_least_one(options, "batch_size")
+    prompts = _prompts(options)
+    settings = DecodeSettings(
+        node_budget=options.drafting.budget,
+        max_tokens=options.max_tokens,
+        seed=options.seed,
+        sampling=SamplingSettings(options.temperature, options.top_k, options.top_p),
+        repetition_penalty=options.repetition_penalty,
+        stop_strings=options.stop,
+        record_ranks=options.ranks,
+    )
+    rule = rule_named(options.drafting.rule)
+    drafting = drafter_settings(options.drafting, rule)
+    with command_output(options.json) as output:
+        target = load_target(options.target)
+        ids = [prompt_token_ids(target, prompt, raw=options.raw) for prompt in prompts]
+        name, sampling = options.drafting.drafter, settings.sampling
+        drafters = drafters_for(target, name, rule, sampling, drafting, len(prompts))
+        shown = TextStream(target, output) if len(prompts) == 1 else FinishedTexts(target, output, prompts)
+        made = generate_batch_from_ids(target, ids, drafters, rule, settings, options.batch_size, shown.add)
+        shown.finish()
+        ranks = _ranks(target, options.drafting.budget, made) if options.ranks else None
+        if options.json:
+            document = _document(options, target, prompts, made)
+            output.write_json(document if ranks is None else document | {"ranks": asdict(ranks)})
+        else:
+            output.show(_summary(made), *([] if ranks is None else [_rank_summary(ranks)]))
+
+
+def _prompts(options: GenerateOptions) -> tuple[str, ...]:
+    lines: list[str] = []
+    if options.prompts_file is not None:
+        try:
+            lines = options.prompts_file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInput(
+                f"--prompts-file cannot be read: {error}; give a text file in UTF-8"
+            ) from error
+    prompts = (*options.prompt, *(line for line in lines if line.strip()))
+    if not prompts:
+        raise InvalidInput("got no prompt, expected at least one; give --prompt TEXT or --prompts-file FILE")
+    return prompts
+
+
+class TextStream:
+    """Shows the text of a generation as its calls come in, whole characters only."""
+
+    def __init__(self, target: CausalLM, output: Output) -> None:
+        from speclight.decoding.text_pieces import TextPieces
+
+        self._pieces = TextPieces(target)
+        self._output = output
+
+    def add(self, call: CallTrace) -> None:
+        """Show what one call added."""
+        self._output.stream(self._pieces.add(call.emitted_tokens))
+
+    def finish(self) -> None:
+        """Show what was held back, and end the line."""
+        self._output.stream(self._pieces.finish() + "\n")
+
+
+class FinishedTexts:
+    """Shows the texts of several prompts, each when its last call has come in, under its prompt."""
+
+    def __init__(self, target: CausalLM, output: Output, prompts: tuple[str, ...]) -> None:
+        self._target, self._output, self._prompts = target, output, prompts
+        self._tokens: list[list[int]] = [[] for _ in prompts]
+
+    def add(self, call: CallTrace) -> None:
+        """Take in what one call added to one text."""
+        number = call.text_number
+        self._tokens[number] += call.emitted_tokens
+        if call.finish_reason is not None:
+            text = self._target.text_of(self._tokens[number])
+            self._output.show(f"[{number}] {self._prompts[number]}\n{text}\n")
+
+    def finish(self) -> None:
+        """Nothing is held back."""
+
+
+def _summary(made: list[Generation]) -> str:
+    tokens = sum(len(one.token_ids) for one in made)
+    calls = sum(len(one.calls) for one in made)
+    speed = tokens / sum(one.seconds for one in made)
+    prefill = sum(one.prefill_seconds for one in made)
+    each = "" if len(made) == 1 else f" of {len(made)} texts, several of which share one"
+    prompts = "the prompt" if len(made) == 1 else "the prompts"
+    return (
+        f"\n{tokens} tokens in {calls} target calls{each}: {tokens / calls:.2f} tokens per call, the "
+        f"target's own token counted; {speed:.1f} tokens per second after {prefill:.2f} s for {prompts}"
+    )
+
+
+def _ranks(target: CausalLM, node_budget: int, made: list[Generation]) -> RankRun:
+    from speclight.measure.rank_run import rank_run
+
+    return rank_run([call for one in made for call in one.calls], node_budget, target.vocabulary_size)
+
+
+def _rank_summary(ranks: RankRun) -> str:
+    entropy = ranks.entropy
+    return (
+        f"ranks of the race at {ranks.observed} tokens: P(R = 1) {ranks.law[0]:.3f}, never proposable "
+        f"{ranks.unproposable:.3f}, H[R] {entropy.miller_madow:.2f} nats (plug-in {entropy.plug_in:.2f} ± "
+        f"{entropy.standard_error:.2f}), D_KL {ranks.divergence:.2f} nats; such ranks, if independent, allow "
+        f"at most {ranks.bound.value:.2f} tokens per call with any static tree of P nodes"
+    )
+
+
+def _document(
+    options: GenerateOptions, target: CausalLM, prompts: tuple[str, ...], made: list[Generation]
+) -> dict[str, object]:
+    document: dict[str, object] = {
+        "target": target.name,
+        "drafter": options.drafting.drafter,
+        "rule": options.drafting.rule,
+        "budget": options.drafting.budget,
+        "tree": options.drafting.tree,
+        "kind": options.drafting.kind,
+        "temperature": options.temperature,
+        "top_k": options.top_k,
+        "top_p": options.top_p,
+        "repetition_penalty": options.repetition_penalty,
+        "seed": options.seed,
+    }
+    if len(made) == 1:
+        return document | _text_document(made[0])
+    texts = [
+        {"prompt": prompt, "seed": options.seed + number, **_text_document(one)}
+        for number, (prompt, one) in enumerate(zip(prompts, made, strict=True))
+    ]
+    return document | {"batch_size": options.batch_size, "texts": texts}
+
+
+def _text_document(generation: Generation) -> dict[str, object]:
+    return {
+        "text": generation.text,
+        "token_ids": generation.token_ids,
+        "finish_reason": generation.finish_reason,
+        "calls": len(generation.calls),
+        "tokens_per_call": generation.tokens_per_call,
+        "tokens_by_call": [call.tokens_emitted for call in generation.calls],
+        "seconds": generation.seconds,
+        "prefill_seconds": generation.prefill_seconds,
+    }

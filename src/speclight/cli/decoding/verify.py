@@ -1,0 +1,201 @@
+"""`speclight verify`: whether a drafter and a rule leave the target's law of texts as it is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+from cyclopts import Parameter
+
+from speclight.cli.options import (
+    DraftingOptions,
+    JsonFlag,
+    PromptOptions,
+    TargetOptions,
+    drafter_settings,
+    load_target,
+    read_prompt_options,
+)
+from speclight.cli.output import command_output
+from speclight.cli.progress import progress_bars
+from speclight.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from speclight.decoding.losslessness import GreedyTest, LoopTest
+    from speclight.decoding.string_law import StringTest
+    from speclight.measure.prompts import Prompt
+
+# Exit code when a test fails: the input was fine, the decoder is not lossless.
+EXIT_NOT_LOSSLESS = 1
+# Words come back, so that prompt lookup drafts, and several continuations are likely.
+PROMPT = "The cat sat on the mat. The dog sat on the rug. The cat"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyOptions:
+    """Options of `speclight verify`."""
+
+    prompt: str = PROMPT
+    """Text whose continuation is sampled; taken bare, without the chat template."""
+    temperature: float = 1.0
+    """Temperature of the sampled strings; above 0."""
+    strings: int = 2000
+    """Strings of 3 tokens through the real loop."""
+    rule_strings: int = 400_000
+    """Strings of 3 tokens through the rule alone, on memorised laws."""
+    greedy_prompts: int = 5
+    """Prompts decoded at temperature 0, beside plain decoding."""
+    greedy_tokens: int = 32
+    """Tokens of each of them."""
+    seed: int = 0
+    """Seed of all randomness."""
+    drafting: DraftingOptions = field(default_factory=DraftingOptions)
+    prompts: PromptOptions = field(default_factory=PromptOptions)
+    target: TargetOptions = field(default_factory=TargetOptions)
+    json: JsonFlag = False
+
+
+def verify(options: VerifyOptions = VerifyOptions()) -> None:
+    """Test whether a drafter and a rule leave the target's law of texts exactly as it is.
+
+    At temperature 0 against plain decoding over Transformers' own cache, where a difference is either a near
+    tie or a bug. Above, strings of 3 tokens under top-k 4 against their exact law, through the real loop and
+    through the rule alone. Exits with 1 if a test fails.
+    """
+    from speclight.decoding.losslessness import Setup, greedy_test, loop_test, rule_test
+    from speclight.decoding.string_law import StringLaw
+    from speclight.models.prompting import chat_token_ids
+    from speclight.verification.rules import rule_named
+
+    _check(options)
+    rule = rule_named(options.drafting.rule)
+    setup = Setup(
+        options.drafting.drafter, drafter_settings(options.drafting, rule), rule, options.drafting.budget
+    )
+    prompts = _spread(read_prompt_options(options.prompts), options.greedy_prompts)
+    with command_output(options.json) as output:
+        target = load_target(options.target)
+        ids = [
+            target.tokenizer.encode(prompt.turns[0])
+            if target.tokenizer.chat_template is None
+            else chat_token_ids(target, [{"role": "user", "content": prompt.turns[0]}])
+            for prompt in prompts
+        ]
+        loop = alone = None
+        with progress_bars() as progress:
+            greedy = greedy_test(target, setup, ids, options.greedy_tokens, progress)
+            if rule.name != "greedy":  # which has no law above temperature 0
+                prompt_ids = target.tokenizer.encode(options.prompt)
+                law = StringLaw(target, prompt_ids, options.temperature)
+                loop = loop_test(target, setup, prompt_ids, law, options.strings, options.seed, progress)
+                alone = rule_test(
+                    target, setup, prompt_ids, law, options.rule_strings, options.seed, progress
+                )
+        document = _document(options, target.name, greedy, loop, alone)
+        if options.json:
+            output.write_json(document)
+        else:
+            output.show(_table(options, target.name, greedy, loop, alone), f"verdict: {document['verdict']}")
+    if document["verdict"] == NOT_LOSSLESS:
+        raise SystemExit(EXIT_NOT_LOSSLESS)
+
+
+NO_FAULT, NOT_LOSSLESS = "no fault found", "not lossless"
+
+
+def _check(options: VerifyOptions) -> None:
+    for name in ("strings", "rule_strings", "greedy_prompts", "greedy_tokens"):
+        if getattr(options, name) < 1:
+            raise InvalidInput(f"--{name.replace('_', '-')} must be at least 1, got {getattr(options, name)}")
+    if not options.temperature > 0.0:
+        raise InvalidInput(
+            f"--temperature must be above 0, got {options.temperature}; 0 is always tested too"
+        )
+    if options.seed < 0:
+        raise InvalidInput(f"--seed must be at least 0, got {options.seed}")
+
+
+def _spread(items: tuple[Prompt, ...], count: int) -> list[Prompt]:
+    """`count` of them, evenly spread over all families; all if there are fewer."""
+    count = min(count, len(items))
+    return [items[place * len(items) // count] for place in range(count)]
+
+
+def _is_sound(greedy: GreedyTest, loop: LoopTest | None, alone: StringTest | None) -> bool:
+    tests = [test for test in (loop.strings if loop else None, alone) if test is not None]
+    return greedy.bugs == 0 and all(test.is_passed for test in tests)
+
+
+def _table(
+    options: VerifyOptions, target: str, greedy: GreedyTest, loop: LoopTest | None, alone: StringTest | None
+) -> Table:
+    from rich.table import Table
+
+    from speclight.decoding.divergence import NEAR_TIE_LOGITS
+    from speclight.decoding.string_law import FALSE_ALARM, POWER
+
+    drafting = options.drafting
+    table = Table(title=f"{target}: drafter {drafting.drafter}, rule {drafting.rule}, P = {drafting.budget}")
+    for column in ("test", "passed", "result", "what it can see"):
+        table.add_column(column)
+    table.add_row(
+        "temperature 0, beside plain decoding",
+        "no" if greedy.bugs else "yes",
+        f"{greedy.prompts} texts, {greedy.tokens} tokens in {greedy.calls} calls: {greedy.near_ties} differ "
+        f"at a near tie, {greedy.bugs} by a bug",
+        f"any wrong token more than {NEAR_TIE_LOGITS:g} logits below the best",
+    )
+    rows = [("strings through the loop", loop.strings)] if loop else []
+    rows += [("strings through the rule alone", alone)] if alone else []
+    for name, test in rows:
+        seen = f", {loop.accepted_drafts} drafts accepted" if loop and test is loop.strings else ""
+        table.add_row(
+            name,
+            "yes" if test.is_passed else "no",
+            f"{test.strings} strings{seen}; chi-square {test.chi_square:.1f} on {test.cells} cells, "
+            f"p = {test.p_value:.2g}; {test.impossible} impossible",
+            f"any total variation of {test.detectable:.4f} or more with probability {POWER:g}, false alarm "
+            f"{FALSE_ALARM:g}",
+        )
+    return table
+
+
+def _document(
+    options: VerifyOptions, target: str, greedy: GreedyTest, loop: LoopTest | None, alone: StringTest | None
+) -> dict[str, object]:
+    from speclight.decoding.divergence import NEAR_TIE_LOGITS
+    from speclight.decoding.string_law import FALSE_ALARM, POWER
+
+    return {
+        "target": target,
+        **asdict(options.drafting),
+        "temperature": options.temperature,
+        "seed": options.seed,
+        "verdict": NO_FAULT if _is_sound(greedy, loop, alone) else NOT_LOSSLESS,
+        "greedy": {
+            "prompts": greedy.prompts,
+            "tokens": greedy.tokens,
+            "calls": greedy.calls,
+            "near_ties": greedy.near_ties,
+            "bugs": greedy.bugs,
+            "margins": [divergence.margin for divergence in greedy.divergences],
+            "near_tie_logits": NEAR_TIE_LOGITS,
+        },
+        "loop": None
+        if loop is None
+        else {
+            **_test(loop.strings),
+            "calls": loop.calls,
+            "accepted_drafts": loop.accepted_drafts,
+        },
+        "rule_alone": None if alone is None else _test(alone),
+        "false_alarm": FALSE_ALARM,
+        "power": POWER,
+    }
+
+
+def _test(test: StringTest) -> dict[str, object]:
+    return {**asdict(test), "passed": test.is_passed}

@@ -1,0 +1,1 @@
+"""Commands about drafters: train, examine, profile."""

@@ -1,0 +1,135 @@
+"""`speclight drafter-profile`: what Lemma 7 asks about a drafter, and what its trees give, on real text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyclopts import Parameter
+
+from speclight.cli.limits.bound_output import bound_document, interval_of
+from speclight.cli.options import JsonFlag, TargetOptions, load_target, parse_budgets
+from speclight.cli.output import command_output
+from speclight.cli.progress import progress_bars
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from speclight.measure.drafter_limits import DrafterLimits
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrafterProfileOptions:
+    """Options of `speclight drafter-profile`."""
+
+    drafter: str = "eagle3"
+    """Who drafts: eagle3, medusa, ngram, model, layer_skip, two_stage."""
+    draft_model: str | None = None
+    """Weights of the drafter where it needs them: a folder, a .gguf file, or a hub id."""
+    draft_layers: int | None = None
+    """How many of the target's first layers draft, for layer_skip and two_stage."""
+    profile: Path = Path("out/profile")
+    """Folder of a profile of the target: the drafter is laid over its texts, under its law."""
+    out: Path = Path("out/drafter-profile")
+    """Folder for the records; a killed run goes on where it stopped when the command is repeated."""
+    budget: str = "16,60"
+    """Node budgets P to show; trees are grown to the largest, and starts need so many further tokens."""
+    every: int = 4
+    """Look at every so many-th token as a start."""
+    seed: int = 0
+    """Seed of the bootstrap over prompts."""
+    target: TargetOptions = field(default_factory=TargetOptions)
+    json: JsonFlag = False
+
+
+def drafter_profile(options: DrafterProfileOptions = DrafterProfileOptions()) -> None:
+    """Measure a drafter against its target along the target's own text, and show Lemma 7 beside the truth.
+
+    Miss probability and cross-entropy of the pair, the drafter's own step law, and the tokens per call of its
+    best-first trees at the same starts. `speclight bound --drafter-profile` shows them beside other limits.
+    """
+    from speclight.drafting.drafters import law_source
+    from speclight.drafting.settings import DrafterSettings
+    from speclight.measure.drafter_limits import drafter_limits
+    from speclight.measure.drafter_profile import DrafterProfileSettings, run_drafter_profile
+    from speclight.measure.profile import read_profile
+
+    budgets = parse_budgets(options.budget)
+    settings = DrafterProfileSettings(max(budgets), options.every)
+    measured = read_profile(options.profile)
+    drafting = DrafterSettings(
+        sampling=measured.settings.sampling, weights=options.draft_model, layers=options.draft_layers
+    )
+    with command_output(options.json) as output:
+        target = load_target(options.target)
+        source = law_source(options.drafter, target, drafting)
+        weights = f"{options.draft_model or ''} {options.draft_layers or ''}".strip()
+        with progress_bars() as progress:
+            record = run_drafter_profile(target, source, measured, settings, weights, options.out, progress)
+        limits = {
+            family: [drafter_limits(record.of_family(family), budget, options.seed) for budget in budgets]
+            for family in record.families
+        }
+        if options.json:
+            output.write_json(
+                {
+                    "target": target.name,
+                    "drafter": source.name,
+                    "temperature": record.sampling.temperature,
+                    "start_law": "uniform positions",
+                    "folder": options.out,
+                    "families": {
+                        family: {
+                            "starts": len(record.of_family(family).starts),
+                            "limits": [limits_document(item) for item in items],
+                        }
+                        for family, items in limits.items()
+                    },
+                }
+            )
+        else:
+            output.show(_table(source.name, limits), f"records: {options.out}")
+
+
+def limits_document(limits: DrafterLimits) -> dict[str, object]:
+    """Lemma 7 at one node budget as JSON."""
+    measured = limits.measured
+    return {
+        "budget": limits.node_budget,
+        "miss_probability": limits.moments.miss_probability,
+        "cross_entropy_on_hits_nats": limits.moments.cross_entropy_on_hits,
+        "mean_ratio_nats": limits.moments.mean_ratio,
+        "measured_tokens_per_call": {
+            "value": measured.value,
+            "standard_error": measured.standard_error,
+            "low": measured.low,
+            "high": measured.high,
+        },
+        "bounds": [bound_document(item) for item in limits.bounds],
+    }
+
+
+def _table(drafter: str, limits: dict[str, list[DrafterLimits]]) -> Table:
+    from rich.table import Table
+
+    table = Table(title=f"{drafter} against its target: tokens of one target call", title_justify="left")
+    table.add_column("family", no_wrap=True)
+    for heading in ("P", "misses", "-ln q on hits", "measured"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    first = next(iter(limits.values()))[0]
+    for item in first.bounds:
+        table.add_column(item.bound.name, justify="right")
+    for family, items in limits.items():
+        for item in items:
+            high, value = item.measured.high, item.measured.value
+            table.add_row(
+                family,
+                str(item.node_budget),
+                f"{item.moments.miss_probability:.3f}",
+                f"{item.moments.cross_entropy_on_hits:.3f} nats",
+                f"{value:.2f}" + ("" if high is None else f" \N{PLUS-MINUS SIGN} {high - value:.2f}"),
+                *(f"{bound.bound.value:.2f}{interval_of(bound)}" for bound in item.bounds),
+            )
+    return table

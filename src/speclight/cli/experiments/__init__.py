@@ -1,0 +1,1 @@
+"""Commands that run the experiments behind the documentation."""

@@ -1,0 +1,86 @@
+"""`speclight compare-drafters`: what every drafter gives on the same prompts, and what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from cyclopts import Parameter
+
+from speclight.cli.options import JsonFlag, PromptOptions, TargetOptions, load_target, read_prompt_options
+from speclight.cli.output import command_output, json_line
+from speclight.cli.progress import progress_bars
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareDraftersOptions:
+    """Options of `speclight compare-drafters`."""
+
+    out: Path = Path("out/compare-drafters")
+    """Folder for records, tables and figure; a killed run goes on where it stopped."""
+    drafter: tuple[str, ...] = ()
+    """Drafters compared, beside none (plain decoding); if not given, all that can be made."""
+    drafter_weights: tuple[str, ...] = ()
+    """Weights of a drafter, as NAME=FOLDER: of model and medusa, of eagle3 for a head of your own, and of
+    two_stage for a model instead of the target's first layers."""
+    layers: int | None = None
+    """First layers of the target that draft for layer_skip and two_stage; their own choice if not given."""
+    budget: int = 16
+    """Node budget P: positions scored in one target call, root included."""
+    prompts_per_family: int = 4
+    """Prompts decoded of each family."""
+    tokens: int = 64
+    """Length limit of a text."""
+    temperature: tuple[float, ...] = (0.0, 1.0)
+    """Temperatures."""
+    seed: int = 0
+    """Seed of all randomness."""
+    prompts: PromptOptions = field(default_factory=PromptOptions)
+    target: TargetOptions = field(default_factory=TargetOptions)
+    json: JsonFlag = False
+
+
+def compare_drafters(options: CompareDraftersOptions = CompareDraftersOptions()) -> None:
+    """Decode the same prompts with every drafter: tokens per call, share of time, speed against plain.
+
+    Best-first trees, rule target_sample. Times compare only what ran on an otherwise idle machine. The tables
+    are Markdown, and written to tables.md beside the records.
+    """
+    from speclight.experiments.chosen_drafters import ALL_DRAFTERS, compared_drafters
+    from speclight.experiments.drafters.run import DrafterComparisonSettings, run_drafter_comparison
+    from speclight.experiments.drafters.summary import summarise_drafters
+    from speclight.measure.store import write_whole
+    from speclight.report.drafters import draw, markdown
+
+    settings = DrafterComparisonSettings(
+        prompts_per_family=options.prompts_per_family,
+        max_tokens=options.tokens,
+        node_budget=options.budget,
+        temperatures=options.temperature,
+        seed=options.seed,
+    )
+    prompts = read_prompt_options(options.prompts)
+    with command_output(options.json) as output:
+        target = load_target(options.target)
+        drafters = compared_drafters(
+            target, ALL_DRAFTERS, options.drafter, options.drafter_weights, options.layers
+        )
+        with progress_bars() as progress:
+            comparison = run_drafter_comparison(target, prompts, drafters, settings, options.out, progress)
+        rows = summarise_drafters(comparison)
+        document = {
+            "target": comparison.target,
+            "machine": comparison.machine,
+            "threads": comparison.threads,
+            "settings": asdict(settings),
+            "rows": [asdict(row) for row in rows],
+        }
+        tables = markdown(comparison, rows)
+        write_whole(options.out / "comparison.json", (json_line(document) + "\n").encode())
+        write_whole(options.out / "tables.md", (tables + "\n").encode())
+        figure = draw(comparison, rows, options.out / "drafters.svg")
+        if options.json:
+            output.write_json(document)
+        else:
+            output.show(tables, f"\nfigure: {figure}")

@@ -1,0 +1,123 @@
+"""`speclight race-vs-rejection`: races against coins at equal numbers of drafted tokens."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyclopts import Parameter
+
+from speclight.cli.options import JsonFlag, PromptOptions, TargetOptions, load_target, read_prompt_options
+from speclight.cli.output import command_output, json_line
+from speclight.cli.progress import progress_bars
+
+if TYPE_CHECKING:
+    from speclight.measure.prompts import Prompt
+
+# Prompts looked at beyond those sampled from, so that the longest can be left out.
+SPARE_PROMPTS = 4
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaceOptions:
+    """Options of `speclight race-vs-rejection`."""
+
+    out: Path = Path("out/race-vs-rejection")
+    """Folder for texts, rank laws, results and figure; a killed run goes on where it stopped."""
+    drafters: tuple[str, ...] = ("layer_skip", "ngram")
+    """Whose laws: layer_skip, ngram (by counts), model (needs --draft-model), eagle3."""
+    draft_model: Path | None = None
+    """Weights of the drafter model: a folder or a .gguf file."""
+    head: Path | None = None
+    """Folder of the EAGLE-3 head; the shipped one if not given."""
+    layers: int | None = None
+    """First layers of the target that draft; those of the drafter layer_skip if not given."""
+    texts: int = 24
+    """Texts sampled at each temperature."""
+    tokens: int = 36
+    """Tokens of each text; calls start at its first 12."""
+    temperature: tuple[float, ...] = (0.6, 1.0)
+    """Temperatures of the target's law, and of the drafter's where it is a model."""
+    candidates: int = 60
+    """Prompts to sample from, spread over all given; the first texts of full length are taken."""
+    seed: int = 0
+    """Seed of the texts."""
+    tree_starts: int = 0
+    """Contexts per text at which trees are really drafted and scored, for traversal and the tree confidence;
+    0 leaves this part out, which takes some seconds of one core per context."""
+    tree_seeds: int = 4
+    """Drafts at each of these contexts, for every tree and number of drafted tokens."""
+    tree_temperature: tuple[float, ...] = (1.0,)
+    """Which of the temperatures this part is run at."""
+    tree_drafters: tuple[str, ...] = ()
+    """Which of the drafters it is run for; all if not given."""
+    invariance_prompts: int = 0
+    """Prompts decoded by the rule race with every drafter, to show one text for all; 0 leaves this out."""
+    invariance_drafters: tuple[str, ...] = ()
+    """Drafters for this part alone, besides the others."""
+    invariance_tokens: int = 32
+    """Tokens of each of these texts."""
+    budget: tuple[int, ...] = (2, 8, 17)
+    """Node budgets P of these texts."""
+    prompts: PromptOptions = field(default_factory=PromptOptions)
+    target: TargetOptions = field(default_factory=TargetOptions)
+    json: JsonFlag = False
+
+
+def race_vs_rejection(options: RaceOptions = RaceOptions()) -> None:
+    """Compare race and coin rules by the laws along the target's own text.
+
+    Tokens per call of every rule and drafting strategy at equal numbers of drafted tokens, exact given the
+    texts, beside H[R] and the bound it gives; optionally on trees really drafted, and drafter invariance.
+    The race algorithms are a reconstruction: see docs/races.md.
+    """
+    from speclight.experiments.races.comparison import (
+        InvarianceSettings,
+        RaceExperimentSettings,
+        run_race_experiment,
+    )
+    from speclight.experiments.races.drafted_trees import TreePlan
+    from speclight.experiments.races.laws import race_drafter
+    from speclight.experiments.races.texts import RaceTextSettings
+    from speclight.measure.store import write_whole
+    from speclight.report.races import draw, markdown
+
+    settings = RaceExperimentSettings(
+        RaceTextSettings(options.texts, options.tokens, options.temperature, options.seed),
+        TreePlan(options.tree_starts, options.tree_seeds) if options.tree_starts else None,
+        options.tree_temperature,
+        options.tree_drafters or options.drafters,
+        InvarianceSettings(options.invariance_prompts, options.invariance_tokens, options.budget),
+    )
+    prompts = _short_prompts(read_prompt_options(options.prompts), options.candidates)
+    with command_output(options.json) as output:
+        target = load_target(options.target)
+        drafters, others = (
+            [
+                race_drafter(
+                    name, target, layers=options.layers, draft_model=options.draft_model, head=options.head
+                )
+                for name in names
+            ]
+            for names in (options.drafters, options.invariance_drafters)
+        )
+        with progress_bars() as progress:
+            result = run_race_experiment(target, drafters, prompts, settings, options.out, progress, others)
+        document = asdict(result)
+        write_whole(options.out / "comparison.json", (json_line(document) + "\n").encode())
+        figure = draw(result.comparison, options.out / "tokens-per-call.svg")
+        if options.json:
+            output.write_json(document)
+        else:
+            output.show(markdown(result), f"\nfigure: {figure}")
+
+
+def _short_prompts(prompts: tuple[Prompt, ...], count: int) -> tuple[Prompt, ...]:
+    """`count` prompts spread over all, without the longest.
+
+    They are read several times, and the laws along the answer are what counts.
+    """
+    spread = prompts[:: max(1, len(prompts) // (count + SPARE_PROMPTS))]
+    return tuple(sorted(spread, key=lambda prompt: len(prompt.turns[0]))[:count])

@@ -1,0 +1,1 @@
+"""Commands that tell how fast a target could be decoded."""

@@ -1,0 +1,77 @@
+"""`speclight demo`: the main job, from a target to its speed-of-light report."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from speclight.cli.options import JsonFlag, PromptOptions, TargetOptions, load_target, read_prompt_options
+from speclight.cli.output import command_output
+from speclight.cli.progress import progress_bars
+
+if TYPE_CHECKING:
+    from speclight.experiments.demo.record import DemoRecord
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions:
+    """Options of `speclight demo`."""
+
+    out: Path | None = None
+    """Folder of the report and its records; out/demo, or out/demo-quick, if not given."""
+    quick: Annotated[bool, Parameter(negative="")] = False
+    """A smaller run of about a minute: fewer prompts, shorter texts, smaller trees."""
+    seed: int = 0
+    """Seed of all randomness."""
+    prompts: PromptOptions = field(default_factory=PromptOptions)
+    target: TargetOptions = field(default_factory=TargetOptions)
+    json: JsonFlag = False
+
+
+def demo(options: DemoOptions = DemoOptions()) -> None:
+    """Measure a target's speed-of-light on real prompts and write the report.
+
+    Profile of its entropy, limits over node budgets, the true limit by oracle search, and lossless
+    speculative decoding beside plain decoding. Ends stdout with one line of JSON, with or without --json.
+    """
+    from speclight.experiments.demo.run import QUICK, DemoSettings, demo_drafters, run_demo
+    from speclight.report.demo.html import write_report
+    from speclight.report.demo.record_file import write_json
+    from speclight.report.demo.terminal import terminal_table
+
+    out = options.out or Path("out/demo-quick" if options.quick else "out/demo")
+    prompts = read_prompt_options(options.prompts)
+    with command_output(options.json) as output:
+        target = load_target(options.target)
+        settings = replace(
+            QUICK if options.quick else DemoSettings(), drafters=demo_drafters(target), seed=options.seed
+        )
+        with progress_bars() as progress:
+            record = run_demo(target, prompts, settings, out / "records", sys.argv[1:], progress)
+        write_json(record, out / "report.json")
+        page = write_report(record, out)
+        output.show(terminal_table(record), f"report: {page}")
+        output.write_json(_document(record, page))
+
+
+def _document(record: DemoRecord, page: Path) -> dict[str, object]:
+    headline = record.headline
+    return {
+        "target": record.target,
+        "report": page,
+        "node_budget": headline.node_budget,
+        "temperature": headline.temperature,
+        "drafter": headline.drafter,
+        "expected_tokens_per_call": headline.expected_tokens_per_call.value,
+        "measured_tokens_per_call": headline.measured_tokens_per_call.value,
+        "limit_tokens_per_call": headline.limit_tokens_per_call.value,
+        "share_of_limit": headline.share_of_limit,
+        "speed_up": headline.speed_up,
+        "seconds": record.provenance.seconds,
+        "peak_memory_mib": record.provenance.peak_memory_mib,
+    }

@@ -1,0 +1,126 @@
+"""`speclight profile`: the entropy profile of a target along its own text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyclopts import Parameter
+
+from speclight.cli.options import JsonFlag, PromptOptions, TargetOptions, load_target, read_prompt_options
+from speclight.cli.output import command_output
+from speclight.cli.progress import progress_bars
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from speclight.experiments.demo.record import FamilyProfile
+    from speclight.measure.estimates import Estimate
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileOptions:
+    """Options of `speclight profile`."""
+
+    out: Path = Path("out/profile")
+    """Folder for the records; a killed run goes on where it stopped when the command is repeated."""
+    samples: int = 1
+    """Texts sampled after each prompt."""
+    max_tokens: int = 128
+    """Length limit of a text, in generated tokens."""
+    batch_size: int = 32
+    """Texts sampled together; part of the plan, because it decides padding and rounding."""
+    temperature: float = 1.0
+    """Temperature of the law that is sampled and profiled; above 0."""
+    top_k: int | None = None
+    """Keep this many of the most probable tokens."""
+    top_p: float | None = None
+    """Keep the smallest set of most probable tokens with this much probability."""
+    seed: int = 0
+    """Seed of all randomness."""
+    laws: bool = True
+    """Keep the likely part of every token's law too (some hundred bytes): `speclight bound` is less noisy."""
+    prompts: PromptOptions = field(default_factory=PromptOptions)
+    target: TargetOptions = field(default_factory=TargetOptions)
+    json: JsonFlag = False
+
+
+def profile(options: ProfileOptions = ProfileOptions()) -> None:
+    """Sample from the target after every prompt and measure the entropy of its laws, per prompt family.
+
+    Gives mu and mu2 from full laws and from sampled log-probabilities, with standard errors clustered by
+    prompt, and records every token in Parquet for `speclight oracle` and `speclight bound --profile`.
+    """
+    from speclight.experiments.demo.family_profiles import family_profile
+    from speclight.measure.profile import ProfileSettings, run_profile
+    from speclight.models.sampling import SamplingSettings
+
+    settings = ProfileSettings(
+        samples=options.samples,
+        max_tokens=options.max_tokens,
+        batch_size=options.batch_size,
+        seed=options.seed,
+        sampling=SamplingSettings(options.temperature, options.top_k, options.top_p),
+    )
+    prompts = read_prompt_options(options.prompts)
+    with command_output(options.json) as output:
+        target = load_target(options.target)
+        with progress_bars() as progress:
+            measured = run_profile(target, prompts, settings, options.out, progress, options.laws)
+        families = [family_profile(measured, family) for family in measured.families]
+        if options.json:
+            output.write_json(
+                {
+                    "target": target.name,
+                    "temperature": options.temperature,
+                    "folder": options.out,
+                    "families": {family.family: _document(family) for family in families},
+                }
+            )
+        else:
+            output.show(_table(target.name, families), f"records: {options.out}")
+
+
+def _document(family: FamilyProfile) -> dict[str, object]:
+    def estimator(mu: Estimate, mu2: Estimate) -> dict[str, object]:
+        return {
+            "mu_nats": mu.value,
+            "mu_standard_error": mu.standard_error,
+            "mu2_nats2": mu2.value,
+            "mu2_standard_error": mu2.standard_error,
+            "tokens": family.tokens,
+        }
+
+    return {
+        "prompts": family.prompts,
+        "full": estimator(family.full_mu, family.full_mu2),
+        "sampled": estimator(family.sampled_mu, family.sampled_mu2),
+    }
+
+
+def _table(target: str, families: list[FamilyProfile]) -> Table:
+    from rich.table import Table
+
+    table = Table(title=f"Entropy profile of {target}", title_justify="left")
+    table.add_column("family", no_wrap=True)
+    for heading in (
+        "prompts",
+        "tokens",
+        "mu, full (nats)",
+        "mu, sampled",
+        "mu2, full (nats²)",
+        "mu2, sampled",
+    ):
+        table.add_column(heading, justify="right")
+    for family in families:
+        columns = (family.full_mu, family.sampled_mu, family.full_mu2, family.sampled_mu2)
+        table.add_row(family.family, str(family.prompts), str(family.tokens), *(_cell(c) for c in columns))
+    return table
+
+
+def _cell(estimate: Estimate) -> str:
+    if estimate.standard_error is None:
+        return f"{estimate.value:.3f}"
+    return f"{estimate.value:.3f} ± {estimate.standard_error:.3f}"

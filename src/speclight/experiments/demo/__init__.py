@@ -1,0 +1,1 @@
+"""The demo: everything measured for one target, as one record."""

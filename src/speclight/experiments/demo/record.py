@@ -1,0 +1,139 @@
+"""The records that measuring leaves behind and that a report is made of. Plain data, one schema."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from speclight.measure.estimates import Estimate
+from speclight.measure.provenance import Provenance
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyProfile:
+    """Entropy profile of one prompt family, both estimators, nats and nats².
+
+    full_*: from all logits of the visited contexts. sampled_*: from the log-probability of the sampled
+    token alone, which is what an inference API gives.
+    """
+
+    family: str
+    prompts: int
+    tokens: int
+    full_mu: Estimate
+    full_mu2: Estimate
+    sampled_mu: Estimate
+    sampled_mu2: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class LimitCurve:
+    """Tokens per target call over node budgets: a bound, a limit, or a measured limit.
+
+    name: as in `speclight bound` (theorem_1, limit, renewal, ergodic_renewal), or `oracle`.
+    values, lows, highs: one per node budget of the enclosing FamilyLimits; lows and highs None where the
+    curve is a formula. is_bound_here: whether its assumptions hold for a real model.
+    """
+
+    name: str
+    label: str
+    side: Literal["upper", "lower", "asymptotic", "measured"]
+    values: tuple[float, ...]
+    lows: tuple[float, ...] | None
+    highs: tuple[float, ...] | None
+    is_bound_here: bool
+    assumptions: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyLimits:
+    """All curves of one family at one temperature, over the same node budgets and the same start law."""
+
+    family: str
+    temperature: float
+    start_law: str
+    budgets: tuple[int, ...]
+    curves: tuple[LimitCurve, ...]
+    oracle_contexts: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecodingSummary:
+    """One family decoded with one drafter, rule, budget and temperature.
+
+    tokens_per_call: emitted tokens over target calls, totals over totals; the target's own token counts.
+    tokens_per_second and plain_tokens_per_second: over the same prompts and number of tokens, prefill
+    excluded on both sides; plain is the faster of the two plain decoders named in plain_decoders.
+    nodes_per_call: positions scored in a mean call, root included. looping_share: share of emitted tokens
+    that only repeat a cycle of the text (0 to 1). branching_calls: calls whose tree had a branch.
+    greedy_divergences: prompts (temperature 0) whose text left plain greedy decoding's, by cause.
+    """
+
+    family: str
+    temperature: float
+    drafter: str
+    rule: str
+    node_budget: int
+    prompts: int
+    tokens: int
+    calls: int
+    tokens_per_call: Estimate
+    nodes_per_call: float
+    tokens_per_second: float
+    plain_tokens_per_second: float
+    plain_decoders: dict[str, float]
+    speed_up: float
+    looping_share: float
+    branching_calls: int
+    divergences_near_tie: int | None
+    divergences_other: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """How far the drafter is from the model's limit, both at the call starts of the drafter's own run.
+
+    expected_tokens_per_call: mean over those starts of the sum of the target's path probabilities over the
+    drafted tree. limit_tokens_per_call: the same for the best tree of node_budget nodes (the oracle).
+    share_of_limit: their ratio of totals. speed_up: tokens/s over plain decoding's, all families together.
+    """
+
+    drafter: str
+    rule: str
+    node_budget: int
+    temperature: float
+    starts: int
+    expected_tokens_per_call: Estimate
+    measured_tokens_per_call: Estimate
+    limit_tokens_per_call: Estimate
+    share_of_limit: float
+    speed_up: float
+
+
+@dataclass(frozen=True, slots=True)
+class DemoRecord:
+    """Everything `speclight demo` measured: the content of report.json and of the HTML report."""
+
+    schema: int
+    target: str
+    headline: Headline
+    profiles: tuple[FamilyProfile, ...]
+    limits: tuple[FamilyLimits, ...]
+    decodings: tuple[DecodingSummary, ...]
+    examples: tuple[Example, ...]
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A short sample of decoded text, for the reader to see what the numbers are about. Untrusted text."""
+
+    family: str
+    prompt: str
+    text: str
+    temperature: float
+    tokens: int
+    calls: int

@@ -1,0 +1,244 @@
+"""The main job: profile, limits, oracle and decoding of one target, gathered into one record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from speclight.decoding.decode import DecodeSettings
+from speclight.errors import InvalidInput, check_at_least_one
+from speclight.experiments.demo.decoding import (
+    DecodedPrompt,
+    Divergences,
+    decode_prompts,
+    greedy_divergences,
+    summarise,
+    tokens_per_second,
+    transformers_tokens_per_second,
+)
+from speclight.experiments.demo.family_profiles import family_profile
+from speclight.experiments.demo.limit_curves import family_limits
+from speclight.experiments.demo.record import (
+    SCHEMA,
+    DecodingSummary,
+    DemoRecord,
+    Example,
+    FamilyLimits,
+    Headline,
+)
+from speclight.measure.estimates import mean_over, ratio_of_totals, within
+from speclight.measure.oracle_run import OracleRecord, OracleSettings, run_oracle
+from speclight.measure.profile import Profile, ProfileSettings, run_profile
+from speclight.measure.prompts import Prompt
+from speclight.measure.provenance import RunClock, provenance
+from speclight.measure.true_limit import oracle_contexts
+from speclight.models.causal_lm import CausalLM
+from speclight.models.default_target import DEFAULT_NAME
+from speclight.models.sampling import SamplingSettings
+
+Progress = Callable[[int, int, str], None]
+RULE = "target_sample"
+EXAMPLE_CHARACTERS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSettings:
+    """How much to measure.
+
+    prompts_per_family: for the profile. profile_tokens: length limit of a profiled text; the oracle's starts
+    need oracle_budget - 1 further tokens. oracle_contexts: per family. decoded_prompts: per family, each
+    decoded for decoded_tokens at temperature 0 and 1. drafters, node_budget: of the decoding runs.
+    """
+
+    prompts_per_family: int = 16
+    profile_tokens: int = 112
+    oracle_contexts: int = 12
+    oracle_budget: int = 64
+    decoded_prompts: int = 2
+    decoded_tokens: int = 48
+    node_budget: int = 8
+    drafters: tuple[str, ...] = ("ngram",)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_at_least_one(self, "prompts_per_family", "oracle_contexts", "decoded_prompts", "decoded_tokens")
+        if self.profile_tokens < self.oracle_budget:
+            raise InvalidInput(
+                f"profiled texts of {self.profile_tokens} tokens hold no start for an oracle of "
+                f"{self.oracle_budget} nodes; profile at least that many tokens"
+            )
+
+
+# A quick look: the same path through everything, about a minute on two cores.
+QUICK = DemoSettings(
+    prompts_per_family=4,
+    profile_tokens=48,
+    oracle_contexts=4,
+    oracle_budget=24,
+    decoded_prompts=1,
+    decoded_tokens=24,
+)
+
+
+def demo_drafters(model: CausalLM) -> tuple[str, ...]:
+    """Prompt lookup, and the shipped EAGLE-3 head where it was made for this target."""
+    return ("ngram", "eagle3") if model.name == DEFAULT_NAME else ("ngram",)
+
+
+def run_demo(
+    model: CausalLM,
+    prompts: tuple[Prompt, ...],
+    settings: DemoSettings,
+    folder: Path,
+    command: Sequence[str],
+    progress: Progress | None = None,
+) -> DemoRecord:
+    """Measure everything the report shows. Records of profile and oracle stay in `folder` and are resumed."""
+    clock = RunClock()
+    names = dict.fromkeys(prompt.family for prompt in prompts)
+    by_family = {name: [prompt for prompt in prompts if prompt.family == name] for name in names}
+    profiled = tuple(p for family in by_family.values() for p in family[: settings.prompts_per_family])
+    profile = run_profile(
+        model,
+        profiled,
+        ProfileSettings(max_tokens=settings.profile_tokens, seed=settings.seed),
+        folder / "profile",
+        progress,
+    )
+    oracle = run_oracle(
+        model,
+        profile,
+        OracleSettings(settings.oracle_contexts, settings.oracle_budget, settings.seed),
+        folder / "oracle",
+        progress,
+    )
+    decoding = _Decoding(model, settings, progress, 2 * len(by_family) * len(settings.drafters))
+    for family, members in by_family.items():
+        for temperature in (0.0, 1.0):
+            decoding.run(family, members[: settings.decoded_prompts], temperature)
+    examples = decoding.sampled[decoding.best_drafter()]
+    return DemoRecord(
+        schema=SCHEMA,
+        target=model.name,
+        headline=_headline(model, settings, decoding, progress),
+        profiles=tuple(family_profile(profile, family) for family in profile.families),
+        limits=_limits(profile, oracle, progress),
+        decodings=tuple(decoding.summaries),
+        examples=tuple(_example(decoded) for decoded in examples[:: settings.decoded_prompts]),
+        provenance=provenance(model, prompts, command, settings.seed, clock),
+    )
+
+
+def _limits(profile: Profile, oracle: OracleRecord, progress: Progress | None) -> tuple[FamilyLimits, ...]:
+    limits: list[FamilyLimits] = []
+    for number, family in enumerate(profile.families):
+        limits.append(family_limits(profile, oracle, family))
+        if progress is not None:
+            progress(number + 1, len(profile.families), "limits over node budgets")
+    return tuple(limits)
+
+
+class _Decoding:
+    """Decodes family by family with every drafter and without, and keeps what later parts need."""
+
+    def __init__(
+        self, model: CausalLM, settings: DemoSettings, progress: Progress | None, steps: int
+    ) -> None:
+        self.summaries: list[DecodingSummary] = []
+        # per drafter, the runs at temperature 1
+        self.sampled: dict[str, list[DecodedPrompt]] = {name: [] for name in settings.drafters}
+        self._model, self._settings = model, settings
+        self._progress, self._steps = progress, steps
+
+    def run(self, family: str, prompts: Sequence[Prompt], temperature: float) -> None:
+        """One family at one temperature: our plain loop, every drafter, and Transformers' generate.
+
+        The last is timed on the first prompt only: its tokens take equally long.
+        """
+        decode_settings = DecodeSettings(
+            node_budget=self._settings.node_budget,
+            max_tokens=self._settings.decoded_tokens,
+            seed=self._settings.seed,
+            sampling=SamplingSettings(temperature),
+            record_target_log_probs=True,
+        )
+        plain_settings = replace(decode_settings, node_budget=1, record_target_log_probs=False)
+        plain = decode_prompts(self._model, prompts, "none", RULE, plain_settings)
+        plain_decoders = {
+            "speclight, no drafter": tokens_per_second(plain),
+            "transformers generate": transformers_tokens_per_second(self._model, prompts[:1], plain_settings),
+        }
+        for drafter in self._settings.drafters:
+            decoded = decode_prompts(self._model, prompts, drafter, RULE, decode_settings)
+            divergences: Divergences | None = None
+            if temperature == 0.0:
+                divergences = greedy_divergences(self._model, decoded, plain)
+            else:
+                self.sampled[drafter] += decoded
+            self.summaries.append(
+                summarise(family, decode_settings, drafter, RULE, decoded, plain_decoders, divergences)
+            )
+            if self._progress is not None:
+                self._progress(len(self.summaries), self._steps, "decoding, beside plain decoding")
+
+    def best_drafter(self) -> str:
+        """The drafter that emits the most tokens per call at temperature 1, totals over totals."""
+
+        def tokens_per_call(drafter: str) -> float:
+            runs = [run for run in self.summaries if run.drafter == drafter and run.temperature == 1.0]
+            return sum(run.tokens for run in runs) / sum(run.calls for run in runs)
+
+        return max(self._settings.drafters, key=tokens_per_call)
+
+
+def _headline(
+    model: CausalLM, settings: DemoSettings, decoding: _Decoding, progress: Progress | None
+) -> Headline:
+    """Best drafter and oracle at the same starts: those of the drafter's own calls at temperature 1."""
+    drafter = decoding.best_drafter()
+    names: list[str] = []
+    expected: list[float] = []
+    measured: list[int] = []
+    best: list[float] = []
+    for number, decoded in enumerate(decoding.sampled[drafter]):
+        calls = decoded.generation.calls
+        token_ids = [*decoded.prompt_ids, *decoded.generation.token_ids]
+        contexts = oracle_contexts(
+            model, token_ids, [call.start - 1 for call in calls], settings.node_budget, SamplingSettings(1.0)
+        )
+        names += [decoded.prompt.prompt_id] * len(calls)
+        expected += [call.expected_tokens for call in calls]
+        measured += [call.tokens_emitted for call in calls]
+        best += [context.tokens_per_call(settings.node_budget) for context in contexts]
+        if progress is not None:
+            progress(number + 1, len(decoding.sampled[drafter]), "oracle at the drafter's own call starts")
+    runs = decoding.summaries
+    sampled = [run for run in runs if run.drafter == drafter and run.temperature == 1.0]
+    plain_seconds = sum(summary.tokens / summary.plain_tokens_per_second for summary in sampled)
+    seconds = sum(summary.tokens / summary.tokens_per_second for summary in sampled)
+    return Headline(
+        drafter=drafter,
+        rule=RULE,
+        node_budget=settings.node_budget,
+        temperature=1.0,
+        starts=len(names),
+        expected_tokens_per_call=within(mean_over(names, expected), 1.0, float(settings.node_budget)),
+        measured_tokens_per_call=ratio_of_totals(names, measured, [1.0] * len(names)),
+        limit_tokens_per_call=within(mean_over(names, best), 1.0, float(settings.node_budget)),
+        share_of_limit=float(np.sum(expected) / np.sum(best)),
+        speed_up=plain_seconds / seconds,
+    )
+
+
+def _example(decoded: DecodedPrompt) -> Example:
+    return Example(
+        family=decoded.prompt.family,
+        prompt=decoded.prompt.turns[0][:EXAMPLE_CHARACTERS],
+        text=decoded.generation.text[:EXAMPLE_CHARACTERS],
+        temperature=1.0,
+        tokens=len(decoded.generation.token_ids),
+        calls=len(decoded.generation.calls),
+    )

@@ -1,0 +1,1 @@
+"""Drafters compared on the same prompts."""

@@ -1,0 +1,250 @@
+"""Every drafter on the same prompts: what a call emits, and where its time goes.
+
+The prompts are taken one by one, each decoded with every drafter before the next, so that a machine that is
+slower for a while is slower for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+
+from speclight.decoding.call_trace import CallTrace
+from speclight.decoding.decode import DecodeSettings
+from speclight.decoding.divergence import first_divergence
+from speclight.drafting.drafters import NO_DRAFTER, drafter_named
+from speclight.drafting.protocol import Drafter
+from speclight.errors import InvalidInput, check_at_least_one
+from speclight.experiments.chosen_drafters import ComparedDrafter
+from speclight.experiments.demo.decoding import DecodedPrompt, decode_prompts
+from speclight.measure.prompts import Prompt
+from speclight.measure.provenance import machine_class
+from speclight.measure.store import RecordFolder, read_table
+from speclight.models.causal_lm import CausalLM
+from speclight.models.sampling import SamplingSettings
+
+Progress = Callable[[int, int, str], None]
+RULE = "target_sample"
+# A decode this long before the first one that is timed pays for what a process does only once.
+WARM_UP_TOKENS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class DrafterComparisonSettings:
+    """prompts_per_family: decoded at each temperature. max_tokens: length limit of a text. node_budget: P.
+
+    Raises InvalidInput for counts below 1 or without temperatures.
+    """
+
+    prompts_per_family: int = 4
+    max_tokens: int = 64
+    node_budget: int = 16
+    temperatures: tuple[float, ...] = (0.0, 1.0)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_at_least_one(self, "prompts_per_family", "max_tokens", "node_budget")
+        if not self.temperatures or len(set(self.temperatures)) < len(self.temperatures):
+            raise InvalidInput(f"got temperatures {self.temperatures}, expected at least one, each once")
+
+    def decoding(self, temperature: float, prompt_number: int) -> DecodeSettings:
+        """How one text is decoded; every drafter gets the seed of the prompt."""
+        return DecodeSettings(
+            node_budget=self.node_budget,
+            max_tokens=self.max_tokens,
+            seed=self.seed + prompt_number,
+            sampling=SamplingSettings(temperature),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DraftedText:
+    """One prompt decoded with one drafter. Tuples hold one entry for each target call, seconds by phase.
+
+    drafter_calls: batched calls of the drafter. margin: where a greedy text leaves plain decoding's, how far
+    its token lies below the best one in logits (infinite where one text just ends); None if it does not, or
+    above temperature 0.
+    """
+
+    drafter: str
+    temperature: float
+    prompt_id: str
+    family: str
+    token_ids: tuple[int, ...]
+    tokens: tuple[int, ...]
+    nodes: tuple[int, ...]
+    drafter_calls: tuple[int, ...]
+    draft_seconds: tuple[float, ...]
+    target_seconds: tuple[float, ...]
+    verify_seconds: tuple[float, ...]
+    commit_seconds: tuple[float, ...]
+    margin: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DrafterComparison:
+    """All texts of all drafters. machine, threads: what the seconds were taken on."""
+
+    target: str
+    settings: DrafterComparisonSettings
+    machine: str
+    threads: int
+    drafters: tuple[ComparedDrafter, ...]
+    texts: tuple[DraftedText, ...]
+
+
+def run_drafter_comparison(
+    target: CausalLM,
+    prompts: Sequence[Prompt],
+    drafters: Sequence[ComparedDrafter],
+    settings: DrafterComparisonSettings,
+    folder: Path,
+    progress: Progress | None = None,
+) -> DrafterComparison:
+    """Decode the first prompts of each family with every drafter, plain decoding always among them.
+
+    The text is the unit of work; a killed run goes on with the first one missing. Each drafter has a folder
+    of its own, so more of them can be added later. Raises StorageError if a folder holds another plan, such
+    as another machine or number of threads.
+    """
+    chosen = _chosen(prompts, settings.prompts_per_family)
+    plain = ComparedDrafter(NO_DRAFTER)
+    compared = (plain, *(drafter for drafter in drafters if drafter != plain))
+    run = _Run(target, chosen, compared, settings, folder)
+    for order, temperature in enumerate(settings.temperatures):
+        run.at_temperature(order, temperature, progress)
+    return DrafterComparison(
+        target.name,
+        settings,
+        machine_class(),
+        torch.get_num_threads(),
+        compared,
+        tuple(
+            _read(folder / drafter.name, _name(order, number))
+            for drafter in compared
+            for order in range(len(settings.temperatures))
+            for number in range(len(chosen))
+        ),
+    )
+
+
+def _chosen(prompts: Sequence[Prompt], per_family: int) -> tuple[Prompt, ...]:
+    families = dict.fromkeys(prompt.family for prompt in prompts)
+    by_family = [[prompt for prompt in prompts if prompt.family == family] for family in families]
+    return tuple(prompt for family in by_family for prompt in family[:per_family])
+
+
+class _Run:
+    """Decodes what is still missing."""
+
+    def __init__(
+        self,
+        target: CausalLM,
+        prompts: Sequence[Prompt],
+        drafters: Sequence[ComparedDrafter],
+        settings: DrafterComparisonSettings,
+        folder: Path,
+    ) -> None:
+        self._target, self._prompts, self._settings, self._folder = target, prompts, settings, folder
+        self._drafters = drafters
+        self._records = {
+            drafter: RecordFolder(folder / drafter.name, self._plan(drafter)) for drafter in drafters
+        }
+
+    def at_temperature(self, order: int, temperature: float, progress: Progress | None) -> None:
+        """Every prompt with every drafter, prompt by prompt."""
+        waiting = [
+            (number, drafter)
+            for number in range(len(self._prompts))
+            for drafter in self._drafters
+            if not self._records[drafter].has(_name(order, number))
+        ]
+        made = {
+            drafter: self._warmed_up(drafter, temperature) for drafter in dict.fromkeys(d for _, d in waiting)
+        }
+        all_texts = len(self._prompts) * len(self._drafters)
+        for left, (number, drafter) in zip(range(len(waiting), 0, -1), waiting, strict=True):
+            if progress is not None:
+                progress(all_texts - left, all_texts, f"decoding at temperature {temperature:g}")
+            (decoded,) = self._decoded(drafter, made[drafter], temperature, number)
+            margin = self._margin(drafter, decoded, order, number) if temperature == 0.0 else None
+            text = _drafted_text(drafter.name, temperature, decoded, margin)
+            self._records[drafter].write(_name(order, number), pa.Table.from_pylist([asdict(text)]))
+        if progress is not None:
+            progress(all_texts, all_texts, f"decoding at temperature {temperature:g}")
+
+    def _warmed_up(self, drafter: ComparedDrafter, temperature: float) -> Drafter:
+        settings = drafter.settings(SamplingSettings(temperature))
+        made = drafter_named(drafter.name, self._target, settings)
+        short = replace(self._settings, max_tokens=WARM_UP_TOKENS).decoding(temperature, 0)
+        decode_prompts(self._target, self._prompts[:1], made, RULE, short)
+        return made
+
+    def _decoded(
+        self, drafter: ComparedDrafter, made: Drafter, temperature: float, number: int
+    ) -> list[DecodedPrompt]:
+        settings = self._settings.decoding(temperature, number)
+        if drafter.name == NO_DRAFTER:
+            settings = replace(settings, node_budget=1)
+        return decode_prompts(self._target, [self._prompts[number]], made, RULE, settings)
+
+    def _margin(
+        self, drafter: ComparedDrafter, decoded: DecodedPrompt, order: int, number: int
+    ) -> float | None:
+        if drafter.name == NO_DRAFTER:
+            return None
+        plain = _read(self._folder / NO_DRAFTER, _name(order, number))
+        found = first_divergence(
+            self._target, decoded.prompt_ids, decoded.generation.token_ids, plain.token_ids
+        )
+        return None if found is None else found.margin
+
+    def _plan(self, drafter: ComparedDrafter) -> dict[str, object]:
+        return {
+            "kind": "drafted texts",
+            "target": self._target.name,
+            "weights_sha256": self._target.loaded.weights_sha256,
+            "dtype": str(self._target.model.dtype),
+            "machine": machine_class(),
+            "threads": torch.get_num_threads(),
+            "drafter": drafter.plan(),
+            "settings": asdict(self._settings),
+            "prompts": [asdict(prompt) for prompt in self._prompts],
+        }
+
+
+def _drafted_text(
+    drafter: str, temperature: float, decoded: DecodedPrompt, margin: float | None
+) -> DraftedText:
+    calls: tuple[CallTrace, ...] = decoded.generation.calls
+    return DraftedText(
+        drafter=drafter,
+        temperature=temperature,
+        prompt_id=decoded.prompt.prompt_id,
+        family=decoded.prompt.family,
+        token_ids=decoded.generation.token_ids,
+        tokens=tuple(call.tokens_emitted for call in calls),
+        nodes=tuple(len(call.tree) for call in calls),
+        drafter_calls=tuple(call.draft_cost.calls for call in calls),
+        draft_seconds=tuple(call.seconds.draft for call in calls),
+        target_seconds=tuple(call.seconds.target for call in calls),
+        verify_seconds=tuple(call.seconds.verify for call in calls),
+        commit_seconds=tuple(call.seconds.commit for call in calls),
+        margin=margin,
+    )
+
+
+def _name(order: int, number: int) -> str:
+    return f"temperature-{order}-text-{number:03d}"
+
+
+def _read(folder: Path, name: str) -> DraftedText:
+    row: dict[str, Any]
+    (row,) = read_table(folder, name).to_pylist()
+    lists = {key: tuple(value) for key, value in row.items() if isinstance(value, list)}
+    return DraftedText(**{**row, **lists})

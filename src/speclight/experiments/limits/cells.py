@@ -1,0 +1,247 @@
+"""The limits test: every limit, from traces of some prompts, against the oracle at other prompts'."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from math import hypot, isnan, nan, sqrt
+
+import numpy as np
+
+from speclight.errors import InvalidInput
+from speclight.experiments.limits.data import Family, LimitsTestSettings
+from speclight.measure.estimates import Estimate, mean_over, ratio_of_totals
+from speclight.measure.oracle_decode import OracleCall
+from speclight.measure.oracle_run import OracleRecord
+from speclight.measure.profile import Profile
+from speclight.theory.ergodic.bound import ErgodicRenewal, choose_thresholds, ergodic_renewal
+from speclight.theory.ergodic.start_features import StartSorter
+from speclight.theory.ergodic.trace_walk import trace_walk
+from speclight.theory.iid.leading_terms import limit
+from speclight.theory.iid.markov_renewal import markov_renewal
+from speclight.theory.iid.renewal import renewal
+from speclight.theory.iid.upper import leaf_entropy, sharpened_theorem_1, theorem_1
+from speclight.theory.laws.sampled_text import SampledText
+from speclight.theory.laws.step_law import StepLaw, merged
+from speclight.theory.trace_bounds import kernel_of_texts, start_shares, starts_shared_by_budgets
+
+# Methods that bound the real model; all others are models of it or estimates.
+BOUNDS = ("ergodic_renewal", "ergodic_renewal_stratified")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One method against the oracle in one cell (family, temperature, P).
+
+    value: predicted tokens per call, bias-corrected by `correction` where the method has one (added already).
+    standard_error: of value, NaN with a single prompt, as truth_error. truth, truth_error: the oracle's.
+    ratio, ratio_error: value over truth; both sides' errors are taken as independent, which they are for
+    different prompts.
+    """
+
+    family: str
+    temperature: float
+    node_budget: int
+    method: str
+    value: float
+    standard_error: float
+    correction: float | None
+    truth: float
+    truth_error: float
+
+    @property
+    def ratio(self) -> float:
+        """Predicted over measured."""
+        return self.value / self.truth
+
+    @property
+    def ratio_error(self) -> float:
+        """Standard error of the ratio, by linearisation."""
+        return self.ratio * hypot(self.standard_error / self.value, self.truth_error / self.truth)
+
+
+@dataclass(frozen=True, slots=True)
+class PooledError:
+    """The mean signed error of a method over cells: value/truth - 1. cells: families times temperatures."""
+
+    method: str
+    node_budgets: tuple[int, ...]
+    signed_error: float
+    standard_error: float
+    cells: int
+    within_two_errors: int
+    comparisons: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CellData:
+    """Everything measured for one family and temperature."""
+
+    family: Family
+    temperature: float
+    traces: tuple[Profile, ...]
+    oracle_texts: Profile
+    oracle: OracleRecord
+    calls: Sequence[OracleCall]
+
+    @property
+    def trace_texts(self) -> list[SampledText]:
+        """The traces as the ergodic bound takes them."""
+        return [text for profile in self.traces for text in profile.sampled_texts(self.family.name)]
+
+    @property
+    def step_law(self) -> StepLaw:
+        """The step law of all traces, from full laws."""
+        return reduce(merged, (profile.step_laws[self.family.name] for profile in self.traces))
+
+
+def compare_cell(cell: CellData, settings: LimitsTestSettings, sorter: StartSorter) -> list[Comparison]:
+    """Every method at every node budget, against the oracle at uniform positions and the oracle decode."""
+    texts = cell.trace_texts
+    found: list[Comparison] = []
+    for budget in settings.node_budgets:
+        truth = cell.oracle.tokens_per_call(cell.family.name, budget)
+        found += _uniform(cell, settings, sorter, texts, budget, truth)
+    for budget in sorted({call.node_budget for call in cell.calls}):
+        found += _call_starts(cell, settings, sorter, texts, budget)
+    return found
+
+
+def pooled_errors(comparisons: Sequence[Comparison], node_budgets: Sequence[int]) -> list[PooledError]:
+    """Per method, the mean over cells of value/truth - 1, averaged over those of the budgets it has.
+
+    The standard error treats cells as independent and a cell's budgets as fully dependent (they share their
+    texts and trees), so it errs on the large side.
+    """
+    pooled: list[PooledError] = []
+    for method in dict.fromkeys(item.method for item in comparisons):
+        own = [c for c in comparisons if c.method == method and c.node_budget in node_budgets]
+        if not own:
+            continue
+        cells = list(dict.fromkeys((c.family, c.temperature) for c in own))
+        of_cell = [[c for c in own if (c.family, c.temperature) == cell] for cell in cells]
+        errors = [np.mean([c.ratio_error for c in group]) for group in of_cell]
+        pooled.append(
+            PooledError(
+                method=method,
+                node_budgets=tuple(sorted({c.node_budget for c in own})),
+                signed_error=float(np.mean([np.mean([c.ratio - 1.0 for c in group]) for group in of_cell])),
+                standard_error=sqrt(sum(float(error) ** 2 for error in errors)) / len(cells),
+                cells=len(cells),
+                within_two_errors=sum(abs(c.ratio - 1.0) <= 2 * c.ratio_error for c in own),
+                comparisons=len(own),
+            )
+        )
+    return pooled
+
+
+def _uniform(
+    cell: CellData,
+    settings: LimitsTestSettings,
+    sorter: StartSorter,
+    texts: list[SampledText],
+    budget: int,
+    truth: Estimate,
+) -> list[Comparison]:
+    add = _recorder(cell, budget, truth)
+    law = cell.step_law
+    # The formulas of the step law move with 1/mu to first order; that is their sampling error here.
+    mu = mean_over([t.prompt_id for t in texts], [float(t.surprisals.mean()) for t in texts])
+    share = (nan if mu.standard_error is None else mu.standard_error) / mu.value
+    if law.vocabulary_size is None:
+        raise InvalidInput("the traces' step law must come from full laws, which know the vocabulary")
+    formulas = (
+        theorem_1(law.mu, law.mu2, budget),
+        sharpened_theorem_1(law.mu, law.mu2, budget),
+        leaf_entropy(law.mu, budget, law.vocabulary_size),
+        limit(law.mu, budget),
+        renewal(law, budget),
+    )
+    found = [add(bound.name, bound.value, share * bound.value, None) for bound in formulas]
+    largest = max(settings.node_budgets)
+    starts = starts_shared_by_budgets(texts, largest)
+    labelled = sorter.sorted_texts(texts)
+    markov = markov_renewal(
+        kernel_of_texts(labelled, sorter.strata),
+        start_shares(labelled, sorter.strata, budget, starts),
+        budget,
+    )
+    found.append(add(markov.name, markov.value, share * markov.value, None))
+    found.append(_ergodic(add, "ergodic_renewal", ergodic_renewal(texts, budget, None, starts)))
+    stratified = ergodic_renewal(labelled, budget, sorter.strata, starts)
+    found.append(_ergodic(add, "ergodic_renewal_stratified", stratified))
+    own = sorter.sorted_texts(cell.oracle_texts.sampled_texts(cell.family.name))
+    paired = ergodic_renewal(own, budget, sorter.strata, starts_shared_by_budgets(own, largest))
+    found.append(_ergodic(add, "stratified, oracle's own texts", paired))
+    return found
+
+
+def _call_starts(
+    cell: CellData,
+    settings: LimitsTestSettings,
+    sorter: StartSorter,
+    texts: list[SampledText],
+    budget: int,
+) -> list[Comparison]:
+    calls = [call for call in cell.calls if call.node_budget == budget]
+    # E[X | context] in place of the tokens drawn: the same mean with less noise.
+    truth = ratio_of_totals(
+        [call.prompt_id for call in calls], [call.expected_tokens for call in calls], [1.0] * len(calls)
+    )
+    add = _recorder(cell, budget, truth)
+    starts = settings.decode_starts
+    found: list[Comparison] = []
+    own = cell.oracle_texts.sampled_texts(cell.family.name)
+    decoded = {call.prompt_id for call in calls}
+    for name, walked in (
+        ("trace_walk", texts),
+        ("trace walk, decoded texts", [text for text in own if text.prompt_id in decoded]),
+    ):
+        thresholds = choose_thresholds(sorter.sorted_texts(texts), budget, sorter.strata)
+        walk = trace_walk(
+            sorter.sorted_texts([cut_for_starts(text, starts, budget) for text in walked]), thresholds
+        )
+        found.append(add(name, walk.tokens_per_call, walk.standard_error, None))
+    return found
+
+
+def cut_for_starts(text: SampledText, starts_below: int, node_budget: int) -> SampledText:
+    """The text as if made under the length limit that leaves just the starts below `starts_below` usable."""
+    limit_ = starts_below + node_budget - 2
+    longest = max(limit_, node_budget - 1)
+    kept = min(len(text), longest)
+    return SampledText(
+        surprisals=text.surprisals[:kept],
+        ended=text.ended and kept == len(text),
+        prompt_id=text.prompt_id,
+        features=None if text.features is None else text.features[:kept],
+        length_limit=longest,
+    )
+
+
+def _recorder(
+    cell: CellData, budget: int, truth: Estimate
+) -> Callable[[str, float, float, float | None], Comparison]:
+    def add(method: str, value: float, error: float, correction: float | None) -> Comparison:
+        return Comparison(
+            family=cell.family.name,
+            temperature=cell.temperature,
+            node_budget=budget,
+            method=method,
+            value=value,
+            standard_error=error,
+            correction=correction,
+            truth=truth.value,
+            truth_error=nan if truth.standard_error is None else truth.standard_error,
+        )
+
+    return add
+
+
+def _ergodic(
+    add: Callable[[str, float, float, float | None], Comparison], name: str, estimate: ErgodicRenewal
+) -> Comparison:
+    if isnan(estimate.corrected):
+        return add(name, estimate.value, nan, None)
+    return add(name, estimate.corrected, estimate.standard_error, estimate.corrected - estimate.value)

@@ -1,0 +1,1 @@
+"""Exponential races against coin-based rules."""

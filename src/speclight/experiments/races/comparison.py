@@ -1,0 +1,159 @@
+"""The whole of `speclight race-vs-rejection`, part by part, each going on where a killed run stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+
+from speclight.decoding.settings import DecodeSettings
+from speclight.drafting.drafters import drafter_named
+from speclight.drafting.protocol import LawSource
+from speclight.drafting.settings import DrafterSettings
+from speclight.drafting.tree_choice import growth_start
+from speclight.drafting.tree_drafter import TreeDrafter
+from speclight.errors import InvalidInput
+from speclight.experiments.races.drafted_trees import TreePlan
+from speclight.experiments.races.invariance import DrafterMaker, Invariance, RandomLaw, drafter_invariance
+from speclight.experiments.races.laws import RACE_DRAFTERS, RaceDrafter
+from speclight.experiments.races.run import RaceComparison, compare, rank_texts
+from speclight.experiments.races.texts import Progress, RaceTextSettings, sample_texts
+from speclight.experiments.races.tree_comparison import TreeComparison, compare_trees
+from speclight.measure.prompts import Prompt
+from speclight.measure.store import RecordFolder, read_table
+from speclight.models.causal_lm import CausalLM
+from speclight.models.prompting import chat_token_ids
+from speclight.models.sampling import SamplingSettings
+
+# Acceptance that the trees of the invariance part are fitted to: any would do, this one branches.
+ACCEPTANCE = tuple(0.5 * 0.4**rank for rank in range(8))
+
+
+@dataclass(frozen=True, slots=True)
+class InvarianceSettings:
+    """prompts: the first ones given; 0 leaves the part out. tokens: of each text. budgets: node budgets P."""
+
+    prompts: int = 0
+    tokens: int = 32
+    budgets: tuple[int, ...] = (2, 8, 17)
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.prompts < 0 or self.tokens < 1 or min(self.budgets, default=0) < 1:
+            raise InvalidInput(
+                f"got {self.prompts} prompts, {self.tokens} tokens and budgets {self.budgets}, expected "
+                "prompts >= 0, tokens >= 1 and at least one budget, all >= 1"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class RaceExperimentSettings:
+    """trees: None leaves drafted trees out. tree_temperatures, tree_drafters: for which they are drafted."""
+
+    texts: RaceTextSettings = field(default_factory=RaceTextSettings)
+    trees: TreePlan | None = None
+    tree_temperatures: tuple[float, ...] = (1.0,)
+    tree_drafters: tuple[str, ...] = RACE_DRAFTERS
+    invariance: InvarianceSettings = field(default_factory=InvarianceSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class RaceExperiment:
+    """All results."""
+
+    comparison: RaceComparison
+    trees: tuple[TreeComparison, ...]
+    invariance: tuple[Invariance, ...]
+
+
+def run_race_experiment(
+    target: CausalLM,
+    drafters: Sequence[RaceDrafter],
+    prompts: tuple[Prompt, ...],
+    settings: RaceExperimentSettings,
+    folder: Path,
+    progress: Progress | None = None,
+    also_invariant: Sequence[RaceDrafter] = (),
+) -> RaceExperiment:
+    """Run what the folder does not hold yet. Raises what the parts raise.
+
+    also_invariant: drafters for the invariance part alone.
+    """
+    texts = sample_texts(target, prompts, settings.texts, folder / "texts", progress)
+    groups = rank_texts(target, drafters, texts, folder / "ranks", progress)
+    by_name = {drafter.name: drafter for drafter in drafters}
+    trees: list[TreeComparison] = []
+    for group in groups:
+        wanted = group.temperature in settings.tree_temperatures and group.drafter in settings.tree_drafters
+        if settings.trees is not None and wanted:
+            drafter = by_name[group.drafter]
+            trees += compare_trees(target, drafter, group, settings.trees, folder / "trees", progress)
+    invariance = _invariance(
+        target,
+        [*drafters, *also_invariant],
+        prompts,
+        settings.invariance,
+        folder / "invariance",
+        progress,
+    )
+    return RaceExperiment(compare(groups, target.vocabulary_size), tuple(trees), tuple(invariance))
+
+
+def _invariance(
+    target: CausalLM,
+    drafters: Sequence[RaceDrafter],
+    prompts: tuple[Prompt, ...],
+    settings: InvarianceSettings,
+    folder: Path,
+    progress: Progress | None,
+) -> list[Invariance]:
+    if settings.prompts == 0:
+        return []
+    plan = {
+        "kind": "race-invariance",
+        "target": target.name,
+        "weights_sha256": target.loaded.weights_sha256,
+        "settings": asdict(settings),
+        "prompt_ids": [prompt.prompt_id for prompt in prompts[: settings.prompts]],
+    }
+    records = RecordFolder(folder, plan)
+    contexts = [
+        chat_token_ids(target, [{"role": "user", "content": prompt.turns[0]}])
+        for prompt in prompts[: settings.prompts]
+    ]
+    sampling = SamplingSettings(settings.temperature)
+    makers = _makers(target, drafters, sampling)
+    identities = {drafter.name: "-".join(drafter.identity)[:24] for drafter in drafters}
+    rows: list[Invariance] = []
+    for name, make in makers.items():
+        for budget in settings.budgets:
+            unit = f"{name}-{identities.get(name, 'fixed')}-P-{budget}".replace("/", "-")
+            if not records.has(unit):
+                decode = DecodeSettings(max_tokens=settings.tokens, sampling=sampling)
+                found = drafter_invariance(target, contexts, {name: make}, [budget], decode)
+                records.write(unit, pa.Table.from_pylist([asdict(row) for row in found]))
+            rows += [Invariance(**row) for row in read_table(folder, unit).to_pylist()]
+            if progress is not None:
+                progress(len(rows), len(makers) * len(settings.budgets), "one text for every drafter")
+    return rows
+
+
+def _makers(
+    target: CausalLM, drafters: Sequence[RaceDrafter], sampling: SamplingSettings
+) -> dict[str, DrafterMaker]:
+    """Race drafts on a rank tree from every law; besides, prompt lookup's most probable tokens."""
+    settings = DrafterSettings(kind="race", tree="rank", acceptance=ACCEPTANCE, sampling=sampling)
+
+    def on_rank_tree(source: LawSource) -> TreeDrafter:
+        return TreeDrafter(source, growth_start(settings, target))
+
+    makers: dict[str, DrafterMaker] = {
+        "random": lambda: on_rank_tree(RandomLaw(target.vocabulary_size)),
+        "ngram, most probable tokens": lambda: drafter_named("ngram", target),
+    }
+    for drafter in drafters:
+        makers[drafter.name] = partial(lambda source: on_rank_tree(source(sampling)), drafter.source)
+    return makers

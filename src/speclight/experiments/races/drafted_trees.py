@@ -1,0 +1,218 @@
+"""Rules on trees that were really drafted: for what needs both laws off the emitted path.
+
+Traversal verification works back from the leaves, and a tree grown by confidence depends on every law it
+asked for. So trees are drafted with recorded noise, their inner nodes scored by target and drafter, and each
+rule's own `verify` run on them. What the target adds after a leaf is not of interest, only how long the path
+is.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from speclight.decoding.noise_streams import GeneratorNoise
+from speclight.drafting.path_scorer import PathScorer, TokenPath
+from speclight.drafting.protocol import DraftNoise, LawSource
+from speclight.drafting.race_confidence import AcceptanceByConfidence
+from speclight.drafting.settings import DrafterSettings
+from speclight.drafting.tree_choice import growth_start
+from speclight.drafting.tree_drafter import GrowthStart
+from speclight.drafting.vocabulary import same_vocabulary
+from speclight.errors import InvalidInput
+from speclight.experiments.races.laws import RaceDrafter
+from speclight.experiments.races.texts import RaceText
+from speclight.experiments.races.values import STARTS
+from speclight.measure.store import write_whole
+from speclight.models.causal_lm import CausalLM
+from speclight.models.sampling import SamplingSettings, processed_probabilities
+from speclight.models.scored_text import ScoredText
+from speclight.trees.draft_tree import DraftTree
+from speclight.trees.race_noise import RaceField, RaceView
+from speclight.verification.enumeration import enumerate_outcomes
+from speclight.verification.noise import Noise, UniformNoise
+from speclight.verification.rule import TargetLaws, VerifyRule
+from speclight.verification.rules import rule_named
+
+FloatArray = npt.NDArray[np.float64]
+
+TREE_DRAFTED = (4, 8, 16, 32)
+# (rule, tree), in the order of the arrays; the first two verify the same drafts.
+COINS = ("rejection_without_replacement", "traversal")
+RACES: tuple[Literal["rank", "confidence"], ...] = ("rank", "confidence")
+VARIANTS = (*((rule, "rank") for rule in COINS), *(("race", tree) for tree in RACES))
+# Keeps the noise of drafts apart from all other streams seeded by the text's number.
+DRAFT_SALT = 0x5452
+
+
+@dataclass(frozen=True, slots=True)
+class TreeRates:
+    """What trees are fitted to, from other texts: mean rank laws, rank 1 first, and those by confidence."""
+
+    coins: tuple[float, ...]
+    race: tuple[float, ...]
+    confidence: AcceptanceByConfidence
+
+
+@dataclass(frozen=True, slots=True)
+class TreePlan:
+    """starts: contexts per text, spread over the first STARTS. seeds: drafts per context, budget and kind.
+
+    Raises InvalidInput for starts outside 1..STARTS or fewer than 2 seeds, which leave their noise unknown.
+    """
+
+    starts: int = 2
+    seeds: int = 8
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.starts <= STARTS or self.seeds < 2:
+            raise InvalidInput(
+                f"got {self.starts} starts and {self.seeds} seeds, expected 1 to {STARTS} and >= 2"
+            )
+
+    def places(self, number: int) -> list[int]:
+        """The contexts of a text of that number."""
+        return [(number + place * STARTS // self.starts) % STARTS for place in range(self.starts)]
+
+
+def tokens_on_trees(
+    target: CausalLM,
+    drafter: RaceDrafter,
+    text: RaceText,
+    rates: TreeRates,
+    plan: TreePlan,
+    cache: Path,
+) -> FloatArray:
+    """[starts, VARIANTS, TREE_DRAFTED, seeds] tokens of a call, kept in the folder `cache` once computed.
+
+    Coin rules: expected tokens given the drafted tree, by enumeration of the coins. Races: the tokens of the
+    call with that race, which is 0-1 given the noise.
+    """
+    path = cache / f"temperature-{text.temperature}-text-{text.number:03d}.npz"
+    if not path.exists():
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, tokens=_computed(target, drafter, text, rates, plan))
+        write_whole(path, buffer.getvalue())
+    with np.load(path) as stored:
+        return stored["tokens"]
+
+
+def expected_tokens(rule: VerifyRule, tree: DraftTree, laws: TargetLaws) -> float:
+    """E[X | tree] of a rule that flips coins: the accepted path with its root, over all of its coins."""
+    outcomes = enumerate_outcomes(lambda noise: len(rule.verify(tree, laws, _PathOnly(noise)).path))
+    return sum(outcome.result * outcome.probability for outcome in outcomes)
+
+
+class _PathOnly:
+    """The coins of other noise; the token after the path is not of interest."""
+
+    def __init__(self, coins: Noise) -> None:
+        self.accepts = coins.accepts
+        self.race_winner = coins.race_winner
+
+    def sample(self, node: int, law: FloatArray) -> int:
+        return 0
+
+
+def _computed(
+    target: CausalLM, drafter: RaceDrafter, text: RaceText, rates: TreeRates, plan: TreePlan
+) -> FloatArray:
+    sampling = SamplingSettings(text.temperature)
+    source = drafter.source(sampling)
+    places = plan.places(text.number)
+    tokens = np.zeros((len(places), len(VARIANTS), len(TREE_DRAFTED), plan.seeds))
+    for row, place in enumerate(places):
+        context = _Context(target, source, [*text.prompt_token_ids, *text.token_ids[:place]], sampling)
+        for seed in range(plan.seeds):
+            race = RaceField(seed, text.number).from_position(len(context.token_ids))
+            for column, drafted in enumerate(TREE_DRAFTED):
+                rng = np.random.Generator(
+                    np.random.Philox(np.random.SeedSequence([DRAFT_SALT, text.number, seed, drafted]))
+                )
+                noise = GeneratorNoise(rng, race)
+                tokens[row, :, column, seed] = _of_budget(context, target, rates, drafted, noise, race)
+    return tokens
+
+
+def _of_budget(
+    context: _Context,
+    target: CausalLM,
+    rates: TreeRates,
+    drafted: int,
+    noise: DraftNoise,
+    race: RaceView,
+) -> list[float]:
+    coins = DrafterSettings(kind="without_replacement", tree="rank", acceptance=rates.coins)
+    raced = {
+        "rank": DrafterSettings(kind="race", tree="rank", acceptance=rates.race),
+        "confidence": DrafterSettings(kind="race", tree="confidence", confidence=rates.confidence),
+    }
+    tree = context.drafted(growth_start(coins, target), drafted + 1, noise)
+    laws = context.laws_inside(tree)
+    tokens = [expected_tokens(rule_named(rule), tree, laws) for rule in COINS]
+    for name in RACES:
+        tree = context.drafted(growth_start(raced[name], target), drafted + 1, noise)
+        shared = UniformNoise(np.zeros(0), np.zeros(0), race)
+        tokens.append(float(len(rule_named("race").verify(tree, context.laws_on_path(tree), shared).path)))
+    return tokens
+
+
+class _Context:
+    """One context: trees drafted there, and the target's law after their nodes, each path scored once."""
+
+    def __init__(
+        self, target: CausalLM, source: LawSource, token_ids: list[int], sampling: SamplingSettings
+    ) -> None:
+        self.token_ids = token_ids
+        self._sampling = sampling
+        self._source = source
+        self._scorer = PathScorer(target, same_vocabulary(target, target))
+        self._scorer.begin(token_ids)
+        self._laws: dict[TokenPath, FloatArray] = {}
+        wanted = source.hidden_layers
+        source.begin(token_ids, ScoredText(target, token_ids, wanted).features if wanted else None)
+
+    def drafted(self, start: GrowthStart, node_budget: int, noise: DraftNoise) -> DraftTree:
+        """A tree grown as TreeDrafter grows it; laws asked for before are not computed again."""
+        growth = start(self.token_ids[-1], node_budget, noise)
+        while nodes := growth.unexpanded():
+            for node, law in zip(nodes, self._source.laws(growth.known, nodes), strict=True):
+                growth.expand(node, law)
+        return growth.tree()
+
+    def laws_inside(self, tree: DraftTree) -> TargetLaws:
+        """The target's laws after inner nodes, scored here in one call; after a leaf, that of the root."""
+        paths = self._paths(tree)
+        self._scorer.score(paths)
+        return lambda node: self._law(paths[node])
+
+    def laws_on_path(self, tree: DraftTree) -> TargetLaws:
+        """The same, each scored when asked for: a race asks along the emitted path alone."""
+        paths = self._paths(tree)
+
+        def law(node: int) -> FloatArray:
+            self._scorer.score([paths[node]])
+            return self._law(paths[node])
+
+        return law
+
+    def _law(self, path: TokenPath) -> FloatArray:
+        if path not in self._laws:
+            row = self._scorer.row(path)
+            assert row is not None, "texts leave room for a draft in the target's window"
+            self._laws[path] = processed_probabilities(row.cpu().numpy()[None], self._sampling)[0]
+        return self._laws[path]
+
+    @staticmethod
+    def _paths(tree: DraftTree) -> list[TokenPath]:
+        """[nodes] the drafted tokens up to each inner node, none for a leaf."""
+        inner = {0, *tree.parents[1:].tolist()}
+        return [
+            tuple(tree.tokens[tree.path(node)[1:]].tolist()) if node in inner else ()
+            for node in range(len(tree))
+        ]

@@ -1,0 +1,176 @@
+"""Drafter invariance on a real target: one seed, one text, whoever drafts, whatever the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from speclight.decoding.divergence import NEAR_TIE_LOGITS, plain_logits
+from speclight.decoding.generate import Generation, generate_from_ids
+from speclight.decoding.settings import DecodeSettings
+from speclight.drafting.no_drafter import NoDrafter
+from speclight.drafting.protocol import Drafter
+from speclight.experiments.races.texts import Progress
+from speclight.measure.rank_run import rank_run
+from speclight.models.causal_lm import CausalLM
+from speclight.models.sampling import SamplingSettings, processed_probabilities
+from speclight.trees.growing_tree import CandidateLaw, GrowingTree
+from speclight.trees.race_noise import RaceField, race_margin
+from speclight.verification.rules import rule_named
+
+DrafterMaker = Callable[[], Drafter]
+
+
+@dataclass(frozen=True, slots=True)
+class Invariance:
+    """Texts of one drafter and budget beside those of plain decoding at the same seeds, rule race.
+
+    identical: to the token. near_ties: texts that leave plain decoding's where the second of the race came
+    so close that float32 rounding decides (`near_tie_nats`). other: texts that leave it anywhere else, which
+    would be a bug. tokens, calls: of all texts. observed: contexts whose R is known; rank_entropy: H[R] there
+    (Miller-Madow, nats), bound: what it allows in tokens per call; None if no R is known.
+    """
+
+    drafter: str
+    budget: int
+    texts: int
+    tokens: int
+    calls: int
+    identical: int
+    near_ties: int
+    other: int
+    observed: int
+    rank_entropy: float | None
+    bound: float | None
+
+    @property
+    def tokens_per_call(self) -> float:
+        """Tokens over calls, all texts together."""
+        return self.tokens / self.calls
+
+
+class RandomLaw:
+    """A drafter that knows nothing: another law at every question."""
+
+    name: str = "random"
+    hidden_layers: tuple[int, ...] = ()
+
+    def __init__(self, vocabulary_size: int) -> None:
+        self._tokens = np.arange(vocabulary_size)
+        self._rng = np.random.Generator(np.random.Philox(0))
+
+    def begin(self, token_ids: list[int], features: torch.Tensor | None) -> None:
+        """See LawSource."""
+
+    def extend(self, token_ids: list[int], features: torch.Tensor | None) -> None:
+        """See LawSource."""
+
+    def laws(self, known: GrowingTree, nodes: list[int]) -> list[CandidateLaw]:
+        """See LawSource."""
+        laws: list[CandidateLaw] = []
+        for _ in nodes:
+            weights = self._rng.exponential(size=len(self._tokens))
+            laws.append(CandidateLaw(self._tokens, np.log(weights / weights.sum())))
+        return laws
+
+
+def drafter_invariance(
+    target: CausalLM,
+    prompts: Sequence[list[int]],
+    drafters: Mapping[str, DrafterMaker],
+    budgets: Sequence[int],
+    settings: DecodeSettings,
+    progress: Progress | None = None,
+) -> list[Invariance]:
+    """Decode every prompt with every drafter and budget by the rule race, and compare with no drafter at all.
+
+    prompts: token ids. drafters: by name, made anew for each. settings: its budget is replaced, its seed
+    counted up from prompt to prompt. Without processors: the laws at differences are those of `sampling`.
+    """
+    own = [
+        replace(settings, seed=settings.seed + number, record_ranks=True) for number in range(len(prompts))
+    ]
+    plain = [
+        _decoded(target, prompt, NoDrafter(), replace(each, node_budget=1))
+        for prompt, each in zip(prompts, own, strict=True)
+    ]
+    rows: list[Invariance] = []
+    for name, make in drafters.items():
+        for budget in budgets:
+            texts = [
+                _decoded(target, prompt, make(), replace(each, node_budget=budget))
+                for prompt, each in zip(prompts, own, strict=True)
+            ]
+            margins = [
+                _difference(target, prompt, each, text, reference)
+                for prompt, each, text, reference in zip(prompts, own, texts, plain, strict=True)
+            ]
+            tie = near_tie_nats(settings.sampling)
+            rows.append(_row(name, budget, texts, margins, tie, target.vocabulary_size))
+            if progress is not None:
+                progress(len(rows), len(drafters) * len(budgets), "one text for every drafter")
+    return rows
+
+
+def _row(
+    drafter: str,
+    budget: int,
+    texts: Sequence[Generation],
+    margins: Sequence[float | None],
+    near_tie: float,
+    vocabulary_size: int,
+) -> Invariance:
+    """margins: [texts] as `_difference` gives them. near_tie: the largest that counts as one."""
+    calls = [call for text in texts for call in text.calls]
+    has_ranks = any(rank is not None for call in calls for rank in call.ranks or ())
+    ranks = rank_run(calls, budget, vocabulary_size) if has_ranks else None
+    near = sum(margin is not None and margin <= near_tie for margin in margins)
+    identical = sum(margin is None for margin in margins)
+    return Invariance(
+        drafter=drafter,
+        budget=budget,
+        texts=len(texts),
+        tokens=sum(len(text.token_ids) for text in texts),
+        calls=len(calls),
+        identical=identical,
+        near_ties=near,
+        other=len(texts) - identical - near,
+        observed=0 if ranks is None else ranks.observed,
+        rank_entropy=None if ranks is None else ranks.entropy.miller_madow,
+        bound=None if ranks is None else ranks.bound.value,
+    )
+
+
+def near_tie_nats(sampling: SamplingSettings) -> float:
+    """Margin of a race that rounding may decide: NEAR_TIE_LOGITS at the temperature, in nats."""
+    return NEAR_TIE_LOGITS / sampling.temperature
+
+
+def _decoded(target: CausalLM, prompt: list[int], drafter: Drafter, settings: DecodeSettings) -> Generation:
+    return generate_from_ids(target, prompt, drafter, rule_named("race"), settings)
+
+
+def _difference(
+    target: CausalLM, prompt: list[int], settings: DecodeSettings, text: Generation, reference: Generation
+) -> float | None:
+    """Margin of the race, nats, where a text first leaves the reference; None if it never does.
+
+    By a plain pass over the common text; infinite if the race is not between the two tokens, or one text
+    just ends.
+    """
+    pairs = zip(text.token_ids, reference.token_ids, strict=False)
+    place = next((place for place, (ours, theirs) in enumerate(pairs) if ours != theirs), None)
+    if place is None:
+        return None if len(text.token_ids) == len(reference.token_ids) else float("inf")
+    before = [*prompt, *reference.token_ids[:place]]
+    law = processed_probabilities(plain_logits(target, before).cpu().numpy()[None], settings.sampling)[0]
+    times = RaceField(settings.seed).times(len(before), len(law))
+    two = np.array([text.token_ids[place], reference.token_ids[place]])
+    with np.errstate(divide="ignore"):
+        keys = np.log(times) - np.log(law)
+    if set(np.argsort(keys, kind="stable")[:2].tolist()) != set(two.tolist()):
+        return float("inf")
+    return race_margin(law, times)

@@ -1,0 +1,170 @@
+"""Whose law is compared: every drafter of this package that has one to sample from, by name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from speclight.drafting.count_law import CountLaw
+from speclight.drafting.drafters import DRAFTERS
+from speclight.drafting.eagle3.shipped import shipped_head_folder
+from speclight.drafting.layer_skip import layers_by_default
+from speclight.drafting.protocol import LawSource
+from speclight.drafting.settings import DrafterSettings
+from speclight.errors import InvalidInput
+from speclight.experiments.races.texts import RaceText
+from speclight.models.causal_lm import CausalLM
+from speclight.models.sampling import SamplingSettings, processed_probabilities
+from speclight.models.weights import load_weights
+from speclight.trees.draft_tree import FloatArray
+from speclight.trees.growing_tree import CandidateLaw, GrowingTree
+
+RACE_DRAFTERS = ("layer_skip", "ngram", "model", "eagle3")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RaceDrafter:
+    """A drafter's law, as decoding uses it.
+
+    source: a fresh law source for the target's sampling. identity: name, layers, hash of the weights: what
+    records made with it are valid for. is_function_of_text: whether its law after a text is the same whoever
+    wrote the text. A head's is not: below the root of a draft it is fed its own states in place of the
+    target's features.
+    """
+
+    name: str
+    identity: tuple[str, ...]
+    is_function_of_text: bool
+    source: Callable[[SamplingSettings], LawSource]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LawPair:
+    """Target and drafter law [vocab] at one context, and the token that was emitted there."""
+
+    target: FloatArray
+    drafter: FloatArray
+    token: int
+
+
+def race_drafter(
+    name: str,
+    target: CausalLM,
+    *,
+    layers: int | None = None,
+    draft_model: str | Path | CausalLM | None = None,
+    head: str | Path | None = None,
+) -> RaceDrafter:
+    """A drafter by its name, one of RACE_DRAFTERS.
+
+    layers: of `layer_skip`. draft_model: weights of `model`, or the model. head: folder of `eagle3`; the
+    shipped one if None. Raises InvalidInput for another name, or `model` without weights.
+    """
+    if name == "ngram":
+        return RaceDrafter(name, (name,), True, lambda sampling: CountLaw(target.vocabulary_size))
+    if name == "layer_skip":
+        first = layers_by_default(target) if layers is None else layers
+        return _by_name(target, name, (name, str(first)), DrafterSettings(kind="race", layers=first))
+    if name == "model":
+        if draft_model is None:
+            raise InvalidInput("a drafter model needs weights, got none; give their folder")
+        identity = draft_model.name if isinstance(draft_model, CausalLM) else _hash_of(Path(draft_model))
+        dtype = str(target.model.dtype).removeprefix("torch.")
+        model = (
+            draft_model
+            if isinstance(draft_model, CausalLM)
+            else CausalLM(load_weights(str(draft_model), device=str(target.device), dtype=dtype))
+        )
+        return _by_name(target, name, (name, identity), DrafterSettings(kind="race", weights=model))
+    if name == "eagle3":
+        folder = shipped_head_folder() if head is None else Path(head)
+        settings = DrafterSettings(kind="race", weights=None if head is None else str(head))
+        return _by_name(target, name, (name, _hash_of(folder)), settings, is_function_of_text=False)
+    raise InvalidInput(f"no law to race with is called {name!r}, expected one of {', '.join(RACE_DRAFTERS)}")
+
+
+def laws_along(target: CausalLM, drafter: RaceDrafter, text: RaceText) -> Iterator[LawPair]:
+    """Both laws at every token of a text, in its order: the drafter's as at the root of a draft."""
+    sampling = SamplingSettings(text.temperature)
+    source = drafter.source(sampling)
+    tokens, first = [*text.prompt_token_ids, *text.token_ids], len(text.prompt_token_ids)
+    length = len(tokens) - 1
+    visible = torch.ones(1, length, length, dtype=torch.bool).tril()
+    output = target.forward(
+        target.new_cache(),
+        torch.tensor([tokens[:-1]]),
+        torch.arange(length)[None],
+        visible,
+        len(text.token_ids),
+        source.hidden_layers,
+    )
+    features = None if output.features is None else output.features[0]
+    logits = output.logits[0].float().cpu().numpy()
+    before = None if features is None else features[: first - 1]
+    source.begin(tokens[:first], before)
+    if drafter.is_function_of_text:
+        laws = _laws_of_a_draft(source, tokens[first - 1 : -1])
+    else:
+        laws = _laws_at_roots(source, tokens, first, features)
+    for logits_after, law, token in zip(logits, laws, text.token_ids, strict=True):
+        yield LawPair(
+            processed_probabilities(logits_after[None], sampling)[0],
+            dense_law(law, target.vocabulary_size),
+            token,
+        )
+
+
+def _laws_of_a_draft(source: LawSource, tokens: list[int]) -> list[CandidateLaw]:
+    """The laws after each token, the text treated as one long draft below the first of them: one call."""
+    known, nodes = GrowingTree(tokens[0]), [0]
+    for token in tokens[1:]:
+        nodes += known.add(nodes[-1], np.array([token]), np.array([0.0]))
+    return source.laws(known, nodes)
+
+
+def _laws_at_roots(
+    source: LawSource, tokens: list[int], first: int, features: torch.Tensor | None
+) -> Iterator[CandidateLaw]:
+    """The laws after tokens[first - 1] and all later ones but the last, each with the text committed."""
+    for end in range(first, len(tokens)):
+        (law,) = source.laws(GrowingTree(tokens[end - 1]), [0])
+        yield law
+        source.extend([tokens[end]], None if features is None else features[end - 1 : end])
+
+
+def dense_law(law: CandidateLaw, vocabulary_size: int) -> FloatArray:
+    """[vocab] of a law over some of the tokens; the others cannot be drafted."""
+    dense = np.zeros(vocabulary_size)
+    dense[law.tokens] = np.exp(law.log_probs)
+    return dense / dense.sum()
+
+
+def _by_name(
+    target: CausalLM,
+    name: str,
+    identity: tuple[str, ...],
+    settings: DrafterSettings,
+    *,
+    is_function_of_text: bool = True,
+) -> RaceDrafter:
+    def source(sampling: SamplingSettings) -> LawSource:
+        return DRAFTERS[name].source(
+            target,
+            DrafterSettings(kind="race", sampling=sampling, weights=settings.weights, layers=settings.layers),
+        )
+
+    return RaceDrafter(name, identity, is_function_of_text, source)
+
+
+def _hash_of(place: Path) -> str:
+    """Of a file, or of the weight files of a folder; the name itself where there is neither (a hub id)."""
+    files = [place] if place.is_file() else sorted(place.glob("*.safetensors")) + sorted(place.glob("*.bin"))
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest() if files else place.as_posix()

@@ -1,0 +1,157 @@
+"""Traversal, rejection and the two race trees on the same contexts, so that their differences are known."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from speclight.drafting.race_confidence import AcceptanceByConfidence, acceptance_by_confidence
+from speclight.experiments.races.drafted_trees import (
+    TREE_DRAFTED,
+    VARIANTS,
+    TreePlan,
+    TreeRates,
+    tokens_on_trees,
+)
+from speclight.experiments.races.laws import RaceDrafter
+from speclight.experiments.races.run import RankedTexts, other_halves
+from speclight.experiments.races.text_ranks import TextRanks
+from speclight.experiments.races.texts import Progress
+from speclight.measure.estimates import Estimate, mean_over
+from speclight.measure.store import RecordFolder
+from speclight.models.causal_lm import CausalLM
+from speclight.theory.races.matching import RankConvention, RankLaw
+
+FloatArray = npt.NDArray[np.float64]
+
+KIND = "race-trees"
+BUCKETS = 6
+# The variant that the others are compared with.
+BASELINE = VARIANTS.index(("race", "rank"))
+REJECTION = VARIANTS.index(("rejection_without_replacement", "rank"))
+
+
+@dataclass(frozen=True, slots=True)
+class TreeComparison:
+    """One rule on one kind of tree with `drafted` tokens a call (the root not counted).
+
+    contexts, seeds: drafts were sampled `seeds` times at each. monte_carlo_error: standard error of
+    tokens_per_call from the noise of the drafts alone; the intervals, over texts, hold it too. minus_race:
+    difference to the race on its rank tree at the same contexts; None for that race itself. minus_rejection:
+    of traversal, to rejection without replacement of the very same drafts; None for the others.
+    """
+
+    drafter: str
+    temperature: float
+    rule: str
+    tree: str
+    drafted: int
+    contexts: int
+    seeds: int
+    tokens_per_call: Estimate
+    monte_carlo_error: float
+    minus_race: Estimate | None
+    minus_rejection: Estimate | None
+
+
+def compare_trees(
+    target: CausalLM,
+    drafter: RaceDrafter,
+    group: RankedTexts,
+    plan: TreePlan,
+    cache: Path,
+    progress: Progress | None = None,
+) -> list[TreeComparison]:
+    """Draft and verify at the contexts of a plan; trees are fitted to the other half of the texts.
+
+    What the folder `cache` holds is not computed again: a killed run goes on with the first text missing.
+    Raises StorageError if it holds trees of another plan.
+    """
+    halves = [_rates(half) for half in other_halves(group.ranks)]
+    name = f"{drafter.name}-temperature-{group.temperature}"
+    folder = RecordFolder(cache / name, _plan(target, drafter, group, plan, halves)).folder
+    tokens: list[FloatArray] = []
+    for done, text in enumerate(group.texts, start=1):
+        rates = halves[text.number % 2]
+        tokens.append(tokens_on_trees(target, drafter, text, rates, plan, folder))
+        if progress is not None:
+            progress(done, len(group.texts), f"drafted trees, {drafter.name} at {group.temperature}")
+    return _rows(group, plan, np.stack(tokens))
+
+
+def _rows(group: RankedTexts, plan: TreePlan, tokens: FloatArray) -> list[TreeComparison]:
+    """tokens: [texts, starts, VARIANTS, TREE_DRAFTED, seeds]."""
+    contexts = tokens.shape[0] * tokens.shape[1]
+    clusters = [text.prompt_id for text in group.texts for _ in range(plan.starts)]
+    means = tokens.mean(axis=-1).reshape(contexts, len(VARIANTS), len(TREE_DRAFTED))
+    spread = tokens.reshape(contexts, len(VARIANTS), len(TREE_DRAFTED), -1).var(axis=-1, ddof=1)
+    errors = np.sqrt(spread.mean(axis=0) / (contexts * tokens.shape[-1]))
+    rows: list[TreeComparison] = []
+    for column, drafted in enumerate(TREE_DRAFTED):
+        for place, (rule, tree) in enumerate(VARIANTS):
+            more = means[:, place, column] - means[:, BASELINE, column]
+            better = means[:, place, column] - means[:, REJECTION, column]
+            rows.append(
+                TreeComparison(
+                    group.drafter,
+                    group.temperature,
+                    rule,
+                    tree,
+                    drafted,
+                    contexts,
+                    tokens.shape[-1],
+                    mean_over(clusters, means[:, place, column].tolist()),
+                    float(errors[place, column]),
+                    None if place == BASELINE else mean_over(clusters, more.tolist()),
+                    mean_over(clusters, better.tolist()) if rule == "traversal" else None,
+                )
+            )
+    return rows
+
+
+def _rates(texts: Sequence[TextRanks]) -> TreeRates:
+    """Acceptances that trees are fitted to, from calibration texts."""
+    coins = np.concatenate([text.rejection_without_replacement for text in texts]).mean(axis=0)
+    race = np.concatenate([text.race for text in texts])
+    laws = [
+        RankLaw(RankConvention.DISTINCT, law, beyond=max(1.0 - float(law.sum()), 0.0), error=0.0)
+        for law in race
+    ]
+    confidences = np.concatenate([text.confidence for text in texts])
+    return TreeRates(
+        # Made to fall: a rank that came out likelier than the one before it, by chance, needs that one too.
+        coins=tuple(np.minimum.accumulate(coins).tolist()),
+        race=tuple(race.mean(axis=0).tolist()),
+        confidence=acceptance_by_confidence(confidences, laws, BUCKETS),
+    )
+
+
+def _plan(
+    target: CausalLM,
+    drafter: RaceDrafter,
+    group: RankedTexts,
+    plan: TreePlan,
+    halves: Sequence[TreeRates],
+) -> dict[str, object]:
+    return {
+        "kind": KIND,
+        "target": target.name,
+        "weights_sha256": target.loaded.weights_sha256,
+        "drafter": list(drafter.identity),
+        "temperature": group.temperature,
+        "texts": [[text.prompt_id, list(text.token_ids)] for text in group.texts],
+        "plan": asdict(plan),
+        "rates_sha256": [_hash(rates) for rates in halves],
+    }
+
+
+def _hash(rates: TreeRates) -> str:
+    """To 9 digits: what is recomputed may differ in the last ones."""
+    confidence: AcceptanceByConfidence = rates.confidence
+    numbers = [*rates.coins, *rates.race, *confidence.edges.tolist(), *confidence.rates.ravel().tolist()]
+    return hashlib.sha256(" ".join(f"{number:.9g}" for number in numbers).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Trees of equal size with one drafter, at the same contexts."""

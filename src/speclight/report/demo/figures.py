@@ -1,0 +1,259 @@
+"""The report's figures as PNG and SVG files, drawn without pyplot and without the reader's settings."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from math import ceil, isfinite
+from pathlib import Path
+from typing import Literal
+
+import matplotlib
+import matplotlib.style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from speclight.experiments.demo.record import DecodingSummary, DemoRecord, FamilyLimits, LimitCurve
+from speclight.measure.store import write_whole
+from speclight.report.demo.curve_style import COLOURS, in_legend_order, legend_label, style_of
+from speclight.report.demo.selection import (
+    decodings_beside,
+    decodings_by_setting,
+    distinct_curves,
+    largest_budget,
+    largest_tokens_per_call,
+    panel_title,
+    powers_of_two,
+    setting_label,
+    visible_points,
+)
+from speclight.report.number_format import ratio, shortened
+
+_PIXELS_PER_POINT = 96 / 72  # dash lengths are CSS pixels, Matplotlib counts in points
+_PNG_DPI = 160
+_NAME_LENGTH, _LEGEND_LENGTH = 28, 64  # characters that fit beside or above a panel, and into the legend
+
+
+@dataclass(frozen=True, slots=True)
+class FigureFile:
+    """One figure on disk: a stem with a .png and an .svg, and the SVG's content for the page."""
+
+    png: Path
+    svg: Path
+    svg_content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FigureFiles:
+    """The figures of one report; a figure without data is not drawn and is None."""
+
+    limits: FigureFile | None
+    speed: FigureFile | None
+
+
+def write_figures(record: DemoRecord, folder: Path) -> FigureFiles:
+    """Draw both figures into folder as PNG and SVG. Equal records give byte-equal SVG files.
+
+    Raises StorageError if a file cannot be written.
+    """
+    with _own_settings():
+        limits = _saved(_limits_figure(record), folder / "limits") if record.limits else None
+        speed = _saved(_speed_figure(record), folder / "speed") if record.decodings else None
+    return FigureFiles(limits=limits, speed=speed)
+
+
+@contextmanager
+def _own_settings() -> Iterator[None]:
+    with matplotlib.style.context("default"), matplotlib.rc_context(), warnings.catch_warnings():
+        # Element ids from content alone: equal records give equal files.
+        matplotlib.rc("svg", hashsalt="speclight", fonttype="path")
+        matplotlib.rc("font", size=9.5)
+        matplotlib.rc("axes", grid=True, edgecolor="#5f6670", axisbelow=True)
+        matplotlib.rc("axes.spines", top=False, right=False)
+        matplotlib.rc("grid", color="#e3e6ea")
+        matplotlib.rc("legend", frameon=False)
+        # Family names come from the user's file, in any script; a box in the PNG is no reason to complain.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
+
+
+def _saved(figure: Figure, stem: Path) -> FigureFile:
+    png, svg = BytesIO(), BytesIO()
+    figure.savefig(png, format="png", dpi=_PNG_DPI, metadata={"Software": None})
+    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    return FigureFile(
+        png=write_whole(stem.with_suffix(".png"), png.getvalue()),
+        svg=write_whole(stem.with_suffix(".svg"), svg.getvalue()),
+        svg_content=svg.getvalue(),
+    )
+
+
+def _limits_figure(record: DemoRecord) -> Figure:
+    columns = min(3, len(record.limits))
+    rows = ceil(len(record.limits) / columns)
+    figure = Figure(figsize=(max(4.6, 3.3 * columns), 2.9 * rows + 1.1), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    for axes, limits in zip(panels, record.limits, strict=False):
+        _draw_limits(axes, limits, decodings_beside(limits, record))
+        axes.set_title(
+            shortened(panel_title(limits, record), _NAME_LENGTH),
+            loc="left",
+            fontweight="bold",
+            parse_math=False,
+        )
+    for axes in panels[len(record.limits) :]:
+        axes.set_axis_off()
+    _scale_axes(panels[0], record)
+    for place, axes in enumerate(panels[: len(record.limits)]):
+        below_is_empty = place + columns >= len(record.limits)
+        axes.tick_params(labelbottom=below_is_empty)
+        axes.set_xlabel("node budget P" if below_is_empty else "")
+        axes.set_ylabel("tokens per call" if place % columns == 0 else "")
+    figure.legend(handles=_legend_handles(record), loc="outside lower center", ncols=min(2, columns))
+    return figure
+
+
+def _draw_limits(axes: Axes, limits: FamilyLimits, decodings: list[DecodingSummary]) -> None:
+    for curve in reversed(in_legend_order(limits.curves)):
+        style = style_of(curve)
+        colour = COLOURS[style.variable].light
+        points = visible_points(limits.budgets, curve.values)
+        axes.plot(*_columns(points), color=colour, linewidth=style.width, linestyle=_dashes(style.dashes))
+        if curve.lows is not None and curve.highs is not None:
+            low = dict(visible_points(limits.budgets, curve.lows))
+            high = dict(visible_points(limits.budgets, curve.highs))
+            shared = [budget for budget in limits.budgets if budget in low and budget in high]
+            axes.fill_between(
+                shared,
+                [low[budget] for budget in shared],
+                [high[budget] for budget in shared],
+                color=colour,
+                alpha=0.18,
+                linewidth=0,
+            )
+    for decoding in decodings:
+        axes.plot(
+            decoding.nodes_per_call,
+            decoding.tokens_per_call.value,
+            marker="D",
+            markersize=7,
+            color=COLOURS["drafter"].light,
+            markeredgecolor="white",
+            linestyle="none",
+            zorder=5,
+        )
+
+
+def _scale_axes(axes: Axes, record: DemoRecord) -> None:
+    budget, tokens = largest_budget(record), largest_tokens_per_call(record)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log", base=2)
+    axes.set_xlim(0.93, budget * 1.08)
+    axes.set_ylim(0.9, tokens * 1.12)
+    for axis, ticks in ((axes.xaxis, powers_of_two(budget)), (axes.yaxis, powers_of_two(tokens))):
+        axis.set_ticks(ticks, [str(tick) for tick in ticks])
+        axis.set_ticks([], minor=True)
+
+
+def _legend_handles(record: DemoRecord) -> list[Line2D]:
+    handles = [_curve_handle(curve) for curve in distinct_curves(record)]
+    drafters = sorted({decoding.drafter for decoding in record.decodings})
+    if drafters:
+        label = _legend_text(f"drafter measured: {', '.join(drafters)}")
+        handles.append(
+            Line2D([], [], color=COLOURS["drafter"].light, marker="D", linestyle="none", label=label)
+        )
+    return handles
+
+
+def _curve_handle(curve: LimitCurve) -> Line2D:
+    style = style_of(curve)
+    return Line2D(
+        [],
+        [],
+        color=COLOURS[style.variable].light,
+        linewidth=style.width,
+        linestyle=_dashes(style.dashes),
+        label=_legend_text(legend_label(curve)),
+    )
+
+
+def _legend_text(words: str) -> str:
+    return shortened(words, _LEGEND_LENGTH).replace("$", r"\$")
+
+
+def _speed_figure(record: DemoRecord) -> Figure:
+    groups = decodings_by_setting(record)
+    rows = sum(map(len, groups)) + len(groups) - 1
+    figure = Figure(figsize=(7.2, 0.33 * rows + 1.3), layout="constrained")
+    axes = figure.subplots()
+    height, ticks, labels = 0.0, [], []
+    for group in groups:
+        for decoding in group:
+            _draw_speed(axes, decoding, height)
+            ticks.append(height)
+            setting = shortened(setting_label(decoding, record), _NAME_LENGTH)
+            labels.append(f"{shortened(decoding.family, _NAME_LENGTH)}, {setting}")
+            height -= 1.0
+        height -= 1.0  # an empty row between settings
+    axes.set_yticks(ticks, labels, parse_math=False)
+    axes.set_ylim(height + 1.4, 0.6)
+    axes.set_xlim(left=0.0)
+    axes.margins(x=0.12)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("tokens per second")
+    figure.legend(handles=_speed_handles(), loc="outside upper left", ncols=2)
+    return figure
+
+
+def _draw_speed(axes: Axes, decoding: DecodingSummary, height: float) -> None:
+    plain, speculative = decoding.plain_tokens_per_second, decoding.tokens_per_second
+    if not (isfinite(plain) and isfinite(speculative)):
+        return
+    axes.plot([plain, speculative], [height, height], color="#c3c8ce", linewidth=2.5, zorder=1)
+    axes.plot(
+        plain, height, "o", color=COLOURS["plain"].light, markerfacecolor="white", markersize=7, clip_on=False
+    )
+    axes.plot(speculative, height, "D", color=COLOURS["drafter"].light, markersize=6.5, clip_on=False)
+    axes.annotate(
+        ratio(decoding.speed_up),
+        (max(plain, speculative), height),
+        xytext=(9, 0),
+        textcoords="offset points",
+        va="center",
+    )
+
+
+def _speed_handles() -> list[Line2D]:
+    return [
+        Line2D(
+            [],
+            [],
+            color=COLOURS["plain"].light,
+            marker="o",
+            markerfacecolor="white",
+            linestyle="none",
+            label="plain decoding",
+        ),
+        Line2D(
+            [],
+            [],
+            color=COLOURS["drafter"].light,
+            marker="D",
+            linestyle="none",
+            label="speculative decoding (number: speed-up)",
+        ),
+    ]
+
+
+def _dashes(pixels: tuple[int, ...]) -> Literal["solid"] | tuple[float, tuple[float, ...]]:
+    # Matplotlib multiplies dash lengths by the line width, CSS does not; 1.6 px is the width of dashed lines.
+    return (0.0, tuple(length / (_PIXELS_PER_POINT * 1.6) for length in pixels)) if pixels else "solid"
+
+
+def _columns(points: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
+    return [budget for budget, _ in points], [value for _, value in points]

@@ -1,0 +1,150 @@
+"""The comparison of drafters as Markdown tables and as a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+
+from speclight.experiments.drafters.run import DrafterComparison
+from speclight.experiments.drafters.summary import DrafterRow
+from speclight.measure.estimates import Estimate
+
+# Wong's palette and a marker for each temperature, in their order; used again from the start beyond these.
+DRAWN: tuple[tuple[str, str], ...] = (
+    ("#0072B2", "o"),
+    ("#D55E00", "s"),
+    ("#009E73", "^"),
+    ("#CC79A7", "D"),
+)
+
+
+def markdown(comparison: DrafterComparison, rows: Sequence[DrafterRow]) -> str:
+    """How it was measured, one table for each temperature, and tokens per call by family."""
+    by_temperature = [
+        [row for row in rows if row.temperature == temperature]
+        for temperature in comparison.settings.temperatures
+    ]
+    return "\n\n".join(
+        [_conditions(comparison, rows), *(_table(own) for own in by_temperature), _families(rows)]
+    )
+
+
+def drafter_label(row: DrafterRow) -> str:
+    """The drafter's name, with its exit where one was chosen, and a mark where it is no way to be faster."""
+    exit_named = row.drafter if row.layers is None else f"{row.drafter}, {row.layers} layers"
+    return f"{exit_named} (analysis only)" if row.is_for_analysis else exit_named
+
+
+def _conditions(comparison: DrafterComparison, rows: Sequence[DrafterRow]) -> str:
+    settings = comparison.settings
+    threads = "1 thread" if comparison.threads == 1 else f"{comparison.threads} threads"
+    return (
+        f"{comparison.target}, P = {settings.node_budget}, best-first trees, {rows[0].texts} prompts of "
+        f"{len(rows[0].by_family)} families, at most {settings.max_tokens} tokens each; "
+        f"{comparison.machine}, {threads}. Intervals are 95%, clustered by prompt. Times leave out the "
+        "prompt's pass and each text's first call."
+    )
+
+
+def _table(rows: Sequence[DrafterRow]) -> str:
+    is_greedy = rows[0].near_tie_divergences is not None
+    heads = ["drafter", "tokens per call", "nodes", "drafter calls", "drafting", "verify + commit"]
+    heads += ["ms per call", "speed against plain", "looping text"]
+    heads += ["texts off plain greedy: near ties, others"] if is_greedy else []
+    lines = [
+        f"**Temperature {rows[0].temperature:g}**",
+        "",
+        f"| {' | '.join(heads)} |",
+        "|---" * len(heads) + "|",
+    ]
+    for row in rows:
+        cells = [
+            drafter_label(row),
+            _interval(row.tokens_per_call),
+            f"{row.nodes_per_call:.1f}",
+            f"{row.drafter_calls_per_call:.1f}",
+            _share(row.draft_share),
+            _share(row.loop_share),
+            "–" if row.milliseconds_per_call is None else f"{row.milliseconds_per_call:.0f}",
+            "–" if row.speed_up is None else f"{row.speed_up:.2f}",
+            _share(row.looping_share),
+        ]
+        cells += [f"{row.near_tie_divergences}, {row.other_divergences}"] if is_greedy else []
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _families(rows: Sequence[DrafterRow]) -> str:
+    families = [own.family for own in rows[0].by_family]
+    lines = [
+        "**Tokens per call by family**",
+        "",
+        f"| drafter | temperature | {' | '.join(families)} |",
+        "|---" * (len(families) + 2) + "|",
+    ]
+    for row in rows:
+        cells = " | ".join(f"{own.tokens_per_call.value:.2f}" for own in row.by_family)
+        lines.append(f"| {drafter_label(row)} | {row.temperature:g} | {cells} |")
+    return "\n".join(lines)
+
+
+def _interval(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.2f}"
+    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+
+
+def _share(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f}%"
+
+
+def draw(comparison: DrafterComparison, rows: Sequence[DrafterRow], path: Path) -> Path:
+    """Tokens per call and speed against plain decoding, a line for each drafter, a colour a temperature.
+
+    Writes and returns `path`.
+    """
+    # A canvas of its own, so that the caller's backend and style are left alone.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    labels = list(dict.fromkeys(drafter_label(row) for row in rows))
+    with mpl.rc_context({"font.size": 9}):
+        figure = Figure(figsize=(8.4, 0.34 * len(labels) + 1.4), layout="constrained")
+        FigureCanvasAgg(figure)
+        tokens, speeds = figure.subplots(1, 2, sharey=True)
+        for order, temperature in enumerate(comparison.settings.temperatures):
+            own = [row for row in rows if row.temperature == temperature]
+            colour, marker = DRAWN[order % len(DRAWN)]
+            # Temperatures a little apart, so that their intervals do not cover each other.
+            heights = [labels.index(drafter_label(row)) + 0.18 * order for row in own]
+            style = {"color": colour, "marker": marker, "linestyle": "none", "markersize": 5}
+            estimates = [row.tokens_per_call for row in own]
+            below = [_half(estimate.value, estimate.low) for estimate in estimates]
+            above = [_half(estimate.value, estimate.high) for estimate in estimates]
+            tokens.errorbar(
+                [estimate.value for estimate in estimates],
+                heights,
+                xerr=[below, above],
+                label=f"temperature {temperature:g}",
+                capsize=2,
+                **style,
+            )
+            timed = [(row.speed_up, height) for row, height in zip(own, heights, strict=True) if row.speed_up]
+            speeds.plot([speed for speed, _ in timed], [height for _, height in timed], **style)
+        tokens.set_yticks(range(len(labels)), labels)
+        tokens.invert_yaxis()
+        tokens.set_xlabel(f"tokens per call, P = {comparison.settings.node_budget}")
+        speeds.set_xlabel("speed against plain decoding")
+        for axes in (tokens, speeds):
+            axes.axvline(1.0, color="#999999", linewidth=0.8)
+            axes.grid(axis="x", linewidth=0.3)
+        tokens.legend(fontsize=7, frameon=False, loc="upper right")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path)
+    return path
+
+
+def _half(value: float, end: float | None) -> float:
+    return 0.0 if end is None else abs(end - value)

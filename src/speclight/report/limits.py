@@ -1,0 +1,139 @@
+"""The limits test as Markdown tables and as a figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+
+from speclight.experiments.limits.cells import Comparison, PooledError, pooled_errors
+from speclight.experiments.limits.run import POOLED_FROM, LimitsTest
+
+# Methods shown cell by cell besides their mean over the cells.
+BY_CELL = ("ergodic_renewal_stratified", "trace_walk")
+# Wong's palette, told apart by readers with any colour vision; dashes: what is not a bound of a real model.
+DRAWN: tuple[tuple[str, str, str], ...] = (
+    ("theorem_1", "#999999", ":"),
+    ("sharpened_theorem_1", "#000000", ":"),
+    ("leaf_entropy", "#CC79A7", ":"),
+    ("limit", "#E69F00", ":"),
+    ("renewal", "#56B4E9", "--"),
+    ("markov_renewal", "#009E73", "--"),
+    ("ergodic_renewal", "#D55E00", "-"),
+    ("ergodic_renewal_stratified", "#0072B2", "-"),
+)
+
+
+def markdown(result: LimitsTest) -> str:
+    """How much was measured; every method's mean over the cells by P; the chosen methods cell by cell."""
+    return "\n\n".join([_sizes(result), _means(result), *(_cells(result, name) for name in BY_CELL)])
+
+
+def draw(result: LimitsTest, path: Path) -> Path:
+    """Predicted over measured tokens per call by P, mean over the cells with two standard errors.
+
+    Writes and returns `path`.
+    """
+    # A canvas of its own, so that the caller's backend and style are left alone.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    budgets = _budgets(result)
+    with mpl.rc_context({"font.size": 9}):
+        figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots()
+        for method, colour, dashes in DRAWN:
+            means = [mean for budget in budgets if (mean := _mean(result, method, budget))]
+            axes.errorbar(
+                [mean.node_budgets[0] for mean in means],
+                [1.0 + mean.signed_error for mean in means],
+                [2.0 * mean.standard_error for mean in means],
+                linestyle=dashes,
+                color=colour,
+                label=method,
+                capsize=2,
+            )
+        axes.axhline(1.0, color="black", linewidth=0.8)
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        axes.set_xticks(budgets, [str(budget) for budget in budgets])
+        ticks = (0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0)
+        axes.set_yticks(ticks, [str(tick) for tick in ticks])
+        axes.minorticks_off()
+        axes.set_xlabel("node budget P")
+        axes.set_ylabel("predicted / oracle")
+        figure.legend(loc="outside lower center", ncols=4, fontsize=7, frameon=False)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path)
+    return path
+
+
+def _sizes(result: LimitsTest) -> str:
+    lines = [
+        "| family, T | trace tokens | trace prompts | oracle contexts | decoded calls |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {size.family}, {size.temperature} | {size.tokens} | {size.prompts} | {size.oracle_contexts} "
+        f"| {size.oracle_calls} |"
+        for size in result.sizes
+    ]
+    return "\n".join(lines)
+
+
+def _means(result: LimitsTest) -> str:
+    budgets = _budgets(result)
+    lines = [_heading(["method", *_columns(budgets), f"pooled error, P >= {POOLED_FROM}", "within 2 SE"])]
+    totals = {total.method: total for total in result.pooled}
+    for method in dict.fromkeys(c.method for c in result.comparisons):
+        means = [_mean(result, method, budget) for budget in budgets]
+        cells = [
+            "" if mean is None else f"{1.0 + mean.signed_error:.2f} ± {mean.standard_error:.2f}"
+            for mean in means
+        ]
+        total = totals.get(method)
+        pooled = ["", ""]
+        if total is not None:
+            pooled = [
+                f"{100.0 * total.signed_error:+.1f}% ± {100.0 * total.standard_error:.1f}%",
+                f"{total.within_two_errors} of {total.comparisons}",
+            ]
+        lines.append(f"| {' | '.join([method, *cells, *pooled])} |")
+    return "\n".join(lines)
+
+
+def _cells(result: LimitsTest, method: str) -> str:
+    budgets = _budgets(result)
+    found = {(c.family, c.temperature, c.node_budget): c for c in result.comparisons if c.method == method}
+    lines = [_heading([f"{method} / oracle", *_columns(budgets)])]
+    for family, temperature in dict.fromkeys((c.family, c.temperature) for c in result.comparisons):
+        cells = [_ratio(found.get((family, temperature, budget))) for budget in budgets]
+        lines.append(f"| {family}, {temperature} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _ratio(comparison: Comparison | None) -> str:
+    if comparison is None:
+        return ""
+    return (
+        f"{comparison.value:.2f} / {comparison.truth:.2f} = {comparison.ratio:.2f} ± "
+        f"{comparison.ratio_error:.2f}"
+    )
+
+
+def _budgets(result: LimitsTest) -> list[int]:
+    return sorted({c.node_budget for c in result.comparisons})
+
+
+def _columns(budgets: list[int]) -> list[str]:
+    return [f"P = {budget}" for budget in budgets]
+
+
+def _heading(names: list[str]) -> str:
+    return f"| {' | '.join(names)} |\n|{'---|' * len(names)}"
+
+
+def _mean(result: LimitsTest, method: str, budget: int) -> PooledError | None:
+    own = [c for c in result.comparisons if c.method == method]
+    return next(iter(pooled_errors(own, (budget,))), None)

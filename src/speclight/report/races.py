@@ -1,0 +1,273 @@
+"""The race experiment as Markdown tables and as a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+
+from speclight.experiments.races.comparison import RaceExperiment
+from speclight.experiments.races.invariance import Invariance
+from speclight.experiments.races.run import DRAFTED, RaceComparison, RankAccounting
+from speclight.experiments.races.tree_comparison import TreeComparison
+from speclight.measure.estimates import Estimate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# (rule, strategy) in the order of the table; "simple" is one drafted token, where all strategies agree.
+LINES: tuple[tuple[str, str], ...] = (
+    ("rejection", "sequence"),
+    ("block", "sequence"),
+    ("race", "sequence"),
+    ("rejection", "batch"),
+    ("k_seq", "batch"),
+    ("gls", "batch"),
+    ("race_with_replacement", "batch"),
+    ("rejection_without_replacement", "batch"),
+    ("race", "batch"),
+    ("race, where transport is known", "batch"),
+    ("transport, independent", "batch"),
+    ("transport, distinct", "batch"),
+    ("rejection", "tree"),
+    ("k_seq", "tree"),
+    ("gls", "tree"),
+    ("race_with_replacement", "tree"),
+    ("rejection_without_replacement", "tree"),
+    ("race", "tree"),
+)
+# (rule, strategy, drafted) that the race is held against in the first table.
+DIFFERENCES: tuple[tuple[str, str, int], ...] = (
+    ("rejection", "batch", 1),
+    ("rejection", "sequence", 8),
+    ("block", "sequence", 8),
+    ("rejection", "batch", 8),
+    ("rejection_without_replacement", "batch", 8),
+    ("rejection_without_replacement", "batch", 32),
+    ("race_with_replacement", "batch", 8),
+    ("gls", "batch", 8),
+    ("rejection", "tree", 32),
+    ("rejection_without_replacement", "tree", 8),
+    ("rejection_without_replacement", "tree", 32),
+    ("gls", "tree", 32),
+)
+COLUMNS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of the figure."""
+
+    rule: str
+    strategy: str
+    colour: str
+    dashes: str
+
+
+# Wong's palette: told apart by readers with any colour vision; dashes tell strategies apart besides. Batches
+# are drawn where nothing deeper is known.
+DRAWN: tuple[_Line, ...] = (
+    _Line("rejection", "sequence", "#999999", ":"),
+    _Line("block", "sequence", "#000000", ":"),
+    _Line("race", "sequence", "#0072B2", ":"),
+    _Line("rejection", "tree", "#999999", "-"),
+    _Line("gls", "tree", "#009E73", "-"),
+    _Line("rejection_without_replacement", "tree", "#D55E00", "-"),
+    _Line("race", "tree", "#0072B2", "-"),
+    _Line("rejection", "batch", "#999999", "-"),
+    _Line("gls", "batch", "#009E73", "-"),
+    _Line("rejection_without_replacement", "batch", "#D55E00", "-"),
+    _Line("race", "batch", "#0072B2", "-"),
+)
+
+
+def markdown(experiment: RaceExperiment) -> str:
+    """A table for each drafter and temperature: tokens per call and half the 95% interval, by rule and k.
+
+    Before them the differences between the race and other rules; after them one for each drafter whose trees
+    were really drafted, and one of drafter invariance.
+    """
+    comparison = experiment.comparison
+    tables = [_difference_table(comparison)]
+    tables += [_table(comparison, group) for group in comparison.accounting]
+    groups = dict.fromkeys((row.drafter, row.temperature) for row in experiment.trees)
+    tables += [
+        _tree_table([row for row in experiment.trees if (row.drafter, row.temperature) == group])
+        for group in groups
+    ]
+    if experiment.invariance:
+        tables.append(_invariance_table(experiment.invariance))
+    return "\n\n".join(tables)
+
+
+def _difference_table(comparison: RaceComparison) -> str:
+    """Race minus other rules, a column for each drafter and temperature; bold: the interval is off 0."""
+    groups = comparison.accounting
+    lines = [
+        "| race minus ... | " + " | ".join(f"{group.drafter} {group.temperature}" for group in groups) + " |",
+        "|---|" + "---|" * len(groups),
+    ]
+    for rule, strategy, drafted in DIFFERENCES:
+        cells = []
+        for group in groups:
+            if comparison.has_rows(group.drafter, group.temperature, strategy):
+                row = comparison.row(group.drafter, group.temperature, rule, strategy, drafted)
+                cells.append(_interval(row.race_minus))
+            else:
+                cells.append("")
+        lines.append(f"| {rule}, {strategy} of {drafted} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _interval(estimate: Estimate | None) -> str:
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return "" if estimate is None else f"{estimate.value:+.3f}"
+    mark = "**" if estimate.low > 0.0 or estimate.high < 0.0 else ""
+    return f"{mark}{estimate.value:+.3f}{mark} [{estimate.low:+.3f}, {estimate.high:+.3f}]"
+
+
+def _tree_table(rows: list[TreeComparison]) -> str:
+    first, counts = rows[0], sorted({row.drafted for row in rows})
+    lines = [
+        f"**{first.drafter}, temperature {first.temperature}, trees really drafted** ({first.contexts} "
+        f"contexts, {first.seeds} drafts at each; standard error by the noise of the drafts at most "
+        f"{max(row.monte_carlo_error for row in rows):.3f})",
+        "",
+        "| rule | tree | " + " | ".join(f"k = {k}" for k in counts) + " |",
+        "|---|---|" + "---|" * len(counts),
+    ]
+    variants = dict.fromkeys((row.rule, row.tree) for row in rows)
+    for variant in variants:
+        own = [row for row in rows if (row.rule, row.tree) == variant]
+        cells = " | ".join(_cell(row.tokens_per_call) for row in own)
+        lines.append(f"| {variant[0]} | {variant[1]} | {cells} |")
+    for variant in variants:
+        own = [row.minus_race for row in rows if (row.rule, row.tree) == variant]
+        if None not in own:
+            cells = " | ".join(_interval(difference) for difference in own)
+            lines.append(f"| {variant[0]}, minus race on the rank tree | {variant[1]} | {cells} |")
+    traversal = [row.minus_rejection for row in rows if row.minus_rejection is not None]
+    cells = " | ".join(_interval(difference) for difference in traversal)
+    lines.append(f"| traversal, minus rejection of the same drafts | rank | {cells} |")
+    return "\n".join(lines)
+
+
+def _invariance_table(rows: Sequence[Invariance]) -> str:
+    lines = [
+        "| drafter | P | texts | tokens | identical | differ at a near tie | other | tokens per call | "
+        "bound | H[R], nats | R known |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row.drafter} | {row.budget} | {row.texts} | {row.tokens} | {row.identical} | {row.near_ties} | "
+        f"{row.other} | {row.tokens_per_call:.2f} | {_number(row.bound)} | {_number(row.rank_entropy)} | "
+        f"{row.observed} |"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _table(comparison: RaceComparison, group: RankAccounting) -> str:
+    drafter, temperature = group.drafter, group.temperature
+    lines = [
+        f"**{drafter}, temperature {temperature}** ({group.contexts} contexts; mean TV "
+        f"{group.total_variation:.3f}, D_KL {_divergence(group)}, P(R = 1) {group.match:.3f}, H[R] >= "
+        f"{group.pooled_entropy:.2f}, H(R | context) >= {group.conditional_entropy:.2f} nats, P(R > 32) "
+        f"{group.beyond:.3f})",
+        "",
+        "| rule | strategy | " + " | ".join(f"k = {k}" for k in DRAFTED) + " |",
+        "|---|---|" + "---|" * len(DRAFTED),
+    ]
+    for rule, strategy in LINES:
+        if comparison.has_rows(drafter, temperature, strategy):
+            cells = [
+                _cell(comparison.row(drafter, temperature, rule, strategy, k).tokens_per_call)
+                for k in DRAFTED
+            ]
+            lines.append(f"| {rule} | {strategy} | " + " | ".join(cells) + " |")
+    for name, values in (
+        ("bound, H[R] pooled", group.bound_pooled),
+        ("bound, H(R \\| context)", group.bound_conditional),
+    ):
+        lines.append(f"| {name} | any static | " + " | ".join(f"{value:.2f}" for value in values) + " |")
+    if comparison.has_rows(drafter, temperature, "tree"):
+        for name, values in (("independent", group.independent), ("along the texts", group.along_texts)):
+            cells = " | ".join(f"{value:.3f}" for value in values)
+            lines.append(f"| race, fitted to these texts, ranks {name} | tree | {cells} |")
+    return "\n".join(lines)
+
+
+def _divergence(group: RankAccounting) -> str:
+    if group.missing == 0.0:
+        return f"{group.divergence:.2f}"
+    return f"infinite (mean mass outside the drafter's vocabulary {group.missing:.3f})"
+
+
+def _cell(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.3f}"
+    return f"{estimate.value:.3f} ± {(estimate.high - estimate.low) / 2.0:.2f}"
+
+
+def draw(comparison: RaceComparison, path: Path) -> Path:
+    """Tokens per call versus k, one panel for each drafter and temperature, the bound dashed above.
+
+    The 95% intervals are over texts, so nearly the same for all rules of a panel; they are drawn for the last
+    race alone. Writes and returns `path`.
+    """
+    # A canvas of its own, so that the caller's backend and style are left alone.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({"font.size": 9}):
+        groups = comparison.accounting
+        rows = (len(groups) + COLUMNS - 1) // COLUMNS
+        figure = Figure(figsize=(9.6, 3.5 * rows), layout="constrained")
+        FigureCanvasAgg(figure)
+        panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
+        for group, axes in zip(groups, panels, strict=False):
+            _panel(axes, comparison, group)
+        for axes in panels[len(groups) :]:
+            axes.set_axis_off()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path)
+    return path
+
+
+def _panel(axes: Axes, comparison: RaceComparison, group: RankAccounting) -> None:
+    def estimates(rule: str, strategy: str) -> list[Estimate]:
+        return [
+            comparison.row(group.drafter, group.temperature, rule, strategy, k).tokens_per_call
+            for k in DRAFTED
+        ]
+
+    deep = comparison.has_rows(group.drafter, group.temperature, "tree")
+    lines = [line for line in DRAWN if (line.strategy != "batch") == deep]
+    for line in lines:
+        values = [estimate.value for estimate in estimates(line.rule, line.strategy)]
+        label = f"{line.rule}, {line.strategy}"
+        axes.plot(DRAFTED, values, line.dashes, color=line.colour, label=label)
+    axes.plot(DRAFTED, group.bound_conditional, "--", color="#CC79A7", label="bound, H(R | context)")
+    last = estimates(lines[-1].rule, lines[-1].strategy)
+    axes.fill_between(
+        DRAFTED,
+        [estimate.value if estimate.low is None else estimate.low for estimate in last],
+        [estimate.value if estimate.high is None else estimate.high for estimate in last],
+        color=lines[-1].colour,
+        alpha=0.12,
+    )
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(DRAFTED, [str(k) for k in DRAFTED])
+    axes.set_title(f"{group.drafter}, temperature {group.temperature}")
+    axes.set_ylabel("tokens per call")
+    axes.set_xlabel("drafted tokens k")
+    axes.set_yscale("log", base=2)
+    axes.set_yticks((1, 2, 4, 8, 16, 32), ["1", "2", "4", "8", "16", "32"])
+    axes.legend(fontsize=6, frameon=False, loc="upper left")

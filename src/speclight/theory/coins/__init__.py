@@ -1,0 +1,1 @@
+"""Coin-based verification rules in closed form."""

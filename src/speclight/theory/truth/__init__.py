@@ -1,0 +1,1 @@
+"""Yardsticks that bounds are tested against: sources, exact optima, simulations."""

@@ -1,0 +1,37 @@
+"""`speclight generate --ranks`."""
+
+import json
+
+import pytest
+
+from speclight.cli.decoding import generate as command
+from speclight.cli.main import main
+from toys import tiny_target
+
+RUN = ["generate", "--raw", "--prompt", "t1 t2 t3", "--drafter", "layer_skip", "--draft-layers", "1"]
+
+
+@pytest.fixture(autouse=True)
+def toy(monkeypatch):
+    target = tiny_target(vocabulary_size=5, seed=1)
+    monkeypatch.setattr(command, "load_target", lambda options: target)
+
+
+def test_ranks_of_a_run_stand_in_its_document(capsys):
+    arguments = ["--rule", "race", "--kind", "race", "--max-tokens", "20", "--budget", "4", "--ranks"]
+    assert main([*RUN, *arguments, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    ranks = document["ranks"]
+    assert (ranks["tokens"], ranks["calls"]) == (20, document["calls"])
+    assert 0 < ranks["observed"] <= 20
+    assert sum(ranks["law"]) == pytest.approx(1.0)
+    assert ranks["bound"]["value"] >= document["tokens_per_call"] - 1.0  # a bound on the mean, 20 tokens
+    assert main([*RUN, *arguments]) == 0
+    assert "H[R]" in capsys.readouterr().out
+
+
+def test_without_the_flag_there_are_none_and_coins_are_refused(capsys):
+    assert main([*RUN, "--max-tokens", "4", "--json"]) == 0
+    assert "ranks" not in json.loads(capsys.readouterr().out)
+    assert main([*RUN, "--max-tokens", "4", "--rule", "target_sample", "--ranks"]) == 2
+    assert "ranks are those of a race" in capsys.readouterr().err

@@ -1,0 +1,99 @@
+"""compare-drafters and compare-trees from the command line, on a toy target and prompts of its words."""
+
+import json
+
+import pytest
+
+import speclight.cli.experiments.compare_drafters
+import speclight.cli.experiments.compare_trees
+from speclight.cli.main import main
+from toys import tiny_target
+
+FAMILIES = ("code", "qa")
+
+
+@pytest.fixture
+def prompts(tmp_path):
+    lines = [
+        {"question_id": 10 * place + number, "category": family, "turns": [f"t{number} t2 t{number} t3"]}
+        for place, family in enumerate(FAMILIES)
+        for number in range(3)
+    ]
+    path = tmp_path / "questions.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in lines) + "\n", encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(autouse=True)
+def toy_target(monkeypatch):
+    target = tiny_target(vocabulary_size=5, seed=1, window=256)
+    for command in (speclight.cli.experiments.compare_drafters, speclight.cli.experiments.compare_trees):
+        monkeypatch.setattr(command, "load_target", lambda options: target)
+
+
+def trees(prompts, out, *more):
+    return [
+        *("compare-trees", "--prompts", prompts, "--out", str(out), "--budget", "2,5", "--contexts", "2"),
+        *("--prompts-per-family", "2", "--calibration-prompts", "1", "--tokens", "12"),
+        *("--drafter", "ngram", "--drafter", "layer_skip", "--layers", "1", *more),
+    ]
+
+
+def drafters(prompts, out, *more):
+    return [
+        *("compare-drafters", "--prompts", prompts, "--out", str(out), "--budget", "5", "--tokens", "8"),
+        *("--prompts-per-family", "1", "--drafter", "ngram", "--drafter", "lookahead", *more),
+    ]
+
+
+def test_compare_trees(prompts, tmp_path, capsys):
+    out = tmp_path / "trees"
+    assert main(trees(prompts, out, "--json")) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    document = json.loads(line)
+    assert document["schema"] == 1
+    assert [own["drafter"] for own in document["drafters"]] == ["ngram", "layer_skip"]
+    for own in document["drafters"]:
+        assert (own["contexts"], own["families"]) == (8, list(FAMILIES))
+        assert all(cell["own_violations"] == 0 for cell in own["cells"])
+    assert main(trees(prompts, out)) == 0
+    shown = capsys.readouterr().out
+    assert "best-first minus" in shown
+    assert (out / "tables.md").read_text(encoding="utf-8") in shown + "\n"
+    assert (out / "tokens-per-call.svg").exists()
+
+
+def test_compare_drafters(prompts, tmp_path, capsys):
+    out = tmp_path / "drafters"
+    assert main(drafters(prompts, out, "--json")) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    document = json.loads(line)
+    found = [(row["drafter"], row["temperature"]) for row in document["rows"]]
+    assert found == [(name, t) for t in (0.0, 1.0) for name in ("none", "ngram", "lookahead")]
+    assert document["rows"][0]["speed_up"] == 1.0
+    assert main(drafters(prompts, out)) == 0
+    shown = capsys.readouterr().out
+    assert "speed against plain" in shown
+    assert (out / "tables.md").read_text(encoding="utf-8") in shown + "\n"
+    assert (out / "drafters.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compare-trees", "--drafter", "oracle"], "ngram, layer_skip, model, eagle3, medusa"),
+        (["compare-trees", "--drafter", "medusa"], "medusa=FOLDER"),
+        (["compare-trees", "--budget", "1"], "rising numbers >= 2"),
+        (["compare-trees", "--temperature", "0"], "temperature above 0"),
+        (["compare-drafters", "--drafter", "parrot"], "parrot"),
+        (["compare-drafters", "--drafter-weights", "ngram=x"], "ngram=x"),
+        (["compare-drafters", "--tokens", "0"], "max_tokens"),
+    ],
+)
+def test_bad_input_exits_2_and_says_why(arguments, message, prompts, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    prompts_enough = ["--prompts-per-family", "1"] if "--tokens" not in arguments else []
+    assert main([*arguments, "--prompts", prompts, *prompts_enough]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err

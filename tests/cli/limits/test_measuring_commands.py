@@ -1,0 +1,174 @@
+"""profile, oracle, demo and report from the command line, on a toy target and prompts of its words."""
+
+import json
+
+import pytest
+
+import speclight.cli.experiments.many_to_one
+import speclight.cli.limits.demo
+import speclight.cli.limits.oracle
+import speclight.cli.limits.profile
+from speclight.cli.main import main
+from toys import tiny_target
+
+FAMILIES = ("code", "qa")
+
+
+@pytest.fixture
+def prompts(tmp_path):
+    lines = [
+        {
+            "question_id": 10 * place + number,
+            "category": family,
+            "turns": [" ".join(["t0", "t2", "t3"][: 1 + number])],
+        }
+        for place, family in enumerate(FAMILIES)
+        for number in range(3)
+    ]
+    path = tmp_path / "questions.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in lines) + "\n", encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(autouse=True)
+def toy_target(monkeypatch):
+    commands = (
+        speclight.cli.limits.profile,
+        speclight.cli.limits.oracle,
+        speclight.cli.limits.demo,
+        speclight.cli.experiments.many_to_one,
+    )
+    for command in commands:
+        target = tiny_target(vocabulary_size=5, seed=1, window=256)
+        monkeypatch.setattr(command, "load_target", lambda options, target=target: target)
+
+
+def run_json(capsys, *arguments):
+    assert main(list(arguments)) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    document = json.loads(line)
+    assert document["schema"] == 1
+    return document
+
+
+def test_profile_then_oracle(prompts, tmp_path, capsys):
+    profile, oracle = str(tmp_path / "profile"), str(tmp_path / "oracle")
+    document = run_json(
+        capsys, "profile", "--prompts", prompts, "--out", profile, "--max-tokens", "40", "--json"
+    )
+    assert set(document["families"]) == set(FAMILIES)
+    for family in document["families"].values():
+        for estimator in ("full", "sampled"):
+            assert family[estimator]["tokens"] == 3 * 40
+            assert 0 < family[estimator]["mu_nats"] < 1.7  # below ln 5
+            assert family[estimator]["mu2_nats2"] >= family[estimator]["mu_nats"] ** 2
+            assert family[estimator]["mu_standard_error"] > 0
+    limits = run_json(
+        capsys,
+        "oracle",
+        "--profile",
+        profile,
+        "--out",
+        oracle,
+        "--contexts",
+        "6",
+        "--budget",
+        "1,4,8",
+        "--json",
+    )
+    for family in FAMILIES:
+        values = limits["families"][family]["limits"]
+        assert [value["budget"] for value in values] == [1, 4, 8]
+        assert values[0]["tokens_per_call"] == 1.0
+        assert values[0]["tokens_per_call"] < values[1]["tokens_per_call"] < values[2]["tokens_per_call"] <= 8
+
+
+def test_many_to_one_at_contexts_of_a_profile(prompts, tmp_path, capsys):
+    """4 contexts x 2 levels: |z| > 4.5 in one of them is a false alarm below 1e-4 (seeds fixed)."""
+    profile, out = str(tmp_path / "profile"), str(tmp_path / "many-to-one")
+    run_json(capsys, "profile", "--prompts", prompts, "--out", profile, "--max-tokens", "20", "--json")
+    options = [
+        "--profile",
+        profile,
+        "--out",
+        out,
+        "--contexts",
+        "4",
+        "--continuations",
+        "60",
+        "--budget",
+        "12",
+    ]
+    document = run_json(capsys, "many-to-one", *options, "--json")
+    assert len({(c["prompt_id"], c["start"]) for c in document["contexts"]}) == 4
+    for context in document["contexts"]:
+        assert context["exact"] == [4.0, 11.0]
+        assert max(abs(z) for z in context["z"]) < 4.5
+    assert main(["many-to-one", *options]) == 0  # from the records, as a table
+    assert "within two standard errors" in capsys.readouterr().out
+    assert main(["many-to-one", *options[:-1], "1"]) == 2
+    assert "ranks" in capsys.readouterr().err
+
+
+def test_one_family_of_several(prompts, tmp_path, capsys):
+    out = str(tmp_path / "profile")
+    document = run_json(capsys, "profile", "--prompts", prompts, "--families", "qa", "--out", out, "--json")
+    assert list(document["families"]) == ["qa"]
+
+
+def test_tables_for_people(prompts, tmp_path, capsys):
+    out = str(tmp_path / "profile")
+    assert main(["profile", "--prompts", prompts, "--out", out, "--max-tokens", "20"]) == 0
+    assert "mu, sampled" in capsys.readouterr().out
+
+
+def test_demo_writes_a_report_and_report_writes_it_again(prompts, tmp_path, capsys):
+    out = tmp_path / "demo"
+    document = run_json(capsys, "demo", "--quick", "--prompts", prompts, "--out", str(out), "--json")
+    assert 1.0 <= document["expected_tokens_per_call"] <= document["limit_tokens_per_call"] <= 8.0
+    assert document["share_of_limit"] == pytest.approx(
+        document["expected_tokens_per_call"] / document["limit_tokens_per_call"]
+    )
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "reaches" in page
+    record = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert {row["temperature"] for row in record["decodings"]} == {0.0, 1.0}
+    assert all(row["divergences_other"] in (0, None) for row in record["decodings"])
+    again = tmp_path / "again"
+    assert main(["report", "--run", str(out), "--out", str(again)]) == 0
+    assert (again / "report.html").read_text(encoding="utf-8") == page
+
+
+def test_demo_ends_stdout_with_its_json_line(prompts, tmp_path, capsys):
+    assert main(["demo", "--quick", "--prompts", prompts, "--out", str(tmp_path / "demo")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 10
+    assert json.loads(lines[-1])["schema"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["profile", "--temperature", "0"], "temperature above 0"),
+        (["profile", "--temperature", "-1"], "temperature"),
+        (["profile", "--samples", "0"], "samples"),
+        (["profile", "--families", "poetry"], "poetry"),
+        (["profile", "--prompts", "missing.jsonl"], "missing.jsonl"),
+        (["oracle", "--profile", "nowhere"], "plan.json"),
+        (["oracle", "--budget", "0"], "at least 1"),
+        (["report", "--run", "nowhere"], "report.json"),
+    ],
+)
+def test_bad_input_exits_2_and_says_why(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+
+
+def test_another_plan_in_the_folder_is_refused(prompts, tmp_path, capsys):
+    out = str(tmp_path / "profile")
+    run_json(capsys, "profile", "--prompts", prompts, "--out", out, "--max-tokens", "20", "--json")
+    assert main(["profile", "--prompts", prompts, "--out", out, "--max-tokens", "21"]) == 2
+    assert "another plan" in capsys.readouterr().err

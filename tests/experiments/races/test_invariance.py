@@ -1,0 +1,85 @@
+"""One text for every drafter: counted on toys, with a rule that breaks it, and on the default target."""
+
+import numpy as np
+import pytest
+
+from speclight.decoding.settings import DecodeSettings
+from speclight.drafting.drafters import drafter_named
+from speclight.drafting.settings import DrafterSettings
+from speclight.drafting.tree_choice import growth_start
+from speclight.drafting.tree_drafter import TreeDrafter
+from speclight.experiments.races.invariance import RandomLaw, drafter_invariance, near_tie_nats
+from speclight.models.load import load
+from speclight.models.prompting import chat_token_ids
+from speclight.models.sampling import SamplingSettings
+from speclight.verification.race import Race
+from speclight.verification.verdict import Verdict
+from toys import tiny_target
+
+VOCABULARY = 7
+PROMPTS = [[0, 3, 5, 1], [2, 2, 4]]
+
+
+class FreshOnMismatch(Race):
+    """Broken on purpose: where the winner was not drafted, another token is drawn."""
+
+    def verify(self, tree, target_laws, noise):
+        verdict = super().verify(tree, target_laws, noise)
+        node = int(verdict.path[-1])
+        return Verdict(verdict.path, noise.sample(node, target_laws(node)))
+
+
+def rows_of(target):
+    race = DrafterSettings(kind="race", tree="batch", layers=1)
+    makers = {
+        "layer_skip": lambda: drafter_named("layer_skip", target, race),
+        "random": lambda: TreeDrafter(
+            RandomLaw(VOCABULARY), growth_start(DrafterSettings(kind="race"), target)
+        ),
+    }
+    return drafter_invariance(target, PROMPTS, makers, (2, 5), DecodeSettings(max_tokens=12))
+
+
+def test_all_texts_are_the_plain_ones():
+    rows = rows_of(tiny_target(VOCABULARY, seed=4))
+    assert [(row.drafter, row.budget) for row in rows] == [
+        ("layer_skip", 2),
+        ("layer_skip", 5),
+        ("random", 2),
+        ("random", 5),
+    ]
+    for row in rows:
+        assert (row.texts, row.tokens, row.identical, row.near_ties, row.other) == (2, 24, 2, 0, 0)
+        assert row.calls <= 24
+        assert row.observed > 0
+        assert 1.0 <= row.tokens_per_call <= row.budget
+    assert rows[1].calls < 24
+
+
+def test_a_rule_whose_text_depends_on_the_draft_is_noticed(monkeypatch):
+    """Four comparisons of two texts of 12 tokens: that none differs has a probability below 1e-6."""
+    monkeypatch.setattr("speclight.experiments.races.invariance.rule_named", lambda name: FreshOnMismatch())
+    assert sum(row.other for row in rows_of(tiny_target(VOCABULARY, seed=4))) > 0
+
+
+def test_the_margin_of_a_near_tie_grows_as_the_temperature_falls():
+    cold, warm = (near_tie_nats(SamplingSettings(temperature)) for temperature in (0.5, 1.0))
+    assert cold == 2.0 * warm
+
+
+@pytest.mark.model
+def test_the_default_target_writes_one_text():
+    """Float32 and real drafters: a text may leave the plain one at a near tie only."""
+    target = load()
+    prompt = chat_token_ids(target, [{"role": "user", "content": "Name three colours."}])
+    race = DrafterSettings(kind="race", tree="rank", acceptance=(0.5, 0.2, 0.1))
+    makers = {
+        "ngram": lambda: drafter_named("ngram", target),
+        "eagle3": lambda: drafter_named("eagle3", target, race),
+        "random": lambda: TreeDrafter(RandomLaw(target.vocabulary_size), growth_start(race, target)),
+    }
+    rows = drafter_invariance(target, [prompt], makers, (6,), DecodeSettings(max_tokens=8))
+    for row in rows:
+        assert row.other == 0, row
+        assert row.identical + row.near_ties == 1
+    assert np.mean([row.tokens_per_call for row in rows if row.drafter == "eagle3"]) > 1.0

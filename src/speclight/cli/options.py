@@ -49,7 +49,7 @@ def load_target(options: TargetOptions) -> CausalLM:
             f"--threads must be at least 1, got {options.threads}; omit it to let torch decide"
         )
     # Read once, when torch is first imported. Threads that spin while they wait slow a pass down several
-    # times over as soon as anything else runs on the machine (docs/LAB_LOG.md, 2026-11-22).
+    # times over as soon as anything else runs on the machine (docs/results/lab_log.md, 2026-11-22).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with waiting(f"loading {options.target}; the first use of a GGUF converts it once"):
         import torch

@@ -45,7 +45,7 @@ class DraftTree:
     Node 0 is the root: the last committed token, whose successor the target call decides. The root is
     counted in the node budget P (positions scored in one target call), so a tree of P nodes holds P - 1
     drafted tokens. Source: arXiv 2512.11718v1, Definition 4 (there "Definition 4" also names the token
-    tree of Definition 3 once; see docs/errata.md).
+    tree of Definition 3 once; see docs/theory/errata.md).
 
     tokens: [nodes] token ids. parents: [nodes], parents[0] == -1 and 0 <= parents[i] < i.
     log_probs: [nodes] the drafter's natural-log probability of each node given its parent, <= 0;

@@ -71,7 +71,7 @@ def race_vs_rejection(options: RaceOptions = RaceOptions()) -> None:
 
     Tokens per call of every rule and drafting strategy at equal numbers of drafted tokens, exact given the
     texts, beside H[R] and the bound it gives; optionally on trees really drafted, and drafter invariance.
-    The race algorithms are a reconstruction: see docs/races.md.
+    The race algorithms are a reconstruction: see docs/theory/races.md.
     """
     from speclight.experiments.races.comparison import (
         InvarianceSettings,

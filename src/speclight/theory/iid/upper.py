@@ -45,7 +45,7 @@ def theorem_1(mu: float, mu2: float, node_budget: int) -> Bound:
 
     The formula equals P at P = a + b = 1 + mu2/mu^2 and falls below the truth for smaller P, so it is
     never used there. Its proof rests on Lemma 3, whose appendix has an off-by-one error that happens not
-    to change this result (docs/errata.md). Source: arXiv 2512.11718v1, Theorem 1, the precise form.
+    to change this result (docs/theory/errata.md). Source: arXiv 2512.11718v1, Theorem 1, the precise form.
     Raises InvalidInput for moments or a budget out of range.
     """
     mu2, budget = check_moments(mu, mu2), check_node_budget(node_budget)

@@ -199,7 +199,7 @@ def expected_node_ceiling(mu: float, mu2: float, threshold: float) -> float:
 def lemma_4(mu: float, threshold: float) -> float:
     """e^t/mu: what E N(t) is asymptotic to for a non-arithmetic step law, within a factor 1 + o(1).
 
-    The difference itself is not bounded, against the remark below the lemma (docs/errata.md). Source:
+    The difference itself is not bounded, against the remark below the lemma (docs/theory/errata.md). Source:
     arXiv 2512.11718v1, Lemma 4. Raises InvalidInput for mu = 0.
     """
     _check_ceiling(mu, mu * mu, threshold)

@@ -1,4 +1,4 @@
-"""How Sphinx builds the documentation: `make docs` runs it with every warning, broken links included, an error.
+"""How Sphinx builds the documentation: `make docs` runs it with every warning as an error, broken links too.
 
 Commands come from `speclight --help`'s own source, the Python interface from its docstrings, the version from
 the package. Nothing is fetched, neither to build the pages nor to read them.

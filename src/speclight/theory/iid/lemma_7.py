@@ -95,8 +95,8 @@ def lemma_7_printed(cross_entropy: float, miss_probability: float, node_budget: 
 
     cross_entropy: mu_CE, one of the three readings in DrafterMoments (the paper displays mean_ratio).
     Source: arXiv 2512.11718v1, Lemma 7. Not a lower bound at any P once eps > 0: E[X] < 1/eps always,
-    because the call also ends by leaving the tree (docs/theory/errata.md). Raises InvalidInput for arguments out
-    of range.
+    because the call also ends by leaving the tree (docs/theory/errata.md). Raises InvalidInput for
+    arguments out of range.
     """
     budget = check_node_budget(node_budget)
     _check_drafter(cross_entropy, miss_probability)

@@ -11,6 +11,7 @@ from speclight.drafting.drafters import DRAFTERS, drafter_named
 from speclight.drafting.settings import DrafterSettings
 from speclight.errors import InvalidInput
 from speclight.models.sampling import SamplingSettings
+from speclight.verification.rules import RULES
 from speclight.verification.target_sample import TargetSample
 from toys import as_target, exact_text_law, law_after, tiny_llama
 
@@ -198,3 +199,43 @@ class TestNames:
     def test_settings_that_mean_nothing(self, options):
         with pytest.raises(InvalidInput, match="expected"):
             DrafterSettings(**options)
+
+
+@pytest.mark.parametrize(
+    "drafter", ["none", "model", "ngram", "layer_skip", "lookahead", "two_stage", "oracle"]
+)
+@pytest.mark.parametrize("budget", [1, 4])
+def test_prompts_of_one_token_draft_without_a_fault(drafter, budget):
+    """Warnings are errors here: a drafter that stumbles over an empty cache would be seen."""
+    target = target_of()
+    made = drafter_named(drafter, target, DRAFTER_SETTINGS[drafter])
+    settings = DecodeSettings(budget, 4, sampling=SamplingSettings(0.0))
+    calls = list(decode(target, made, TargetSample(), [1], settings))
+    text = [1]
+    for token in emitted(calls):
+        assert token == int(np.argmax(law_after(target, text)))
+        text.append(token)
+    assert len(text) == 5
+
+
+@pytest.mark.parametrize("drafter", ["model", "two_stage"])
+def test_prompts_that_a_drafter_has_no_room_for_are_decoded_plainly(drafter):
+    target = target_of()
+    settings = DrafterSettings(weights=another_model(window=4))
+    made = drafter_named(drafter, target, settings)
+    calls = run(target, made, DecodeSettings(4, 6, sampling=SamplingSettings(0.0)))
+    assert len(emitted(calls)) == 6
+
+
+@pytest.mark.parametrize("kind", ["deterministic", "with_replacement", "without_replacement", "race"])
+@pytest.mark.parametrize("tree", [None, "batch"])
+def test_end_of_text_ids_outside_the_vocabulary_are_nobodys(kind, tree):
+    """Some configs name such ids; drafts leave end-of-text tokens out by their index."""
+    target = target_of()
+    target.end_of_text = frozenset({VOCABULARY, 128009, -1})
+    assert target.end_of_text == frozenset()
+    settings = DrafterSettings(tree=tree if kind == "with_replacement" else None, kind=kind, layers=2)
+    made = drafter_named("layer_skip", target, settings)
+    rule = next(rule for rule in RULES.values() if kind in rule.draft_kinds and rule.name != "greedy")
+    calls = list(decode(target, made, rule, PROMPT, DecodeSettings(4, 12)))
+    assert any(len(call.tree) > 1 for call in calls)

@@ -12,6 +12,7 @@ from speclight.measure.prompts import (
     FAMILIES,
     Prompt,
     prompts_sha256,
+    read_prompt_lines,
     read_prompts,
     select,
     shipped_prompts,
@@ -257,3 +258,25 @@ def test_the_hash_sees_every_field_and_the_order_but_not_the_file(tmp_path: Path
         tmp_path, GOOD_LINE.replace(": ", " :  ").replace("}", ', "reference": []}'), name="x.jsonl"
     )
     assert prompts_sha256(read_prompts(plain)) == prompts_sha256(read_prompts(spaced))
+
+
+# Prompts on lines of their own
+
+
+def test_lines_end_at_line_feeds_alone_and_a_byte_order_mark_is_no_text(tmp_path: Path):
+    lines = ["first\u2028still the first", "second\fand\x0band\u0085and\x1cso on ", "  third"]
+    path = tmp_path / "prompts.txt"
+    for end in ("\n", "\r\n"):
+        path.write_bytes(b"\xef\xbb\xbf" + end.join([lines[0], " ", *lines[1:], ""]).encode())
+        assert read_prompt_lines(path) == tuple(lines)
+    path.write_bytes(b"")
+    assert read_prompt_lines(path) == ()
+
+
+def test_files_of_lines_that_cannot_be_read(tmp_path: Path):
+    path = tmp_path / "prompts.txt"
+    path.write_bytes(b"good\nbad \xff\n")
+    with pytest.raises(InvalidInput, match="line 2: byte 0xff is not UTF-8"):
+        read_prompt_lines(path)
+    with pytest.raises(InvalidInput, match="one prompt on each line"):
+        read_prompt_lines(tmp_path)

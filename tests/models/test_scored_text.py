@@ -48,6 +48,21 @@ def test_tree_scores_equal_path_scores_through_commits(seed):
     assert worst_error_over_a_history(seed) < LAW_ATOL
 
 
+def test_a_text_of_one_token_goes_on_and_goes_back():
+    """Nothing is read of it before its first call: there is no cache to keep or to rewind yet."""
+    target = tiny_target(vocabulary_size=5)
+    text = ScoredText(target, [3])
+    assert text.continue_with([2]) == 0
+    text.commit(np.array([], dtype=np.int64), [])
+    laws = torch.softmax(text.score(root_only(2)), dim=1).numpy()
+    np.testing.assert_allclose(laws[0], law_after(target, [2]), atol=LAW_ATOL)
+    text.commit(np.array([0]), [4])
+    assert text.continue_with([1]) == 0
+    assert text.cache.filled == 0
+    laws = torch.softmax(text.score(root_only(1)), dim=1).numpy()
+    np.testing.assert_allclose(laws[0], law_after(target, [1]), atol=LAW_ATOL)
+
+
 def test_a_broken_mask_is_noticed(monkeypatch):
     monkeypatch.setattr(scored_text, "ancestor_mask", lambda tree: broken_mask(len(tree)))
     assert worst_error_over_a_history(0) > 1e-3

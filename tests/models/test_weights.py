@@ -20,7 +20,7 @@ from gguf.quants import quantize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from transformers import LlamaForCausalLM
+from transformers import GptOssConfig, GptOssForCausalLM, LlamaForCausalLM
 
 from models.tiny_gguf import HEADS, stored_tensors, write_tiny_gguf
 from speclight.errors import CorruptWeights, InvalidInput, ModelNotFound, StorageError
@@ -513,3 +513,23 @@ def test_default_target_is_the_one_every_report_names():
     answer = loaded.model.generate(**inputs, max_new_tokens=12, do_sample=False)[0]
     text = loaded.tokenizer.decode(answer[inputs["input_ids"].shape[1] :])
     assert text == "The capital of France is Paris.<|im_end|>"
+
+
+def test_architectures_without_sdpa_are_loaded_with_eager_attention(folder, tmp_path):
+    config = GptOssConfig(
+        vocab_size=288,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=4,
+        num_local_experts=2,
+        num_experts_per_tok=1,
+    )
+    made = tmp_path / "gpt-oss"
+    GptOssForCausalLM(config).save_pretrained(made)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(folder / name, made)
+    assert load_weights(made).model.config._attn_implementation == "eager"
+    assert load_weights(folder).model.config._attn_implementation == "sdpa"

@@ -62,14 +62,17 @@ def read_prompts(path: str | os.PathLike[str]) -> tuple[Prompt, ...]:
     no regular file, unreadable, not UTF-8, empty, holds a malformed or inner blank line, or repeats an id.
     """
     path = Path(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(
-            f"cannot read the prompt file {path}: {error.strerror}; "
-            f"expected a readable file with {_EXPECTED_LINE}"
-        ) from error
-    return _parse(content, str(path), path.stem)
+    return _parse(_content(path, f"a readable file with {_EXPECTED_LINE}"), str(path), path.stem)
+
+
+def read_prompt_lines(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The lines of a text file that are not blank, one prompt each, without their line ends.
+
+    Raises InvalidInput if the file is missing, unreadable, or not UTF-8.
+    """
+    path = Path(path)
+    lines = _lines(_content(path, "a readable text file with one prompt on each line"), str(path))
+    return tuple(line for line in lines if line.strip())
 
 
 def select(prompts: Iterable[Prompt], families: Iterable[str]) -> tuple[Prompt, ...]:
@@ -97,7 +100,17 @@ def prompts_sha256(prompts: Iterable[Prompt]) -> str:
     return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode("ascii")).hexdigest()
 
 
-def _parse(content: bytes, file_name: str, stem: str) -> tuple[Prompt, ...]:
+def _content(path: Path, expected: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(
+            f"cannot read the prompt file {path}: {error.strerror}; expected {expected}"
+        ) from error
+
+
+def _lines(content: bytes, file_name: str) -> list[str]:
+    """The lines of a text in UTF-8, a byte order mark left out."""
     try:
         text = content.decode("utf-8-sig")  # editors on Windows put a byte order mark first
     except UnicodeDecodeError as error:
@@ -106,9 +119,15 @@ def _parse(content: bytes, file_name: str, stem: str) -> tuple[Prompt, ...]:
             f"{file_name}, line {line}: byte 0x{content[error.start]:02x} is not UTF-8 text; "
             "save the file as UTF-8"
         ) from error
-    # Not splitlines(): it also cuts at U+2028 and its like, which JSON strings may hold unescaped.
-    lines = text.rstrip().split("\n")
-    if lines == [""]:
+    # Not splitlines(): it also cuts at U+2028, form feeds and their like, which prompts may hold.
+    return [line.removesuffix("\r") for line in text.split("\n")]
+
+
+def _parse(content: bytes, file_name: str, stem: str) -> tuple[Prompt, ...]:
+    lines = _lines(content, file_name)
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if not lines:
         raise InvalidInput(f"the prompt file {file_name} is empty; expected {_EXPECTED_LINE}")
     prompts: list[Prompt] = []
     line_of_id: dict[int, int] = {}

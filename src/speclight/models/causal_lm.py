@@ -61,6 +61,15 @@ class CausalLM:
         """An empty cache; its batch size is set by the first pass."""
         return PathCache(self.layers)
 
+    @property
+    def end_of_text(self) -> frozenset[int]:
+        """Tokens that end a text. Ids outside the vocabulary, which some configs name, are left out."""
+        return self._end_of_text
+
+    @end_of_text.setter
+    def end_of_text(self, token_ids: frozenset[int]) -> None:
+        self._end_of_text = frozenset(i for i in token_ids if 0 <= i < self.vocabulary_size)
+
     @torch.inference_mode()
     def forward(
         self,

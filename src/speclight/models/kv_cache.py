@@ -48,6 +48,8 @@ class PathLayer(CacheLayerMixin):
     @torch.inference_mode()
     def keep(self, start: int, slots: torch.Tensor) -> None:
         """Move the given slots (each >= start, ascending) to `start` and forget all others behind it."""
+        if not self.is_initialized:  # a text of one token: nothing was read, there is nothing to keep
+            return
         end = start + len(slots)
         if len(slots) and int(slots[-1]) != end - 1:  # already in place when the kept slots come first
             self._keys[:, :, start:end] = self._keys[:, :, slots]

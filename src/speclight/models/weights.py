@@ -37,7 +37,9 @@ HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedModel:
-    """A causal language model ready to score text: eval mode, no gradients, SDPA attention.
+    """A causal language model ready to score text: eval mode, no gradients.
+
+    Its attention is SDPA where the architecture has it, else eager (Transformers' own choice).
 
     name: for reports; holds no path of this machine. source: which way it came ("object": by hand).
     weights_sha256: of the safetensors file that was loaded, where its bytes were checked (default and GGUF),
@@ -178,7 +180,7 @@ def _strictly_loaded(
         with _quiet(bars=bars):
             # The stub knows only the model as a result, not the pair that output_loading_info asks for.
             loaded: Any = AutoModelForCausalLM.from_pretrained(
-                name, dtype=dtype, attn_implementation="sdpa", output_loading_info=True, **options
+                name, dtype=dtype, output_loading_info=True, **options
             )
             model, report = loaded
     except (pickle.UnpicklingError, SafetensorError, RuntimeError) as error:

@@ -151,7 +151,7 @@ def test_people_see_the_texts_of_several_prompts(capsys: pytest.CaptureFixture[s
     ("arguments", "named"),
     [
         ([], "got no prompt"),
-        (["--prompts-file", "missing.txt"], "--prompts-file cannot be read"),
+        (["--prompts-file", "missing.txt"], "missing.txt"),
         (["--prompt", "t1", "--batch-size", "0"], "batch_size must be >= 1, got 0"),
     ],
 )

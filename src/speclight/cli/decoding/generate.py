@@ -96,15 +96,10 @@ def generate(options: GenerateOptions = GenerateOptions()) -> None:
 
 
 def _prompts(options: GenerateOptions) -> tuple[str, ...]:
-    lines: list[str] = []
-    if options.prompts_file is not None:
-        try:
-            lines = options.prompts_file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidInput(
-                f"--prompts-file cannot be read: {error}; give a text file in UTF-8"
-            ) from error
-    prompts = (*options.prompt, *(line for line in lines if line.strip()))
+    from speclight.measure.prompts import read_prompt_lines
+
+    lines = () if options.prompts_file is None else read_prompt_lines(options.prompts_file)
+    prompts = (*options.prompt, *lines)
     if not prompts:
         raise InvalidInput("got no prompt, expected at least one; give --prompt TEXT or --prompts-file FILE")
     return prompts

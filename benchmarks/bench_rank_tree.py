@@ -14,14 +14,14 @@ from collections.abc import Callable
 from statistics import median
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import FloatArray
 from speclight.theory.races.rank_tree import optimal_rank_tree
 
 RUNS = 3
 
 
-def plain_heap(rates: npt.NDArray[np.float64], drafted: int) -> float:
+def plain_heap(rates: FloatArray, drafted: int) -> float:
     """Pop the likeliest node, push its first child and its next sibling: two pushes per node."""
     chances: list[float] = rates.tolist()
     parents, ranks, paths = [-1], [0], [1.0]
@@ -38,12 +38,12 @@ def plain_heap(rates: npt.NDArray[np.float64], drafted: int) -> float:
     return float(np.array(paths).sum()) if edges.size else 0.0
 
 
-def merged_queues(rates: npt.NDArray[np.float64], drafted: int) -> float:
+def merged_queues(rates: FloatArray, drafted: int) -> float:
     return optimal_rank_tree(rates, drafted).expected_tokens
 
 
 def median_seconds(
-    grow: Callable[[npt.NDArray[np.float64], int], float], rates: npt.NDArray[np.float64], drafted: int
+    grow: Callable[[FloatArray, int], float], rates: FloatArray, drafted: int
 ) -> tuple[float, float]:
     seconds: list[float] = []
     value = 0.0

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.trees.race_noise import RaceField, exponential_times, race_winner
-
-FloatArray = npt.NDArray[np.float64]
 
 # Tokens counted one by one; the others in bins of their probability, one a factor of 10.
 COUNTED_SINGLY = 50
@@ -50,7 +48,7 @@ def check_tail(law: FloatArray, races: int, seed: int) -> TailCheck:
     return _compare(law, winners)
 
 
-def _compare(law: FloatArray, winners: npt.NDArray[np.int64]) -> TailCheck:
+def _compare(law: FloatArray, winners: IntArray) -> TailCheck:
     races, likeliest = len(winners), np.argsort(-law, kind="stable")
     cell = np.empty(len(law), dtype=np.int64)
     tail = likeliest[COUNTED_SINGLY:]

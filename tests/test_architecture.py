@@ -17,8 +17,11 @@ CONTRACTS = PYPROJECT["tool"]["importlinter"]["contracts"]
 
 MODULE_LINES_BELOW = 400
 FUNCTION_LINES_BELOW = 50
+# Modules beside the packages that any of them may import.
+FOUNDATIONS = {"arrays", "errors"}
 # A module is named by the noun it defines; these name a drawer.
 DRAWER_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
+WITHOUT_DEEP_LEARNING = {"theory", "trees", "verification", *FOUNDATIONS}
 DEEP_LEARNING = {"torch", "transformers", "safetensors", "gguf"}
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|raise NotImplementedError)\b")
 
@@ -51,9 +54,9 @@ def all_imports() -> list[Import]:
 
 
 def package_of(path: Path) -> str:
-    """`theory` for src/speclight/theory/x.py; empty for the modules beside the packages."""
-    parts = path.relative_to(SOURCE / "speclight").parts
-    return parts[0] if len(parts) > 1 else ""
+    """`theory` for src/speclight/theory/x.py, `errors` for src/speclight/errors.py; empty for __init__.py."""
+    name = path.relative_to(SOURCE / "speclight").with_suffix("").parts[0]
+    return "" if name == "__init__" else name
 
 
 def reachable() -> dict[str, set[str]]:
@@ -86,19 +89,27 @@ def deep_learning_imports(imports: list[Import]) -> list[str]:
     return [
         str(found)
         for found in imports
-        if package_of(found.path) in {"theory", "trees", "verification"}
+        if package_of(found.path) in WITHOUT_DEEP_LEARNING
         and found.path.name != "batched.py"
         and found.module.split(".")[0] in DEEP_LEARNING
     ]
 
 
+def array_aliases(source: str) -> list[str]:
+    """Names given to array types, which belong in arrays.py."""
+    return re.findall(r"^(\w+)(?:: TypeAlias)? = npt\.NDArray\[", source, flags=re.MULTILINE)
+
+
 def planted(package: str, source: str) -> list[Import]:
-    return list(imports_of(SOURCE / "speclight" / package / "planted.py", source))
+    path = SOURCE / "speclight" / package
+    return list(imports_of(path if path.suffix else path / "planted.py", source))
 
 
 def test_every_package_has_its_layer() -> None:
     packages = {path.parent.name for path in (SOURCE / "speclight").glob("*/__init__.py")}
-    assert packages <= set(reachable())
+    beside = {path.stem for path in (SOURCE / "speclight").glob("*.py")} - {"__init__"}
+    assert beside == FOUNDATIONS
+    assert packages | beside <= set(reachable())
 
 
 def test_data_flows_one_way() -> None:
@@ -108,6 +119,7 @@ def test_data_flows_one_way() -> None:
 @pytest.mark.parametrize(
     ("package", "source"),
     [
+        ("errors.py", "from speclight.trees import draft_tree"),
         ("theory", "import speclight.models.weights"),
         ("trees", "def f():\n    from speclight.theory import bound"),
         ("drafting", "from speclight.verification import rules"),
@@ -126,6 +138,12 @@ def test_a_deep_learning_import_is_found() -> None:
     assert deep_learning_imports(planted("verification", "import torch.nn as nn"))
     assert deep_learning_imports(planted("theory", "from transformers import AutoConfig"))
     assert not deep_learning_imports(planted("models", "import torch"))
+
+
+def test_array_types_are_named_once() -> None:
+    assert array_aliases("BoolArray = npt.NDArray[np.bool_]\n") == ["BoolArray"]
+    elsewhere = [path for path in MODULES if path.stem != "arrays"]
+    assert [path.name for path in elsewhere if array_aliases(path.read_text(encoding="utf-8"))] == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))

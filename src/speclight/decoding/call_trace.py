@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.decoding.rank_trace import RankTrace
 from speclight.decoding.stopping import FinishReason
 from speclight.drafting.protocol import DraftCost
 from speclight.errors import InvalidInput
-from speclight.trees.draft_tree import DraftTree, FloatArray, IntArray
+from speclight.trees.draft_tree import DraftTree
 
 
 @dataclass(frozen=True, slots=True)

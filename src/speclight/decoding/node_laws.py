@@ -8,9 +8,10 @@ from typing import cast
 import numpy as np
 import torch
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.decoding.settings import LogitsProcessor
 from speclight.models.sampling import SamplingSettings, processed_probabilities
-from speclight.trees.draft_tree import DraftTree, FloatArray, IntArray
+from speclight.trees.draft_tree import DraftTree
 
 
 class NodeLaws:

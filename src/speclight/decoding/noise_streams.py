@@ -7,8 +7,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from speclight.arrays import FloatArray
 from speclight.drafting.protocol import DraftNoise
-from speclight.trees.draft_tree import DraftTree, FloatArray
+from speclight.trees.draft_tree import DraftTree
 from speclight.trees.race_noise import RaceField, RaceView
 from speclight.verification.noise import Noise, UniformNoise, noise_shape, uniform_noise
 

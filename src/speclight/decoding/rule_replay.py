@@ -8,6 +8,7 @@ from typing import cast
 
 import numpy as np
 
+from speclight.arrays import FloatArray
 from speclight.decoding.noise_streams import SeededNoise
 from speclight.decoding.string_law import LENGTH, StringLaw, TokenString
 from speclight.drafting.protocol import DraftNoise, LawSource
@@ -15,7 +16,7 @@ from speclight.drafting.settings import DrafterSettings
 from speclight.drafting.tree_choice import growth_start
 from speclight.models.causal_lm import CausalLM
 from speclight.models.scored_text import ScoredText
-from speclight.trees.draft_tree import DraftTree, FloatArray, root_only
+from speclight.trees.draft_tree import DraftTree, root_only
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
 from speclight.verification.rule import VerifyRule
 

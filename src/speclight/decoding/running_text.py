@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from speclight.arrays import IntArray
 from speclight.decoding.call_trace import CallTrace, PhaseSeconds
 from speclight.decoding.node_laws import NodeLaws
 from speclight.decoding.noise_streams import FollowsText, NoiseStreams, SeededNoise
@@ -22,7 +23,7 @@ from speclight.drafting.race import race_of
 from speclight.errors import BrokenModelOutput, InvalidInput
 from speclight.models.causal_lm import CausalLM
 from speclight.models.scored_text import ScoredText
-from speclight.trees.draft_tree import DraftTree, IntArray
+from speclight.trees.draft_tree import DraftTree
 from speclight.verification.rule import VerifyRule
 
 

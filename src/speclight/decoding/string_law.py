@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.decoding.divergence import NEAR_TIE_LOGITS, plain_logits
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings, processed_probabilities
-from speclight.trees.draft_tree import FloatArray, IntArray
 
 TokenString = tuple[int, ...]
 # Tokens of a string and tokens kept by top-k: 4^3 = 64 strings, so that each is met often.

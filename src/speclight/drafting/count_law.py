@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from speclight.arrays import FloatArray
 from speclight.drafting.model_law import token_path
 from speclight.drafting.ngram import LONGEST_NGRAM
-from speclight.trees.draft_tree import FloatArray
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
 
 

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import torch
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.drafting.protocol import (
     BorrowsTargetCache,
     Draft,
@@ -17,7 +18,7 @@ from speclight.drafting.protocol import (
 )
 from speclight.errors import InvalidInput, SpeclightError
 from speclight.models.kv_cache import PathCache
-from speclight.trees.draft_tree import DraftTree, FloatArray, IntArray, root_only
+from speclight.trees.draft_tree import DraftTree, root_only
 
 # What a computation raises when it goes wrong (torch's own errors are RuntimeErrors). An interrupt, or an
 # exception of the drafter's own invention, is passed on: that stops decoding, it does not change the text.

@@ -7,7 +7,8 @@ from collections import Counter, defaultdict
 import numpy as np
 import torch
 
-from speclight.trees.draft_tree import DraftTree, IntArray
+from speclight.arrays import IntArray
+from speclight.trees.draft_tree import DraftTree
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
 
 # Guesses kept beyond the last committed token; W = 15 is the window the source recommends for a 7B model.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from speclight.arrays import FloatArray
 from speclight.drafting.path_scorer import PathScorer, TokenPath
 from speclight.drafting.protocol import DraftCost
 from speclight.drafting.vocabulary import NO_TOKEN, TokenMap
@@ -92,7 +93,7 @@ def token_path(known: GrowingTree, node: int) -> TokenPath:
     return tuple(known.tokens[step] for step in known.path(node)[1:])
 
 
-def _log_probabilities(logits: torch.Tensor, sampling: SamplingSettings) -> np.ndarray:
+def _log_probabilities(logits: torch.Tensor, sampling: SamplingSettings) -> FloatArray:
     """[tokens] float64."""
     if sampling.temperature > 0.0 and sampling.top_k is None and sampling.top_p is None:
         return torch.log_softmax(logits.double() / sampling.temperature, dim=0).cpu().numpy()

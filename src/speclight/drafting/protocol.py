@@ -8,8 +8,9 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.models.kv_cache import PathCache
-from speclight.trees.draft_tree import DraftTree, FloatArray, IntArray
+from speclight.trees.draft_tree import DraftTree
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
 
 

@@ -9,9 +9,10 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.drafting.protocol import DraftNoise
 from speclight.errors import InvalidInput
-from speclight.trees.draft_tree import DraftKind, DraftTree, FloatArray, IntArray, SampledChildren
+from speclight.trees.draft_tree import DraftKind, DraftTree, SampledChildren
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
 from speclight.trees.race_noise import RaceView, race_order
 from speclight.trees.shapes import TreeShape

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
 from speclight.theory.races.matching import RankLaw
 from speclight.trees.best_first import BestFirstGrowth
-from speclight.trees.draft_tree import DraftTree, FloatArray
+from speclight.trees.draft_tree import DraftTree
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
 from speclight.trees.race_noise import RaceView, race_order
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 
+from speclight.arrays import IntArray
 from speclight.drafting.protocol import (
     BorrowsTargetCache,
     Draft,
@@ -17,7 +18,7 @@ from speclight.drafting.protocol import (
     ObservesScores,
 )
 from speclight.models.kv_cache import PathCache
-from speclight.trees.draft_tree import DraftTree, IntArray
+from speclight.trees.draft_tree import DraftTree
 from speclight.trees.growing_tree import CandidateLaw, Growth
 
 # (root token, node budget, noise) -> an empty growth

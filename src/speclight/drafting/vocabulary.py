@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from speclight.arrays import IntArray
 from speclight.errors import VocabularyMismatch
 from speclight.models.causal_lm import CausalLM
-from speclight.trees.draft_tree import IntArray
 
 NO_TOKEN = -1
 

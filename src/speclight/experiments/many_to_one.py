@@ -13,10 +13,10 @@ from math import sqrt
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import torch
 
+from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
 from speclight.measure.profile import Profile, ProfiledText
 from speclight.measure.store import RecordFolder, read_table
@@ -27,7 +27,6 @@ from speclight.models.sampling import SamplingSettings
 from speclight.theory.laws.start_law import usable_starts
 from speclight.theory.truth.sources import draw
 
-FloatArray = npt.NDArray[np.float64]
 Progress = Callable[[int, int, str], None]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.errors import InvalidInput
 from speclight.measure.drafter_profile import DrafterProfile
 from speclight.measure.estimates import CONFIDENCE, Estimate, mean_over, within
@@ -16,8 +16,6 @@ from speclight.theory.ergodic.bootstrap import Interval, resample_prompts
 from speclight.theory.iid.lemma_7 import DrafterMoments, lemma_7_forms, moments_of_contexts
 from speclight.theory.laws.step_law import StepLaw, coarsened
 from speclight.theory.trace_bounds import MeasuredBound
-
-FloatArray = npt.NDArray[np.float64]
 
 REPLICAS = 100
 # 2^-7 nats: bounds on a coarser lattice are lower, by 0.1% here, the same in every replica and in the value
@@ -77,15 +75,13 @@ def _interval(bound: Bound, shifts: FloatArray) -> Interval:
 
 
 def _coarse_values(
-    record: DrafterProfile, prompts: list[str], drawn: npt.NDArray[np.int64], node_budget: int
+    record: DrafterProfile, prompts: list[str], drawn: IntArray, node_budget: int
 ) -> list[float]:
     moments, law = _resampled(record, prompts, drawn)
     return [bound.value for bound in lemma_7_forms(moments, coarsened(law, REPLICA_COARSENING), node_budget)]
 
 
-def _resampled(
-    record: DrafterProfile, prompts: list[str], drawn: npt.NDArray[np.int64]
-) -> tuple[DrafterMoments, StepLaw]:
+def _resampled(record: DrafterProfile, prompts: list[str], drawn: IntArray) -> tuple[DrafterMoments, StepLaw]:
     """The moments and the drafter's step law with each prompt counted as often as drawn."""
     times = dict(zip(prompts, drawn.tolist(), strict=True))
     moments = moments_of_contexts(

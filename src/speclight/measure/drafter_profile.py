@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import torch
 
+from speclight.arrays import IntArray
 from speclight.drafting.protocol import LawSource
 from speclight.errors import InvalidInput, StorageError, check_at_least_one
 from speclight.measure.profile import Profile, ProfiledText
@@ -31,8 +31,6 @@ from speclight.trees.best_first import BestFirstGrowth
 from speclight.trees.draft_tree import DraftTree
 from speclight.trees.growing_tree import CandidateLaw
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 Progress = Callable[[int, int, str], None]
 KIND = "drafter profile"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import torch
 
+from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput, StorageError, check_at_least_one
 from speclight.measure.estimates import Estimate, mean_over, within
 from speclight.measure.profile import Profile, ProfiledText
@@ -21,7 +21,6 @@ from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
 from speclight.theory.laws.start_law import usable_starts
 
-FloatArray = npt.NDArray[np.float64]
 Progress = Callable[[int, int, str], None]
 START_LAW = "uniform positions"
 

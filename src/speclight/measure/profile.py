@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import torch
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.errors import InvalidInput, StorageError, check_at_least_one
 from speclight.measure.prompts import Prompt
 from speclight.measure.recorded_laws import RecordedLaws, read_laws
@@ -25,7 +25,6 @@ from speclight.theory.laws.likely_tokens import LikelyTokens
 from speclight.theory.laws.sampled_text import SampledText
 from speclight.theory.laws.step_law import StepLaw
 
-FloatArray = npt.NDArray[np.float64]
 Progress = Callable[[int, int, str], None]
 
 
@@ -208,7 +207,7 @@ def _run_batch(
     histogram = StepHistogram(batch[0].family, model.vocabulary_size, end_of_text)
     recorded = RecordedLaws(len(batch), end_of_text) if keep_laws else None
 
-    def observe(rows: npt.NDArray[np.int64], laws: FloatArray, tokens: npt.NDArray[np.int64]) -> None:
+    def observe(rows: IntArray, laws: FloatArray, tokens: IntArray) -> None:
         entropies, second_moments = histogram.add(laws)
         sampled = np.log(laws[np.arange(len(rows)), tokens])
         for place, row in enumerate(rows.tolist()):

@@ -6,13 +6,11 @@ import itertools
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.measure.store import read_table
 from speclight.theory.laws.likely_tokens import REACH, LikelyTokens, likely_tokens
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class RecordedLaws:
@@ -26,7 +24,7 @@ class RecordedLaws:
         self._kept: list[list[FloatArray]] = [[] for _ in range(texts)]
         self._ends: list[list[float]] = [[] for _ in range(texts)]
 
-    def add(self, rows: npt.NDArray[np.int64], laws: FloatArray) -> None:
+    def add(self, rows: IntArray, laws: FloatArray) -> None:
         """The laws [rows, vocab] of the next token of some texts of the batch."""
         found = likely_tokens(laws, self._end_of_text)
         for row, first, kept, end in zip(

@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from speclight.arrays import FloatArray
 from speclight.measure.store import read_table
 from speclight.theory.laws.step_law import FLOOR_GUARD, STORED_RANGE, StepLaw, from_histograms
-
-FloatArray = npt.NDArray[np.float64]
 
 # 2^-10 nats. Rounding positions down by half a bin raises a bound by the share of a bin in a mean step:
 # 0.05% at 1 nat per token. Finer bins only make the records larger.

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import FloatArray
 from speclight.models.causal_lm import CausalLM
 from speclight.models.forest import Forest, ForestNode
 from speclight.models.sampling import SamplingSettings
 from speclight.trees.best_first import BestFirstGrowth
 from speclight.trees.growing_tree import CandidateLaw
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

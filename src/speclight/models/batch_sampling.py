@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.errors import ContextOverflow
 from speclight.models.causal_lm import PREFILL_PIECE, CausalLM
 from speclight.models.kv_cache import PathCache
-from speclight.models.sampling import FloatArray, SamplingSettings, processed_probabilities
+from speclight.models.sampling import SamplingSettings, processed_probabilities
 
 # (rows of the batch still running [rows], their laws [rows, vocab], the tokens drawn from them [rows])
-StepObserver = Callable[[np.ndarray, FloatArray, np.ndarray], None]
+StepObserver = Callable[[IntArray, FloatArray, IntArray], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +68,7 @@ def sample_continuations(
     return [SampledContinuation(tuple(text), text[-1] in model.end_of_text) for text in texts]
 
 
-def _draw(laws: FloatArray, uniforms: FloatArray) -> np.ndarray:
+def _draw(laws: FloatArray, uniforms: FloatArray) -> IntArray:
     """[rows] tokens by the inverse of the cumulated laws; zero-probability tokens own empty intervals."""
     cumulated = np.cumsum(laws, axis=1)
     tokens = (cumulated <= (uniforms * cumulated[:, -1])[:, None]).sum(axis=1)

@@ -15,6 +15,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors.torch import save_file
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
+from speclight.arrays import Float32Array
 from speclight.errors import CorruptWeights, InvalidInput, ModelNotFound, StorageError
 from speclight.models.cache_folder import (
     PARTIAL_PREFIX,
@@ -24,7 +25,7 @@ from speclight.models.cache_folder import (
     write_manifest,
 )
 from speclight.models.default_target import DEFAULT_NAME, GGUF_SHA256
-from speclight.models.gguf_file import Float32Array, GgufFile, dequantised, open_gguf
+from speclight.models.gguf_file import GgufFile, dequantised, open_gguf
 from speclight.models.tokenizer import tokenizer_from_gguf
 
 # Part of the folder's name: raise it whenever the files written here would change.

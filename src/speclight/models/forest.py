@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import PREFILL_PIECE, CausalLM
-from speclight.models.sampling import FloatArray, SamplingSettings, processed_probabilities
+from speclight.models.sampling import SamplingSettings, processed_probabilities
 
 # Nodes per forward pass: bounds the logits held at once (50 MB at a vocabulary of 49152).
 LARGEST_PASS = 256

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from gguf import GGUFReader, ReaderTensor
 from gguf.quants import dequantize
 
+from speclight.arrays import Float32Array
 from speclight.errors import CorruptWeights, ModelNotFound
 
-Float32Array = npt.NDArray[np.float32]
 Value = TypeVar("Value", str, int, float, bool)
 
 

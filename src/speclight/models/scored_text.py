@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from speclight.arrays import IntArray
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
 from speclight.models.joint_cache import JointCache
 from speclight.trees.attention import ancestor_mask, position_ids
-from speclight.trees.draft_tree import DraftTree, IntArray
+from speclight.trees.draft_tree import DraftTree
 
 
 class ScoredText:

@@ -11,9 +11,8 @@ from math import log
 import numpy as np
 import numpy.typing as npt
 
+from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
-
-FloatArray = npt.NDArray[np.float64]
 
 # A float32 softmax over 152,000 logits, summed in float64, misses 1 by about 1e-7; a law that misses it
 # by more than ten times that has been truncated or is not a law.

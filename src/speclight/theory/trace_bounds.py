@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import isnan
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import BoolArray, FloatArray, IntArray
 from speclight.errors import InvalidInput
 from speclight.theory.bound import Assumption, Bound, best_upper
 from speclight.theory.catalogue import bounds_from_step_law
@@ -21,8 +21,6 @@ from speclight.theory.laws.likely_tokens import LikelyTokens, first_contexts, jo
 from speclight.theory.laws.sampled_text import SampledText
 from speclight.theory.laws.start_law import StartLaw, eligible_starts, usable_starts
 from speclight.theory.laws.step_law import StepLaw
-
-FloatArray = npt.NDArray[np.float64]
 
 # What a call decoded with a draft tree and any real model may grant; everything else is a model of it.
 REAL_MODEL = frozenset({Assumption.DETERMINISTIC_DRAFTING, Assumption.SAME_START_LAW})
@@ -84,9 +82,9 @@ def kernel_of_texts(texts: Sequence[SampledText], strata: Strata) -> MarkovKerne
     """
     likely: list[LikelyTokens] = []
     surprisals: list[FloatArray] = []
-    before: list[npt.NDArray[np.int64]] = []
-    after: list[npt.NDArray[np.int64]] = []
-    ends: list[npt.NDArray[np.bool_]] = []
+    before: list[IntArray] = []
+    after: list[IntArray] = []
+    ends: list[BoolArray] = []
     for text in texts:
         if text.features is None:
             raise InvalidInput(

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from speclight.arrays import FloatArray
 from speclight.drafting.protocol import LawSource
 from speclight.training.shards import ScoredConversation
 from speclight.trees.best_first import BestFirstGrowth
-from speclight.trees.draft_tree import DraftTree, FloatArray
+from speclight.trees.draft_tree import DraftTree
 
 
 @dataclass(frozen=True, slots=True, eq=False)

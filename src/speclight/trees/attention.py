@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from speclight.trees.draft_tree import DraftTree, IntArray
-
-BoolArray = npt.NDArray[np.bool_]
+from speclight.arrays import BoolArray, IntArray
+from speclight.trees.draft_tree import DraftTree
 
 
 def ancestor_mask(tree: DraftTree) -> BoolArray:

@@ -7,7 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from speclight.trees.draft_tree import DraftTree, FloatArray, IntArray
+from speclight.arrays import FloatArray, IntArray
+from speclight.trees.draft_tree import DraftTree
 
 
 @dataclass(frozen=True, slots=True, eq=False)

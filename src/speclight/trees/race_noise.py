@@ -11,10 +11,9 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import FloatArray, IntArray, WordArray
 from speclight.errors import InvalidInput
-from speclight.trees.draft_tree import FloatArray, IntArray
 
 # Keeps the field's key apart from every stream spawned from the same seed: a coin that a rule flips must not
 # depend on the noise a draft was ranked with.
@@ -37,7 +36,7 @@ class RaceField:
 
     seed: int
     request: int = 0
-    _key: npt.NDArray[np.uint64] = field(init=False, repr=False)
+    _key: WordArray = field(init=False, repr=False)
     _recent: OrderedDict[tuple[int, int, int], FloatArray] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -73,9 +72,7 @@ class RaceField:
         """The field as a draft sees it whose root stands just before this output position."""
         return RaceView(self, position)
 
-    def words(
-        self, position: int, noise_set: int, arrival: int, block: int, count: int
-    ) -> npt.NDArray[np.uint64]:
+    def words(self, position: int, noise_set: int, arrival: int, block: int, count: int) -> WordArray:
         """[count] the random words of tokens 4 * block, 4 * block + 1, ...: see `exponential_times`."""
         counter = np.array([block, arrival, noise_set, position], dtype=np.uint64)
         return np.random.Philox(key=self._key, counter=counter).random_raw(count)
@@ -108,7 +105,7 @@ class RaceView:
         return race_winner(law, times)
 
 
-def exponential_times(words: npt.NDArray[np.uint64]) -> FloatArray:
+def exponential_times(words: WordArray) -> FloatArray:
     """Exp(1) times of 64-bit words: -ln(1 - u), u = (word + 1/2) / 2^64.
 
     Small times decide races, and near u = 0 float64 resolves u to its last bit: the smallest time is

@@ -7,8 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
+from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
-from speclight.trees.draft_tree import DraftKind, DraftTree, FloatArray, SampledChildren
+from speclight.trees.draft_tree import DraftKind, DraftTree, SampledChildren
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
 from speclight.trees.shapes import TreeShape
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from speclight.arrays import IntArray
 from speclight.errors import InvalidInput
-from speclight.trees.draft_tree import DraftTree, IntArray
+from speclight.trees.draft_tree import DraftTree
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.errors import InvalidInput
-from speclight.trees.draft_tree import FloatArray, IntArray
 
 RankPath = tuple[int, ...]
 

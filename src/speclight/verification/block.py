@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
-from speclight.trees.draft_tree import DraftKind, DraftTree, FloatArray
+from speclight.trees.draft_tree import DraftKind, DraftTree
 from speclight.verification.noise import Noise, draw_counts
 from speclight.verification.proposals import Proposal, Proposals
 from speclight.verification.rule import ANY_DRAFT, TargetLaws

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from speclight.trees.draft_tree import FloatArray
+from speclight.arrays import FloatArray
 from speclight.verification.noise import Noise
 
 Result = TypeVar("Result")

@@ -7,8 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
+from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
-from speclight.trees.draft_tree import DraftTree, FloatArray
+from speclight.trees.draft_tree import DraftTree
 from speclight.trees.race_noise import RaceView
 
 

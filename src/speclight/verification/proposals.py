@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput, VocabularyMismatch
-from speclight.trees.draft_tree import DraftTree, FloatArray, SampledChildren
+from speclight.trees.draft_tree import DraftTree, SampledChildren
 from speclight.trees.sampled import law_of_undrawn
 from speclight.verification.noise import draw_counts
 

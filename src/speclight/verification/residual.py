@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from speclight.trees.draft_tree import FloatArray
+from speclight.arrays import FloatArray
 
 
 def residual_law(target: FloatArray, served: FloatArray) -> FloatArray:

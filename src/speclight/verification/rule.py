@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from speclight.trees.draft_tree import DraftKind, DraftTree, FloatArray
+from speclight.arrays import FloatArray
+from speclight.trees.draft_tree import DraftKind, DraftTree
 from speclight.verification.noise import Noise
 from speclight.verification.verdict import Verdict
 

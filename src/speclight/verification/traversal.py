@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from speclight.trees.draft_tree import DraftKind, DraftTree, FloatArray
+from speclight.arrays import FloatArray
+from speclight.trees.draft_tree import DraftKind, DraftTree
 from speclight.verification.noise import Noise
 from speclight.verification.proposals import Proposal, Proposals
 from speclight.verification.rule import ANY_DRAFT, TargetLaws

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from speclight.trees.draft_tree import DraftTree, IntArray
+from speclight.arrays import IntArray
+from speclight.trees.draft_tree import DraftTree
 
 
 @dataclass(frozen=True, slots=True, eq=False)

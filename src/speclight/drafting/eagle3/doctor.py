@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from scipy.stats import ttest_1samp
 
+from speclight.arrays import FloatArray
 from speclight.drafting.eagle3.answered_prompts import AnsweredPrompt, AnsweredPrompts
 from speclight.drafting.eagle3.loading import Eagle3Head
 from speclight.drafting.eagle3.target_matrices import embedding_matrix
@@ -18,7 +19,6 @@ from speclight.drafting.eagle3.unrolled import unrolled_states
 from speclight.drafting.eagle3.variants import HeadVariant, as_loaded, neighbouring_variants
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
-from speclight.trees.draft_tree import FloatArray
 
 # Texts are what is tested over: with fewer, no test at the level below has any power.
 LEAST_PROMPTS = 6

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from speclight.arrays import IntArray
 from speclight.errors import CorruptWeights
-from speclight.trees.draft_tree import IntArray
 
 
 def target_ids_from_offsets(offsets: IntArray, vocabulary_size: int) -> IntArray:

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from speclight.arrays import IntArray
 from speclight.drafting.eagle3.network import Eagle3Network
 from speclight.drafting.model_law import token_path
 from speclight.drafting.path_scorer import TokenPath
 from speclight.errors import InvalidInput
 from speclight.models.kv_cache import PathCache
-from speclight.trees.draft_tree import IntArray
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
 
 NOTHING = CandidateLaw(np.array([], dtype=np.int64), np.array([]))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from speclight.arrays import IntArray
 from speclight.drafting.eagle3.conventions import Conventions, HeadSizes
 from speclight.drafting.eagle3.dialects import (
     EAGLE_LAYER,
@@ -23,7 +24,6 @@ from speclight.drafting.eagle3.target_matrices import embedding_matrix
 from speclight.drafting.head_files import HeadFiles, read_head_files
 from speclight.errors import CorruptWeights, InvalidInput, VocabularyMismatch
 from speclight.models.causal_lm import CausalLM
-from speclight.trees.draft_tree import IntArray
 
 EMBEDDING = "embed_tokens.weight"
 OFFSETS, MEMBERSHIP = "d2t", "t2d"

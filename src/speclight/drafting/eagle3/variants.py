@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from speclight.arrays import IntArray
 from speclight.drafting.eagle3.conventions import Conventions
 from speclight.drafting.eagle3.loading import Eagle3Head
 from speclight.drafting.eagle3.network import Eagle3Network
-from speclight.trees.draft_tree import IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)

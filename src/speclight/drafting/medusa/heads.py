@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import linear, silu
 
-from speclight.trees.draft_tree import IntArray
+from speclight.arrays import IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from speclight.arrays import IntArray
 from speclight.drafting.eagle3.draft_tokens import check_target_ids
 from speclight.drafting.head_files import HeadFiles, read_head_files
 from speclight.drafting.medusa.heads import MedusaHead, MedusaHeads, ResidualBlock
 from speclight.errors import CorruptWeights, InvalidInput, VocabularyMismatch
 from speclight.models.causal_lm import CausalLM
-from speclight.trees.draft_tree import IntArray
 
 FASTER_DECODING, VLLM = "FasterDecoding", "vLLM"
 VLLM_PREFIX = "medusa_heads."

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from speclight.arrays import FloatArray
 from speclight.experiments.demo.record import FamilyProfile
 from speclight.measure.estimates import Estimate, ratio_of_totals
 from speclight.measure.profile import Profile
@@ -19,7 +18,7 @@ def family_profile(profile: Profile, family: str) -> FamilyProfile:
     names = [text.prompt_id for text in texts]
     lengths = [float(len(text.token_ids)) for text in texts]
 
-    def estimate(values: list[np.ndarray]) -> Estimate:
+    def estimate(values: list[FloatArray]) -> Estimate:
         return ratio_of_totals(names, [float(value.sum()) for value in values], lengths)
 
     return FamilyProfile(

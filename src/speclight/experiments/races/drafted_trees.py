@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import FloatArray
 from speclight.decoding.noise_streams import GeneratorNoise
 from speclight.drafting.path_scorer import PathScorer, TokenPath
 from speclight.drafting.protocol import DraftNoise, LawSource
@@ -38,8 +38,6 @@ from speclight.verification.enumeration import enumerate_outcomes
 from speclight.verification.noise import Noise, UniformNoise
 from speclight.verification.rule import TargetLaws, VerifyRule
 from speclight.verification.rules import rule_named
-
-FloatArray = npt.NDArray[np.float64]
 
 TREE_DRAFTED = (4, 8, 16, 32)
 # (rule, tree), in the order of the arrays; the first two verify the same drafts.

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from speclight.arrays import FloatArray
 from speclight.drafting.count_law import CountLaw
 from speclight.drafting.drafters import DRAFTERS
 from speclight.drafting.eagle3.shipped import shipped_head_folder
@@ -21,7 +22,6 @@ from speclight.experiments.races.texts import RaceText
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings, processed_probabilities
 from speclight.models.weights import load_weights
-from speclight.trees.draft_tree import FloatArray
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
 
 RACE_DRAFTERS = ("layer_skip", "ngram", "model", "eagle3")

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import FloatArray
 from speclight.experiments.races.laws import RaceDrafter
 from speclight.experiments.races.text_ranks import (
     RANKS,
@@ -42,7 +42,6 @@ from speclight.theory.races.matching import RankConvention
 from speclight.theory.races.rank_entropy import EntropyEstimate, entropy_terms, rank_entropy_from_counts
 from speclight.theory.races.speed_up import speed_up, static_tree_path_entropy
 
-FloatArray = npt.NDArray[np.float64]
 Item = TypeVar("Item")
 
 DRAFTED = (1, 2, 4, 6, 8, 16, 32)

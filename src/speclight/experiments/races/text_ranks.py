@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import FloatArray
 from speclight.experiments.races.laws import LawPair, RaceDrafter, laws_along
 from speclight.experiments.races.texts import RaceText
 from speclight.measure.store import write_whole
@@ -20,8 +20,6 @@ from speclight.theory.laws.likelihood_ratio import LikelihoodRatioOrder
 from speclight.theory.races.distinct_ranks import distinct_rank_law
 from speclight.theory.races.emitted_ranks import EmittedRanks, emitted_ranks
 from speclight.trees.race_noise import RaceField
-
-FloatArray = npt.NDArray[np.float64]
 
 RANKS = 32
 # Sampled histories of rejection without replacement at each context.

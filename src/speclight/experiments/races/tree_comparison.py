@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import FloatArray
 from speclight.drafting.race_confidence import AcceptanceByConfidence, acceptance_by_confidence
 from speclight.experiments.races.drafted_trees import (
     TREE_DRAFTED,
@@ -26,8 +26,6 @@ from speclight.measure.estimates import Estimate, mean_over
 from speclight.measure.store import RecordFolder
 from speclight.models.causal_lm import CausalLM
 from speclight.theory.races.matching import RankConvention, RankLaw
-
-FloatArray = npt.NDArray[np.float64]
 
 KIND = "race-trees"
 BUCKETS = 6

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import FloatArray
 from speclight.experiments.races.text_ranks import TextRanks
 from speclight.theory.races.rank_tree import RankTree, optimal_rank_tree
-
-FloatArray = npt.NDArray[np.float64]
 
 # Starts of calls in every text: its first contexts, so that each has as many contexts after it.
 STARTS = 12

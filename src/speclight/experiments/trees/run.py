@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from speclight.arrays import FloatArray
 from speclight.decoding.noise_streams import SeededNoise
 from speclight.drafting.drafters import DRAFTERS
 from speclight.drafting.protocol import LawSource
@@ -36,7 +37,6 @@ from speclight.measure.prompts import Prompt
 from speclight.measure.store import RecordFolder, read_table
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
-from speclight.trees.draft_tree import FloatArray
 from speclight.trees.growing_tree import GrowingTree
 
 Progress = Callable[[int, int, str], None]

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.decoding.node_laws import NodeLaws
 from speclight.drafting.protocol import LawSource
 from speclight.measure.profile import ProfiledText
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
 from speclight.models.scored_text import ScoredText
-from speclight.trees.draft_tree import DraftTree, FloatArray, IntArray, root_only
+from speclight.trees.draft_tree import DraftTree, root_only
 from speclight.trees.growing_tree import Growth
 
 

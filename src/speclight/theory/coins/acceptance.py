@@ -12,14 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.theory.bisection import increasing_root
 from speclight.theory.information import overlap
 from speclight.theory.laws.likelihood_ratio import LikelihoodRatioOrder, check_law_pair
 from speclight.theory.races.matching import check_count
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # array fields: compare with np.array_equal, not ==
@@ -119,7 +117,7 @@ def hybrid(target: FloatArray, drafter: FloatArray, candidates: int) -> float:
     return float(target[certain].sum()) + drafted
 
 
-def _likeliest(drafter: FloatArray, count: int) -> npt.NDArray[np.int64]:
+def _likeliest(drafter: FloatArray, count: int) -> IntArray:
     """Up to `count` tokens of positive drafter probability, the likeliest first."""
     order = np.argsort(-drafter, kind="stable")[:count]
     return order[drafter[order] > 0.0]

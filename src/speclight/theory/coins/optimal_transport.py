@@ -9,16 +9,13 @@ p/q attains it, so O(V) sets are enough instead of 2^V.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.errors import InvalidInput
 from speclight.theory.information import check_laws
 from speclight.theory.laws.arrival_counts import ArrivalRates, count_law, log_time_grid
 from speclight.theory.laws.likelihood_ratio import LikelihoodRatioOrder
 from speclight.theory.races.matching import check_count
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 # Token sets are listed by bit mask; 2^20 doubles are 8 MB.
 LARGEST_SUBSET_VOCABULARY = 20

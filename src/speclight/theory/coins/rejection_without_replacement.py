@@ -15,15 +15,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.errors import InvalidInput
 from speclight.theory.coins.acceptance import AcceptanceLaw
 from speclight.theory.laws.likelihood_ratio import LikelihoodRatioOrder, check_law_pair
 from speclight.theory.races.matching import check_count
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 # Histories are enumerated up to this number; one array over them is then 32 MB.
 LARGEST_ENUMERATION = 4_000_000

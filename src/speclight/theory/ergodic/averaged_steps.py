@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from speclight.theory.ergodic.spine_sums import ATOMS_PER_CHUNK, Atoms, FloatArray, IntArray, spine_atoms
+from speclight.arrays import FloatArray, IntArray
+from speclight.theory.ergodic.spine_sums import ATOMS_PER_CHUNK, Atoms, spine_atoms
 from speclight.theory.laws.likely_tokens import LikelyTokens
 from speclight.theory.laws.start_law import Starts
 

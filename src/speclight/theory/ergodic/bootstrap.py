@@ -9,12 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.errors import InvalidInput
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 # Prompts left out in one array operation: a few MB of temporaries with hundreds of candidate thresholds.
 PROMPTS_PER_BATCH = 256

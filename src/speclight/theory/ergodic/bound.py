@@ -22,8 +22,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.theory.bound import Assumption, Bound, check_node_budget
 from speclight.theory.ergodic.averaged_steps import tree_atoms
 from speclight.theory.ergodic.bootstrap import (
@@ -49,9 +49,6 @@ from speclight.theory.ergodic.spine_sums import (
 from speclight.theory.ergodic.strata import Strata, Thresholds, strata_of_starts
 from speclight.theory.laws.sampled_text import SampledText
 from speclight.theory.laws.start_law import StartLaw, Starts, eligible_starts
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 # Candidate thresholds around t_P on each side. Their distances from t_P grow by a tenth from one to the next,
 # so wherever a resampled minimum lies, a candidate lies within 5% of its distance: the minimum, flat to first

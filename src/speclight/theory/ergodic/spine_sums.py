@@ -14,12 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import BoolArray, FloatArray, IntArray
 from speclight.theory.laws.start_law import Starts
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 # Atoms closer than this are one atom: along paths with the same tokens in another order the sums differ by
 # rounding only, some 1e-14 for the few hundred tokens that fit below any threshold.
@@ -145,7 +142,7 @@ def _lattice_bins(sums: FloatArray, width: float) -> IntArray:
 
 
 def _atoms_from_bin(
-    chunks: list[Atoms], starts: Starts, in_stratum: npt.NDArray[np.bool_], width: float, begin: int
+    chunks: list[Atoms], starts: Starts, in_stratum: BoolArray, width: float, begin: int
 ) -> Atoms:
     """The atoms of one stratum in the bin before the crossing, the crossing bin and the one behind it."""
     found: list[Atoms] = []

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
 from speclight.theory.ergodic.strata import Strata, quantile_strata
 from speclight.theory.laws.sampled_text import SampledText, recent_surprisal_mean
@@ -40,7 +41,7 @@ class StartSorter:
         """The texts with every start's stratum number as its feature. Texts come with entropies."""
         return [replace(text, features=self._labels(text)) for text in texts]
 
-    def _labels(self, text: SampledText) -> np.ndarray:
+    def _labels(self, text: SampledText) -> FloatArray:
         recent = recent_surprisal_mean(text.surprisals, RECENT_TOKENS)
         by_recent = self.recent_strata.of(recent)
         by_entropy = self.entropy_strata.of(_entropies(text))
@@ -57,7 +58,7 @@ def choose_sorter(texts: Sequence[SampledText], feature: FeatureName, count: int
     return StartSorter(feature, quantile_strata(texts, by_entropy), quantile_strata(recent, by_recent))
 
 
-def _entropies(text: SampledText) -> np.ndarray:
+def _entropies(text: SampledText) -> FloatArray:
     if text.features is None:
         raise InvalidInput(f"sorting starts needs their entropies; the text of {text.prompt_id!r} has none")
     return text.features

@@ -15,17 +15,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.errors import InvalidInput
 from speclight.theory.ergodic.bootstrap import ratio_standard_error
 from speclight.theory.ergodic.spine_sums import ATOM_ATOL, spine_atoms, sum_by_group
 from speclight.theory.ergodic.strata import Thresholds, strata_of_starts
 from speclight.theory.laws.sampled_text import SampledText
 from speclight.theory.laws.start_law import StartLaw, Starts, eligible_starts
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # array fields: compare with np.array_equal, not ==

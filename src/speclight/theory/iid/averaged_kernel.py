@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.errors import InvalidInput
-from speclight.theory.ergodic.spine_sums import FloatArray, IntArray
 from speclight.theory.iid.markov_renewal import DEFAULT_WIDTH, MarkovKernel
 from speclight.theory.laws.likely_tokens import LikelyTokens
 from speclight.theory.laws.step_law import STORED_RANGE, bin_of, check_width

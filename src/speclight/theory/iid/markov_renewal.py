@@ -14,14 +14,13 @@ from math import ceil, log
 import numpy as np
 import numpy.typing as npt
 
+from speclight.arrays import ComplexArray, FloatArray
 from speclight.errors import InvalidInput
 from speclight.theory.bisection import increasing_root
 from speclight.theory.bound import Assumption, Bound, check_node_budget
 from speclight.theory.iid.renewal import NodeCount
-from speclight.theory.information import SUM_ATOL, FloatArray
+from speclight.theory.information import SUM_ATOL
 from speclight.theory.laws.step_law import STORED_RANGE, bin_of, check_width
-
-ComplexArray = npt.NDArray[np.complex128]
 
 # Cyclic wrap and tilt as in `renewal`: see there.
 _WRAP_ATTENUATION = 1e-15

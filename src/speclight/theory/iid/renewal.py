@@ -15,10 +15,10 @@ from math import log
 import numpy as np
 import numpy.typing as npt
 
+from speclight.arrays import ComplexArray, FloatArray
 from speclight.errors import InvalidInput
 from speclight.theory.bisection import increasing_root
 from speclight.theory.bound import Assumption, Bound, check_node_budget
-from speclight.theory.information import FloatArray
 from speclight.theory.laws.step_law import STORED_RANGE, StepLaw, coarsened
 
 # A halving of the width must move the value by less than this share of it, twice running: once is not
@@ -181,7 +181,7 @@ def _flattening_tilt(sequence: FloatArray, width: float) -> float:
     return increasing_root(shortfall, 0.0, high, width=_TILT_ATOL)
 
 
-def _geometric_sum(ratio: npt.NDArray[np.complex128], terms: int) -> npt.NDArray[np.complex128]:
+def _geometric_sum(ratio: ComplexArray, terms: int) -> ComplexArray:
     """1 + z + ... + z^(terms-1) by doubling: no division by 1 - z, which may be all but zero."""
     total, power = np.ones_like(ratio), ratio
     for bit in bin(terms)[3:]:

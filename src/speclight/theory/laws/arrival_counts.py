@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from math import comb, factorial
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from speclight.arrays import FloatArray, IntArray
 
 # Chernoff: P(N <= M) <= exp(-(mean - M)^2 / (2 mean)) for mean > M; such times are left out at e^-36.
 CHERNOFF_EXPONENT = 36.0

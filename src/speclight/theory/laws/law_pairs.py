@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from speclight.theory.information import FloatArray, entropy
-
-IntArray = npt.NDArray[np.int64]
+from speclight.arrays import FloatArray, IntArray
+from speclight.theory.information import entropy
 
 
 @dataclass(frozen=True, slots=True)

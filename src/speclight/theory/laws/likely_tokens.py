@@ -13,10 +13,9 @@ from math import isfinite
 import numpy as np
 import numpy.typing as npt
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.errors import InvalidInput
-from speclight.theory.information import FloatArray, check_laws, surprisals
-
-IntArray = npt.NDArray[np.int64]
+from speclight.theory.information import check_laws, surprisals
 
 # Tokens of probability above 1 in 2981. Where E N(t), about e^t/mu, crosses P = 1024 at one nat per token, t
 # is 7: a token beyond 8 nats is in no such tree.

@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.errors import InvalidInput
 from speclight.theory.laws.likely_tokens import LikelyTokens, joined
 from speclight.theory.laws.sampled_text import SampledText
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # array fields: compare with np.array_equal, not ==

@@ -17,9 +17,10 @@ from math import isfinite
 import numpy as np
 import numpy.typing as npt
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.errors import InvalidInput
 from speclight.theory.bound import check_moments
-from speclight.theory.information import SUM_ATOL, FloatArray, check_laws, surprisals
+from speclight.theory.information import SUM_ATOL, check_laws, surprisals
 
 # 2^-14 nats. Rounding down shortens the mean step by about half a bin: 0.03% of 0.1 nats per token, which
 # is below every entropy in the paper's Table 1.
@@ -70,7 +71,7 @@ class StepLaw:
         return len(self.mass)
 
 
-def bin_of(surprisal: npt.ArrayLike, width: float) -> npt.NDArray[np.int64]:
+def bin_of(surprisal: npt.ArrayLike, width: float) -> IntArray:
     """Bin of each surprisal (nats), rounded down: floor(x/width + FLOOR_GUARD), never below 0."""
     scaled = np.asarray(surprisal, dtype=np.float64) / width + FLOOR_GUARD
     return np.maximum(np.floor(scaled), 0.0).astype(np.int64)

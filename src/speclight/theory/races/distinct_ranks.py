@@ -18,14 +18,12 @@ import heapq
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
 from speclight.theory.laws.arrival_counts import ArrivalRates, count_law, log_time_grid
 from speclight.theory.laws.likelihood_ratio import LikelihoodRatioOrder
 from speclight.theory.races.matching import RankConvention, RankLaw, check_count
-
-FloatArray = npt.NDArray[np.float64]
 
 # Time is cut off where less than e^-45 = 3e-20 of Exp(1) is left.
 LARGEST_TIME = 45.0

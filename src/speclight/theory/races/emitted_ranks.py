@@ -11,14 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import FloatArray
 from speclight.theory.bisection import increasing_root
 from speclight.theory.coins.rejection_without_replacement import residual_scales
 from speclight.theory.laws.likelihood_ratio import LikelihoodRatioOrder
 from speclight.theory.races.distinct_ranks import rank_law_given_ratio
-
-FloatArray = npt.NDArray[np.float64]
 
 # Sets that list sampling follows beyond the first token: with chains of at least 2, half of 32 nodes.
 MOST_FOLLOWED_SETS = 16

@@ -18,12 +18,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
 from speclight.theory.laws.likelihood_ratio import LikelihoodRatioOrder, check_law_pair, likelihood_ratios
-
-FloatArray = npt.NDArray[np.float64]
 
 # Doubles held at once while summing over pairs of tokens: 4e6 of them are 32 MB.
 PAIRS_AT_ONCE = 4_000_000

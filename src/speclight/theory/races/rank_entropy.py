@@ -15,16 +15,13 @@ from dataclasses import dataclass
 from math import isinf, log2
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.errors import InvalidInput
 from speclight.theory.bound import Origin, Side
 from speclight.theory.information import bits_to_nats, kl_divergence, nats_to_bits
 from speclight.theory.laws.likelihood_ratio import LikelihoodRatioOrder
 from speclight.theory.races.matching import RankConvention, RankLaw, arrival_mixture
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 # Constants of the one-shot channel-simulation bounds; they belong to entropies in bits.
 POISSON_CONSTANT_BITS = 2.443

@@ -12,15 +12,13 @@ from enum import StrEnum
 from math import isfinite, log
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
 from speclight.theory.bisection import increasing_root
 from speclight.theory.bound import Assumption, Bound, Origin, check_node_budget
 from speclight.theory.races.matching import RankConvention, check_count
 from speclight.theory.races.rank_entropy import entropy_terms
-
-FloatArray = npt.NDArray[np.float64]
 
 PAPER = "arXiv 2504.15475 (abstract and public summaries; body not available)"
 

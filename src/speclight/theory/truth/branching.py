@@ -15,9 +15,10 @@ from math import exp, expm1, factorial, floor, log, prod
 import numpy as np
 import numpy.typing as npt
 
+from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
 from speclight.theory.bound import check_moments
-from speclight.theory.information import FloatArray, check_laws, entropy, second_log_moment, surprisals
+from speclight.theory.information import check_laws, entropy, second_log_moment, surprisals
 
 # A node that stands within this many nats above t counts as standing at t: sums of logarithms miss the
 # lattice points of a uniform law by a few units in the last place.

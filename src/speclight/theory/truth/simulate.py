@@ -13,14 +13,11 @@ from functools import cache
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.errors import InvalidInput
 from speclight.theory.truth.optimum import draw_type, grow_best_tree, ranked_laws
 from speclight.theory.truth.sources import TokenSource
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 # Noise and outputs of one batch stay near 64 MB whatever the number of trees.
 NODES_PER_BATCH = 2**21

@@ -15,14 +15,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from speclight.arrays import FloatArray, IntArray
 from speclight.errors import InvalidInput
 from speclight.theory.laws.likely_tokens import likely_tokens
 from speclight.theory.laws.sampled_text import SampledText
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 # Rows are made by float64 divisions and sums over at most a few hundred entries: they miss 1 by some 1e-14.
 SUM_ATOL = 1e-12

@@ -26,6 +26,7 @@ autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 90
 autodoc_preserve_defaults = True
 
+highlight_language = "text"
 html_theme = "pydata_sphinx_theme"
 html_title = "speclight"
 html_static_path = ["_static"]
@@ -37,6 +38,7 @@ html_theme_options = {
     "navbar_end": ["search-button-field", "theme-switcher"],
     "secondary_sidebar_items": ["page-toc"],
     "show_toc_level": 2,
+    "collapse_navigation": True,
     "footer_start": ["copyright"],
     "footer_end": [],
 }

@@ -83,7 +83,7 @@ def test_sampling_goes_on_where_it_stopped(tmp_path):
     first = stored_tokens(tmp_path)
     assert sample_until(target, tmp_path, LAYERS, 60, SETTINGS, 0) == first
     seen = []
-    assert sample_until(target, tmp_path, LAYERS, 120, SETTINGS, 0, seen.append) >= 120
+    assert sample_until(target, tmp_path, LAYERS, 120, SETTINGS, 0, lambda *step: seen.append(step[0])) >= 120
     assert seen[-1] == 120
     texts = [tuple(text.tokens.tolist()) for path in shard_paths(tmp_path) for text in read_shard(path)]
     assert sum(map(len, texts)) == stored_tokens(tmp_path)

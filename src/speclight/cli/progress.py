@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-ProgressCallback = Callable[[int, int, str], None]
-"""(steps done, steps in all, label): how library functions report; a new label starts a new bar."""
+from speclight.progress import Progress, silent
 
 
 @contextmanager
@@ -23,21 +22,21 @@ def waiting(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def progress_bars() -> Iterator[ProgressCallback | None]:
-    """A callback that draws one bar per label, or None when stderr is no terminal."""
+def progress_bars() -> Iterator[Progress]:
+    """Progress that draws one bar per label, silent when stderr is no terminal."""
     if not sys.stderr.isatty():
-        yield None
+        yield silent
         return
     from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
-        Progress,
         TaskID,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.progress import Progress as Bars
 
     tasks: dict[str, TaskID] = {}
     columns = (
@@ -47,11 +46,11 @@ def progress_bars() -> Iterator[ProgressCallback | None]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(file=sys.stderr), redirect_stdout=False) as progress:
+    with Bars(*columns, console=Console(file=sys.stderr), redirect_stdout=False) as bars:
 
         def report(done: int, total: int, label: str) -> None:
             if label not in tasks:
-                tasks[label] = progress.add_task(label, total=total)
-            progress.update(tasks[label], completed=done, total=total)
+                tasks[label] = bars.add_task(label, total=total)
+            bars.update(tasks[label], completed=done, total=total)
 
         yield report

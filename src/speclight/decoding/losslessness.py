@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from speclight.decoding.decode import decode
@@ -18,10 +18,10 @@ from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
 from speclight.models.scored_text import ScoredText
+from speclight.progress import Progress, silent
 from speclight.verification.rule import VerifyRule
 
 # (steps done, steps in all, what is being done)
-Progress = Callable[[int, int, str], None]
 # Replays between two reports of progress.
 REPLAYS_A_STEP = 2000
 
@@ -73,7 +73,7 @@ def greedy_test(
     setup: Setup,
     prompts: Sequence[list[int]],
     max_tokens: int,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> GreedyTest:
     """Decode prompts at temperature 0 and compare with plain decoding over Transformers' own cache."""
     settings = DecodeSettings(setup.node_budget, max_tokens, sampling=SamplingSettings(0.0))
@@ -86,8 +86,7 @@ def greedy_test(
         found = first_divergence(target, prompt_ids, emitted, plain_greedy(target, prompt_ids, max_tokens))
         divergences += [] if found is None else [found]
         tokens, calls = tokens + len(emitted), calls + len(traces)
-        if progress is not None:
-            progress(number, len(prompts), "greedy texts beside plain decoding")
+        progress(number, len(prompts), "greedy texts beside plain decoding")
     return GreedyTest(len(prompts), tokens, calls, tuple(divergences))
 
 
@@ -98,7 +97,7 @@ def loop_test(
     law: StringLaw,
     strings: int,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> LoopTest:
     """Decode the prompt's first LENGTH tokens many times over, each with a seed of its own; law: its law."""
     drafter = drafter_for(target, setup.drafter, setup.rule, law.sampling, setup.drafter_settings)
@@ -112,8 +111,7 @@ def loop_test(
         counts[tuple(token for trace in traces for token in trace.emitted_tokens)] += 1
         calls += len(traces)
         accepted += sum(trace.tokens_emitted - 1 for trace in traces)
-        if progress is not None:
-            progress(number, strings, "strings through the loop")
+        progress(number, strings, "strings through the loop")
     return LoopTest(string_test(counts, law.strings), calls, accepted)
 
 
@@ -124,7 +122,7 @@ def rule_test(
     law: StringLaw,
     strings: int,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> StringTest:
     """The same strings by the rule alone, on memorised laws of target and drafter."""
     settings = replace(setup.drafter_settings, sampling=law.sampling)
@@ -140,6 +138,6 @@ def rule_test(
     counts: Counter[tuple[int, ...]] = Counter()
     for number in range(1, strings + 1):
         counts[replay.string(seed + number)] += 1
-        if progress is not None and (number % REPLAYS_A_STEP == 0 or number == strings):
+        if number % REPLAYS_A_STEP == 0 or number == strings:
             progress(number, strings, "strings through the rule alone")
     return string_test(counts, law.strings)

@@ -7,7 +7,7 @@ No independence between contexts is used, so the identity must hold at every sin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import sqrt
 from pathlib import Path
@@ -24,10 +24,9 @@ from speclight.measure.true_limit import oracle_contexts
 from speclight.models.causal_lm import CausalLM
 from speclight.models.forest import Forest, ForestNode
 from speclight.models.sampling import SamplingSettings
+from speclight.progress import Progress, silent
 from speclight.theory.laws.start_law import usable_starts
 from speclight.theory.truth.sources import draw
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ def run_many_to_one(
     profile: Profile,
     settings: ManyToOneSettings,
     folder: Path,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> list[ContextCounts]:
     """Both counts at contexts of a profile; a context is the resumable unit.
 
@@ -122,8 +121,7 @@ def run_many_to_one(
         columns = read_table(folder, name).to_pydict()
         counts = NodeCounts(*(np.array(columns[column]) for column in _COLUMNS))
         found.append(ContextCounts(text.prompt_id, text.family, text.sample, start, counts))
-        if progress is not None:
-            progress(number + 1, len(chosen), f"many-to-one: {settings.continuations} continuations each")
+        progress(number + 1, len(chosen), f"many-to-one: {settings.continuations} continuations each")
     return found
 
 

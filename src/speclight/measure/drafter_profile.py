@@ -7,7 +7,6 @@ more. So the drafter reads text that was sampled once, and tokens per call need 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,13 +24,13 @@ from speclight.measure.store import RecordFolder, read_plan, read_table
 from speclight.models.causal_lm import CausalLM
 from speclight.models.forest import Forest
 from speclight.models.sampling import SamplingSettings
+from speclight.progress import Progress, silent
 from speclight.theory.laws.law_pairs import LawPair, pair_of_laws
 from speclight.theory.laws.start_law import usable_starts
 from speclight.trees.best_first import BestFirstGrowth
 from speclight.trees.draft_tree import DraftTree
 from speclight.trees.growing_tree import CandidateLaw
 
-Progress = Callable[[int, int, str], None]
 KIND = "drafter profile"
 
 
@@ -95,7 +94,7 @@ def run_drafter_profile(
     settings: DrafterProfileSettings,
     weights: str,
     folder: Path,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> DrafterProfile:
     """Lay a drafter over the texts of a target's profile; a text is the resumable unit.
 
@@ -124,8 +123,7 @@ def run_drafter_profile(
             found = _lay_over(model, source, text, starts, settings, profile.settings.sampling, histogram)
             records.write(f"{name}-step-law", histogram.table())
             records.write(name, _table(found))
-        if progress is not None:
-            progress(number + 1, len(chosen), f"{source.name} along the target's texts")
+        progress(number + 1, len(chosen), f"{source.name} along the target's texts")
     return read_drafter_profile(folder)
 
 

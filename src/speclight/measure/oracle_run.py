@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,9 @@ from speclight.measure.store import RecordFolder, read_plan, read_table
 from speclight.measure.true_limit import oracle_contexts
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
+from speclight.progress import Progress, silent
 from speclight.theory.laws.start_law import usable_starts
 
-Progress = Callable[[int, int, str], None]
 START_LAW = "uniform positions"
 
 
@@ -80,7 +79,7 @@ def run_oracle(
     profile: Profile,
     settings: OracleSettings,
     folder: Path,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> OracleRecord:
     """Search the best tree at `contexts` starts of every family of a profile.
 
@@ -94,8 +93,7 @@ def run_oracle(
         name = f"text-{number:04d}"
         if not records.has(name):
             records.write(name, _search(model, text, starts, settings, profile.settings.sampling))
-        if progress is not None:
-            progress(number + 1, len(chosen), f"oracle: best trees of {settings.node_budget} nodes")
+        progress(number + 1, len(chosen), f"oracle: best trees of {settings.node_budget} nodes")
     return read_oracle(folder)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,10 @@ from speclight.models.batch_sampling import SampledContinuation, sample_continua
 from speclight.models.causal_lm import CausalLM
 from speclight.models.prompting import chat_token_ids
 from speclight.models.sampling import SamplingSettings
+from speclight.progress import Progress, silent
 from speclight.theory.laws.likely_tokens import LikelyTokens
 from speclight.theory.laws.sampled_text import SampledText
 from speclight.theory.laws.step_law import StepLaw
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +118,7 @@ def run_profile(
     prompts: tuple[Prompt, ...],
     settings: ProfileSettings,
     folder: Path,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     keep_laws: bool = False,
 ) -> Profile:
     """Sample a text (or several) after every prompt and record what each token's law was.
@@ -136,8 +134,7 @@ def run_profile(
     for number, batch in enumerate(batches):
         if not records.has(_name(number, "tokens")):
             _run_batch(model, batch, settings, records, number, keep_laws)
-        if progress is not None:
-            progress(number + 1, len(batches), f"profile: sampling {len(prompts)} prompts")
+        progress(number + 1, len(batches), f"profile: sampling {len(prompts)} prompts")
     return read_profile(folder)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from safetensors import safe_open
 
 from speclight.models.causal_lm import CausalLM
+from speclight.progress import Progress, silent
 from speclight.training.conversations import ConversationSampler, ConversationSettings
 from speclight.training.shards import ScoredConversation, shard_paths, write_shard
 
@@ -31,12 +31,11 @@ def sample_until(
     tokens: int,
     settings: ConversationSettings,
     seed: int,
-    report: Callable[[int], None] | None = None,
+    progress: Progress = silent,
 ) -> int:
     """Add shards to a folder until it holds `tokens` tokens; returns how many it holds.
 
     A run that was interrupted goes on from a seed of its own, so texts are never repeated.
-    report: called with the tokens in the folder.
     """
     done = stored_tokens(folder)
     if done >= tokens:
@@ -51,8 +50,7 @@ def sample_until(
         if waiting >= SHARD_TOKENS or done + waiting >= tokens:
             write_shard(folder / f"shard-{seed:04d}-{shard:05d}.safetensors", texts)
             done, shard, texts, waiting = done + waiting, shard + 1, [], 0
-        if report is not None:
-            report(min(done + waiting, tokens))
+        progress(min(done + waiting, tokens), tokens, "tokens sampled")
         if done >= tokens:
             break
     return done

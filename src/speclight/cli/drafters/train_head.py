@@ -66,7 +66,7 @@ def train_head(options: TrainHeadOptions) -> None:
     from speclight.training.sampling_run import sample_until
 
     _check(options)
-    with command_output(options.json) as output, progress_bars() as bars:
+    with command_output(options.json) as output, progress_bars() as progress:
         target = load_target(options.target)
         texts = options.out / "texts"
         conversations = ConversationSettings(rows=options.rows, greedy_share=options.greedy_share)
@@ -77,14 +77,14 @@ def train_head(options: TrainHeadOptions) -> None:
             options.text_tokens,
             conversations,
             options.seed,
-            None if bars is None else lambda done: bars(done, options.text_tokens, "tokens sampled"),
+            progress,
         )
         training, curve = _trained(options, target, texts, output)
         head = options.out / options.kind
         training.write(head, target)
         output.show(f"written to the folder {head.name} of {options.out.name}")
         if options.json:
-            points = [_point(progress) for progress in curve]
+            points = [_point(reached) for reached in curve]
             output.write_json({"head": head, "text_tokens": stored, "learning_curve": points})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,8 +38,8 @@ from speclight.measure.true_limit import oracle_contexts
 from speclight.models.causal_lm import CausalLM
 from speclight.models.default_target import DEFAULT_NAME
 from speclight.models.sampling import SamplingSettings
+from speclight.progress import Progress, silent
 
-Progress = Callable[[int, int, str], None]
 RULE = "target_sample"
 EXAMPLE_CHARACTERS = 400
 
@@ -94,7 +94,7 @@ def run_demo(
     settings: DemoSettings,
     folder: Path,
     command: Sequence[str],
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> DemoRecord:
     """Measure everything the report shows. Records of profile and oracle stay in `folder` and are resumed."""
     clock = RunClock()
@@ -132,21 +132,18 @@ def run_demo(
     )
 
 
-def _limits(profile: Profile, oracle: OracleRecord, progress: Progress | None) -> tuple[FamilyLimits, ...]:
+def _limits(profile: Profile, oracle: OracleRecord, progress: Progress) -> tuple[FamilyLimits, ...]:
     limits: list[FamilyLimits] = []
     for number, family in enumerate(profile.families):
         limits.append(family_limits(profile, oracle, family))
-        if progress is not None:
-            progress(number + 1, len(profile.families), "limits over node budgets")
+        progress(number + 1, len(profile.families), "limits over node budgets")
     return tuple(limits)
 
 
 class _Decoding:
     """Decodes family by family with every drafter and without, and keeps what later parts need."""
 
-    def __init__(
-        self, model: CausalLM, settings: DemoSettings, progress: Progress | None, steps: int
-    ) -> None:
+    def __init__(self, model: CausalLM, settings: DemoSettings, progress: Progress, steps: int) -> None:
         self.summaries: list[DecodingSummary] = []
         # per drafter, the runs at temperature 1
         self.sampled: dict[str, list[DecodedPrompt]] = {name: [] for name in settings.drafters}
@@ -181,8 +178,7 @@ class _Decoding:
             self.summaries.append(
                 summarise(family, decode_settings, drafter, RULE, decoded, plain_decoders, divergences)
             )
-            if self._progress is not None:
-                self._progress(len(self.summaries), self._steps, "decoding, beside plain decoding")
+            self._progress(len(self.summaries), self._steps, "decoding, beside plain decoding")
 
     def best_drafter(self) -> str:
         """The drafter that emits the most tokens per call at temperature 1, totals over totals."""
@@ -194,9 +190,7 @@ class _Decoding:
         return max(self._settings.drafters, key=tokens_per_call)
 
 
-def _headline(
-    model: CausalLM, settings: DemoSettings, decoding: _Decoding, progress: Progress | None
-) -> Headline:
+def _headline(model: CausalLM, settings: DemoSettings, decoding: _Decoding, progress: Progress) -> Headline:
     """Best drafter and oracle at the same starts: those of the drafter's own calls at temperature 1."""
     drafter = decoding.best_drafter()
     names: list[str] = []
@@ -213,8 +207,7 @@ def _headline(
         expected += [call.expected_tokens for call in calls]
         measured += [call.tokens_emitted for call in calls]
         best += [context.tokens_per_call(settings.node_budget) for context in contexts]
-        if progress is not None:
-            progress(number + 1, len(decoding.sampled[drafter]), "oracle at the drafter's own call starts")
+        progress(number + 1, len(decoding.sampled[drafter]), "oracle at the drafter's own call starts")
     runs = decoding.summaries
     sampled = [run for run in runs if run.drafter == drafter and run.temperature == 1.0]
     plain_seconds = sum(summary.tokens / summary.plain_tokens_per_second for summary in sampled)

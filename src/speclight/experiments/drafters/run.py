@@ -6,7 +6,7 @@ slower for a while is slower for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,8 @@ from speclight.measure.provenance import machine_class
 from speclight.measure.store import RecordFolder, read_table
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
+from speclight.progress import Progress, silent
 
-Progress = Callable[[int, int, str], None]
 RULE = "target_sample"
 # A decode this long before the first one that is timed pays for what a process does only once.
 WARM_UP_TOKENS = 4
@@ -104,7 +104,7 @@ def run_drafter_comparison(
     drafters: Sequence[ComparedDrafter],
     settings: DrafterComparisonSettings,
     folder: Path,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> DrafterComparison:
     """Decode the first prompts of each family with every drafter, plain decoding always among them.
 
@@ -156,7 +156,7 @@ class _Run:
             drafter: RecordFolder(folder / drafter.name, self._plan(drafter)) for drafter in drafters
         }
 
-    def at_temperature(self, order: int, temperature: float, progress: Progress | None) -> None:
+    def at_temperature(self, order: int, temperature: float, progress: Progress) -> None:
         """Every prompt with every drafter, prompt by prompt."""
         waiting = [
             (number, drafter)
@@ -169,14 +169,12 @@ class _Run:
         }
         all_texts = len(self._prompts) * len(self._drafters)
         for left, (number, drafter) in zip(range(len(waiting), 0, -1), waiting, strict=True):
-            if progress is not None:
-                progress(all_texts - left, all_texts, f"decoding at temperature {temperature:g}")
+            progress(all_texts - left, all_texts, f"decoding at temperature {temperature:g}")
             (decoded,) = self._decoded(drafter, made[drafter], temperature, number)
             margin = self._margin(drafter, decoded, order, number) if temperature == 0.0 else None
             text = _drafted_text(drafter.name, temperature, decoded, margin)
             self._records[drafter].write(_name(order, number), pa.Table.from_pylist([asdict(text)]))
-        if progress is not None:
-            progress(all_texts, all_texts, f"decoding at temperature {temperature:g}")
+        progress(all_texts, all_texts, f"decoding at temperature {temperature:g}")
 
     def _warmed_up(self, drafter: ComparedDrafter, temperature: float) -> Drafter:
         settings = drafter.settings(SamplingSettings(temperature))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from speclight.measure.profile import Profile, ProfileSettings, run_profile
 from speclight.measure.prompts import Prompt, read_prompts, shipped_prompts
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
+from speclight.progress import Progress, silent
 
-Progress = Callable[[int, int, str], None]
 SHIPPED = "shipped"
 # Without summarisation: its prompts are ten times as long, and the strata need no documents.
 SHIPPED_FAMILIES = ("code", "conversation", "maths", "qa")
@@ -98,7 +97,7 @@ class DataFolder:
     """Every measurement of the test under one folder, made when it is asked for first, read afterwards."""
 
     def __init__(
-        self, model: CausalLM, settings: LimitsTestSettings, folder: Path, progress: Progress | None = None
+        self, model: CausalLM, settings: LimitsTestSettings, folder: Path, progress: Progress = silent
     ) -> None:
         self._model, self._settings, self._folder, self._progress = model, settings, folder, progress
 

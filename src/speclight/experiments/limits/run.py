@@ -12,8 +12,9 @@ from speclight.experiments.limits.cells import (
     compare_cell,
     pooled_errors,
 )
-from speclight.experiments.limits.data import SHIPPED, DataFolder, Family, LimitsTestSettings, Progress
+from speclight.experiments.limits.data import SHIPPED, DataFolder, Family, LimitsTestSettings
 from speclight.models.causal_lm import CausalLM
+from speclight.progress import Progress, silent
 from speclight.theory.ergodic.start_features import FeatureName, choose_sorter
 
 # Below it Jensen's gap at near-deterministic contexts dominates; the pooled error is stated from here on.
@@ -51,7 +52,7 @@ def run_limits_test(
     feature: FeatureName,
     strata: int,
     folder: Path,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> LimitsTest:
     """Measure every cell (a folder of records each, resumable) and compare all limits with the oracle.
 

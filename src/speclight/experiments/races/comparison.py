@@ -20,13 +20,14 @@ from speclight.experiments.races.drafted_trees import TreePlan
 from speclight.experiments.races.invariance import DrafterMaker, Invariance, RandomLaw, drafter_invariance
 from speclight.experiments.races.laws import RACE_DRAFTERS, RaceDrafter
 from speclight.experiments.races.run import RaceComparison, compare, rank_texts
-from speclight.experiments.races.texts import Progress, RaceTextSettings, sample_texts
+from speclight.experiments.races.texts import RaceTextSettings, sample_texts
 from speclight.experiments.races.tree_comparison import TreeComparison, compare_trees
 from speclight.measure.prompts import Prompt
 from speclight.measure.store import RecordFolder, read_table
 from speclight.models.causal_lm import CausalLM
 from speclight.models.prompting import chat_token_ids
 from speclight.models.sampling import SamplingSettings
+from speclight.progress import Progress, silent
 
 # Acceptance that the trees of the invariance part are fitted to: any would do, this one branches.
 ACCEPTANCE = tuple(0.5 * 0.4**rank for rank in range(8))
@@ -75,7 +76,7 @@ def run_race_experiment(
     prompts: tuple[Prompt, ...],
     settings: RaceExperimentSettings,
     folder: Path,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     also_invariant: Sequence[RaceDrafter] = (),
 ) -> RaceExperiment:
     """Run what the folder does not hold yet. Raises what the parts raise.
@@ -108,7 +109,7 @@ def _invariance(
     prompts: tuple[Prompt, ...],
     settings: InvarianceSettings,
     folder: Path,
-    progress: Progress | None,
+    progress: Progress,
 ) -> list[Invariance]:
     if settings.prompts == 0:
         return []
@@ -136,8 +137,7 @@ def _invariance(
                 found = drafter_invariance(target, contexts, {name: make}, [budget], decode)
                 records.write(unit, pa.Table.from_pylist([asdict(row) for row in found]))
             rows += [Invariance(**row) for row in read_table(folder, unit).to_pylist()]
-            if progress is not None:
-                progress(len(rows), len(makers) * len(settings.budgets), "one text for every drafter")
+            progress(len(rows), len(makers) * len(settings.budgets), "one text for every drafter")
     return rows
 
 

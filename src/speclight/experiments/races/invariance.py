@@ -13,10 +13,10 @@ from speclight.decoding.generate import Generation, generate_from_ids
 from speclight.decoding.settings import DecodeSettings
 from speclight.drafting.no_drafter import NoDrafter
 from speclight.drafting.protocol import Drafter
-from speclight.experiments.races.texts import Progress
 from speclight.measure.rank_run import rank_run
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings, processed_probabilities
+from speclight.progress import Progress, silent
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
 from speclight.trees.race_noise import RaceField, race_margin
 from speclight.verification.rules import rule_named
@@ -83,7 +83,7 @@ def drafter_invariance(
     drafters: Mapping[str, DrafterMaker],
     budgets: Sequence[int],
     settings: DecodeSettings,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> list[Invariance]:
     """Decode every prompt with every drafter and budget by the rule race, and compare with no drafter at all.
 
@@ -110,8 +110,7 @@ def drafter_invariance(
             ]
             tie = near_tie_nats(settings.sampling)
             rows.append(_row(name, budget, texts, margins, tie, target.vocabulary_size))
-            if progress is not None:
-                progress(len(rows), len(drafters) * len(budgets), "one text for every drafter")
+            progress(len(rows), len(drafters) * len(budgets), "one text for every drafter")
     return rows
 
 

@@ -23,7 +23,7 @@ from speclight.experiments.races.text_ranks import (
     TextRanks,
     text_ranks,
 )
-from speclight.experiments.races.texts import Progress, RaceText
+from speclight.experiments.races.texts import RaceText
 from speclight.experiments.races.values import (
     batch_tree,
     chain_tree,
@@ -37,6 +37,7 @@ from speclight.experiments.races.values import (
 from speclight.measure.estimates import Estimate, mean_over
 from speclight.measure.store import RecordFolder
 from speclight.models.causal_lm import CausalLM
+from speclight.progress import Progress, silent
 from speclight.theory.races.emitted_ranks import MOST_FOLLOWED_SETS, MOST_K_SEQ_CHILDREN
 from speclight.theory.races.matching import RankConvention
 from speclight.theory.races.rank_entropy import EntropyEstimate, entropy_terms, rank_entropy_from_counts
@@ -145,7 +146,7 @@ def rank_texts(
     drafters: Sequence[RaceDrafter],
     texts: Sequence[RaceText],
     cache: Path,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> list[RankedTexts]:
     """The rank laws of every drafter along every text; what the folder `cache` holds is not computed again.
 
@@ -160,8 +161,7 @@ def rank_texts(
         for text in texts:
             ranks.append(text_ranks(target, drafter, text, folder))
             done += 1
-            if progress is not None:
-                progress(done, total, f"rank laws of every rule along the texts, {drafter.name}")
+            progress(done, total, f"rank laws of every rule along the texts, {drafter.name}")
         for temperature in sorted({text.temperature for text in texts}):
             chosen = [place for place, text in enumerate(texts) if text.temperature == temperature]
             groups.append(

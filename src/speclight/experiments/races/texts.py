@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,8 +15,8 @@ from speclight.models.batch_sampling import SampledContinuation, sample_continua
 from speclight.models.causal_lm import CausalLM
 from speclight.models.prompting import chat_token_ids
 from speclight.models.sampling import SamplingSettings
+from speclight.progress import Progress, silent
 
-Progress = Callable[[int, int, str], None]
 KIND = "race-texts"
 
 
@@ -57,7 +56,7 @@ def sample_texts(
     prompts: tuple[Prompt, ...],
     settings: RaceTextSettings,
     folder: Path,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> tuple[RaceText, ...]:
     """The texts of a plan, sampled where the folder does not hold them yet, a temperature at a time.
 
@@ -68,8 +67,7 @@ def sample_texts(
     for order, temperature in enumerate(settings.temperatures):
         if not records.has(_name(order)):
             records.write(_name(order), _sampled(model, prompts, settings, temperature))
-        if progress is not None:
-            progress(order + 1, len(settings.temperatures), f"texts at temperature {temperature}")
+        progress(order + 1, len(settings.temperatures), f"texts at temperature {temperature}")
     return read_texts(folder)
 
 

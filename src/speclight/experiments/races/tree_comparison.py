@@ -21,10 +21,10 @@ from speclight.experiments.races.drafted_trees import (
 from speclight.experiments.races.laws import RaceDrafter
 from speclight.experiments.races.run import RankedTexts, other_halves
 from speclight.experiments.races.text_ranks import TextRanks
-from speclight.experiments.races.texts import Progress
 from speclight.measure.estimates import Estimate, mean_over
 from speclight.measure.store import RecordFolder
 from speclight.models.causal_lm import CausalLM
+from speclight.progress import Progress, silent
 from speclight.theory.races.matching import RankConvention, RankLaw
 
 KIND = "race-trees"
@@ -63,7 +63,7 @@ def compare_trees(
     group: RankedTexts,
     plan: TreePlan,
     cache: Path,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> list[TreeComparison]:
     """Draft and verify at the contexts of a plan; trees are fitted to the other half of the texts.
 
@@ -77,8 +77,7 @@ def compare_trees(
     for done, text in enumerate(group.texts, start=1):
         rates = halves[text.number % 2]
         tokens.append(tokens_on_trees(target, drafter, text, rates, plan, folder))
-        if progress is not None:
-            progress(done, len(group.texts), f"drafted trees, {drafter.name} at {group.temperature}")
+        progress(done, len(group.texts), f"drafted trees, {drafter.name} at {group.temperature}")
     return _rows(group, plan, np.stack(tokens))
 
 

@@ -7,7 +7,7 @@ grown to maximise. Best-first growth must win the latter everywhere; the former 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -37,9 +37,9 @@ from speclight.measure.prompts import Prompt
 from speclight.measure.store import RecordFolder, read_table
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
+from speclight.progress import Progress, silent
 from speclight.trees.growing_tree import GrowingTree
 
-Progress = Callable[[int, int, str], None]
 BEST_FIRST = "best_first"
 TREES = (BEST_FIRST, "eagle2", "static", "chain", "batch")
 # Drafters whose law at a place depends on the text before it alone. The others: two_stage grows the trees of
@@ -110,7 +110,7 @@ def run_tree_comparison(
     drafters: Sequence[ComparedDrafter],
     settings: TreeSettings,
     folder: Path,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> tuple[DrafterTrees, ...]:
     """Grow every tree of every drafter at contexts of texts sampled from the target, and score them with it.
 
@@ -169,7 +169,7 @@ def _compare(
     calibrating: Sequence[ProfiledText],
     settings: TreeSettings,
     folder: Path,
-    progress: Progress | None,
+    progress: Progress,
 ) -> DrafterTrees:
     starts = [_starts(text, settings.contexts, settings.seed, n) for n, text in enumerate(texts)]
     records = RecordFolder(
@@ -196,8 +196,7 @@ def _compare(
             if not records.has(name):
                 found = _values(target, source, starts_of_trees, texts[number], starts[number], settings)
                 records.write(name, pa.Table.from_pylist([asdict(value) for value in found]))
-            if progress is not None:
-                progress(number + 1, len(names), f"trees of {drafter.name}")
+            progress(number + 1, len(names), f"trees of {drafter.name}")
     values = [TreeValue(**row) for name in names for row in read_table(folder, name).to_pylist()]
     return DrafterTrees(drafter, _acceptance(folder), tuple(values))
 

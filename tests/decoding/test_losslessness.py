@@ -13,7 +13,7 @@ from every_outcome import law_of
 from speclight.decoding.decode import DecodeSettings, decode
 from speclight.drafting.no_drafter import NoDrafter
 from speclight.drafting.protocol import Draft, DraftCost
-from speclight.models import scored_text
+from speclight.models import visibility
 from speclight.models.kv_cache import PathCache
 from speclight.trees.draft_tree import DraftTree
 from speclight.verification.rule import ANY_DRAFT
@@ -118,7 +118,7 @@ def test_a_broken_rule_is_noticed():
 
 
 def test_a_broken_mask_is_noticed(monkeypatch):
-    monkeypatch.setattr(scored_text, "ancestor_mask", lambda tree: broken_mask(len(tree)))
+    monkeypatch.setattr(visibility, "ancestor_mask", lambda tree: broken_mask(len(tree)))
     target = tiny_target(seed=1)
     law = enumerated_law(target, ShapedDrafter(SHAPES["fork"]), TargetSample())
     assert total_variation(law, exact_text_law(target, PROMPT, LENGTH)) > 1e-3

@@ -110,14 +110,14 @@ def test_joint_scores_equal_path_scores_through_commits(build, implementation):
 
 
 def test_a_text_that_sees_another_is_noticed(monkeypatch):
-    sound = scored_text._visible
+    sound = scored_text.of_trees
 
     def all_seeing(trees, committed):
         visible = sound(trees, committed)
         visible[-1, 0] = True
         return visible
 
-    monkeypatch.setattr(scored_text, "_visible", all_seeing)
+    monkeypatch.setattr(scored_text, "of_trees", all_seeing)
     # Attention text by text would not look there: what it is given is checked where nobody cuts.
     assert worst_error(target_of(llama, "eager")) > NOTICED
 

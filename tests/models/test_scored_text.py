@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from speclight.errors import BrokenModelOutput, ContextOverflow, InvalidInput
-from speclight.models import scored_text
+from speclight.models import visibility
 from speclight.models.kv_cache import PathCache
 from speclight.models.scored_text import ScoredText
 from speclight.trees.draft_tree import DraftTree, root_only
@@ -64,7 +64,7 @@ def test_a_text_of_one_token_goes_on_and_goes_back():
 
 
 def test_a_broken_mask_is_noticed(monkeypatch):
-    monkeypatch.setattr(scored_text, "ancestor_mask", lambda tree: broken_mask(len(tree)))
+    monkeypatch.setattr(visibility, "ancestor_mask", lambda tree: broken_mask(len(tree)))
     assert worst_error_over_a_history(0) > 1e-3
 
 

@@ -11,6 +11,7 @@ from speclight.drafting.protocol import DraftCost
 from speclight.drafting.vocabulary import TokenMap
 from speclight.models.causal_lm import CausalLM
 from speclight.models.kv_cache import PathCache
+from speclight.models.visibility import below
 
 # Tokens (of the target's vocabulary) from the last committed one, left out, to a drafted one; () is the root.
 TokenPath = tuple[int, ...]
@@ -144,14 +145,11 @@ class PathScorer:
         return cost
 
     def _visible(self, cache: PathCache, unread: int, drafted: list[TokenPath]) -> torch.Tensor:
+        """[1, new, slots]: unread tokens of the text see what stands before them, drafted ones their path."""
         new, first = unread + len(drafted), cache.filled
-        visible = torch.zeros(1, new, first + new, dtype=torch.bool)
-        visible[0, :, : cache.committed] = True
-        visible[0, :unread, first : first + unread] = torch.ones(unread, unread, dtype=torch.bool).tril()
-        for place, path in enumerate(drafted, start=unread):
-            visible[0, place, : self._text_end] = True
-            visible[0, place, [self._slots[path[:depth]] for depth in range(1, len(path) + 1)]] = True
-        return visible
+        ends = [*range(first + 1, first + unread + 1), *([self._text_end] * len(drafted))]
+        paths = [[self._slots[path[:depth]] for depth in range(1, len(path) + 1)] for path in drafted]
+        return below(ends, first + new, [*([[]] * unread), *paths])[None]
 
     def _fits(self, path: TokenPath) -> bool:
         return len(self._text) - 1 + len(path) < self.model.context_window

@@ -13,6 +13,7 @@ from speclight.errors import ContextOverflow
 from speclight.models.causal_lm import PREFILL_PIECE, CausalLM
 from speclight.models.kv_cache import PathCache
 from speclight.models.sampling import SamplingSettings, processed_probabilities
+from speclight.models.visibility import below, causal
 
 # (rows of the batch still running [rows], their laws [rows, vocab], the tokens drawn from them [rows])
 StepObserver = Callable[[IntArray, FloatArray, IntArray], None]
@@ -100,12 +101,8 @@ class _PaddedBatch:
 
     def _read(self, tokens: torch.Tensor) -> torch.Tensor:
         filled, new = self._cache.committed, tokens.shape[1]
-        slots = torch.arange(filled + new)
-        queries = slots[filled:]
-        visible = (slots[None, None, :] <= queries[None, :, None]) & (
-            slots[None, None, :] >= self._padding[:, None, None]
-        )
-        positions = (queries[None, :] - self._padding[:, None]).clamp(min=0)
+        visible = causal(new, filled) & ~below(self._padding, filled + new)[:, None]
+        positions = (torch.arange(filled, filled + new) - self._padding[:, None]).clamp(min=0)
         logits = self._model.forward(self._cache, tokens, positions, visible, logit_rows=1).logits[:, -1]
         self._cache.keep(list(range(filled, filled + new)))
         return logits

@@ -14,6 +14,7 @@ from speclight.models.attention_masks import attention_mask_for
 from speclight.models.grouped_attention import use_grouped_attention
 from speclight.models.joint_cache import JointCache
 from speclight.models.kv_cache import PathCache
+from speclight.models.visibility import causal
 from speclight.models.weights import LoadedModel
 
 # Long prompts are read in pieces, so that the mask stays small ([piece, text] floats).
@@ -128,6 +129,26 @@ class CausalLM:
         bounds = cache.text_bounds()
         return {"cu_seq_lens_q": bounds.new, "cu_seq_lens_k": bounds.slots}
 
+    def read(
+        self,
+        cache: PathCache,
+        token_ids: list[int],
+        logit_rows: torch.Tensor | int = 0,
+        hidden_layers: tuple[int, ...] = (),
+    ) -> ForwardPass:
+        """One pass over the tokens that come next in a cache's text, which are committed. See `forward`."""
+        filled, end = cache.committed, cache.committed + len(token_ids)
+        output = self.forward(
+            cache,
+            torch.tensor([token_ids]),
+            torch.arange(filled, end)[None],
+            causal(len(token_ids), filled)[None],
+            logit_rows,
+            hidden_layers,
+        )
+        cache.keep(list(range(filled, end)))
+        return output
+
     def prefill(
         self, cache: PathCache, token_ids: list[int], hidden_layers: tuple[int, ...] = ()
     ) -> torch.Tensor | None:
@@ -138,14 +159,9 @@ class CausalLM:
         """
         features: list[torch.Tensor] = []
         for start in range(0, len(token_ids), PREFILL_PIECE):
-            piece = torch.tensor([token_ids[start : start + PREFILL_PIECE]])
-            new, filled = piece.shape[1], cache.committed
-            visible = torch.ones(1, new, filled + new, dtype=torch.bool).tril(diagonal=filled)
-            positions = torch.arange(filled, filled + new)[None]
-            output = self.forward(cache, piece, positions, visible, 1, hidden_layers)
+            output = self.read(cache, token_ids[start : start + PREFILL_PIECE], 1, hidden_layers)
             if output.features is not None:
                 features.append(output.features[0])
-            cache.keep(list(range(filled, filled + new)))
         return torch.cat(features) if features else None
 
     def text_of(self, token_ids: Sequence[int]) -> str:

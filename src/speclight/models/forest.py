@@ -12,6 +12,7 @@ from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import PREFILL_PIECE, CausalLM
 from speclight.models.sampling import SamplingSettings, processed_probabilities
+from speclight.models.visibility import below
 
 # Nodes per forward pass: bounds the logits held at once (50 MB at a vocabulary of 49152).
 LARGEST_PASS = 256
@@ -67,13 +68,9 @@ class Forest:
         roots = np.array(self._roots)
         laws: list[FloatArray] = []
         for start in range(0, len(text), PREFILL_PIECE):
-            piece = torch.tensor([text[start : start + PREFILL_PIECE]])
-            end = start + piece.shape[1]
-            visible = torch.ones(1, end - start, end, dtype=torch.bool).tril(diagonal=start)
-            rows = roots[(roots >= start) & (roots < end)] - start
-            wanted = torch.from_numpy(rows) if len(rows) else 1
-            output = self._model.forward(self._cache, piece, torch.arange(start, end)[None], visible, wanted)
-            self._cache.keep(list(range(start, end)))
+            piece = text[start : start + PREFILL_PIECE]
+            rows = roots[(roots >= start) & (roots < start + len(piece))] - start
+            output = self._model.read(self._cache, piece, torch.from_numpy(rows) if len(rows) else 1)
             if len(rows):
                 laws.append(processed_probabilities(output.logits[0].cpu().numpy(), self._sampling))
         return np.concatenate(laws)
@@ -86,12 +83,11 @@ class Forest:
         return list(range(first, first + len(nodes)))
 
     def _pass(self, nodes: Sequence[ForestNode], slots: Sequence[int]) -> FloatArray:
-        visible = torch.zeros(1, len(nodes), self._cache.filled + len(nodes), dtype=torch.bool)
-        positions = torch.empty(1, len(nodes), dtype=torch.long)
-        for row, (node, slot) in enumerate(zip(nodes, slots, strict=True)):
-            visible[0, row, : self._roots[node.root] + 1] = True
-            visible[0, row, self._paths[slot]] = True
-            positions[0, row] = self._roots[node.root] + len(self._paths[slot])
-        tokens = torch.tensor([[node.token for node in nodes]])
-        logits = self._model.forward(self._cache, tokens, positions, visible).logits[0]
+        roots, paths = [self._roots[node.root] for node in nodes], [self._paths[slot] for slot in slots]
+        logits = self._model.forward(
+            self._cache,
+            torch.tensor([[node.token for node in nodes]]),
+            torch.tensor([[root + len(path) for root, path in zip(roots, paths, strict=True)]]),
+            below([root + 1 for root in roots], self._cache.filled + len(nodes), paths)[None],
+        ).logits[0]
         return processed_probabilities(logits.cpu().numpy(), self._sampling)

@@ -12,7 +12,8 @@ from speclight.arrays import IntArray
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
 from speclight.models.joint_cache import JointCache
-from speclight.trees.attention import ancestor_mask, position_ids
+from speclight.models.visibility import of_trees
+from speclight.trees.attention import position_ids
 from speclight.trees.draft_tree import DraftTree
 
 
@@ -116,7 +117,7 @@ def score_together(texts: Sequence[ScoredText], trees: Sequence[DraftTree]) -> l
         caches[0] if len(caches) == 1 else JointCache(caches, nodes),
         torch.from_numpy(np.concatenate([tree.tokens for tree in trees]))[None],
         torch.from_numpy(np.concatenate(positions))[None],
-        _visible(trees, committed)[None],
+        of_trees(trees, committed)[None],
         hidden_layers=hidden_layers,
     )
     if output.features is not None:
@@ -131,13 +132,3 @@ def _check_root(text: ScoredText, tree: DraftTree) -> None:
             f"the tree's root is token {tree.tokens[0]}, expected the last committed token "
             f"{text.token_ids[-1]}; draft from the text as it stands"
         )
-
-
-def _visible(trees: Sequence[DraftTree], committed: Sequence[int]) -> torch.Tensor:
-    """[all nodes, all slots] True where a node sees a slot: its text's committed ones and its ancestors'."""
-    blocks: list[torch.Tensor] = []
-    for tree, read in zip(trees, committed, strict=True):
-        block = torch.ones(len(tree), read + len(tree), dtype=torch.bool)
-        block[:, read:] = torch.from_numpy(ancestor_mask(tree))
-        blocks.append(block)
-    return blocks[0] if len(blocks) == 1 else torch.block_diag(*blocks)

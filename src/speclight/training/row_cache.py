@@ -6,6 +6,7 @@ import torch
 from transformers import Cache
 
 from speclight.models.kv_cache import PathCache, PathLayer
+from speclight.models.visibility import below
 
 
 class RowLayer(PathLayer):
@@ -40,7 +41,7 @@ class RowPlace:
 
     def visible(self) -> torch.Tensor:
         """[rows, 1, longest row + 1] which slots the next token of each row attends to."""
-        return (torch.arange(int(self.slots.max()) + 1)[None] <= self.slots[:, None])[:, None]
+        return below(self.slots + 1, int(self.slots.max()) + 1)[:, None]
 
 
 class RowCache(PathCache):

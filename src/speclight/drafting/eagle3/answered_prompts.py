@@ -79,10 +79,7 @@ class AnsweredPrompts:
         texts: list[AnsweredPrompt] = []
         for question, answer in zip(questions, answers, strict=True):
             tokens = question + list(answer.token_ids)
-            positions = torch.arange(len(tokens))[None]
-            visible = torch.ones(1, len(tokens), len(tokens), dtype=torch.bool).tril()
-            cache, wanted = self.target.new_cache(), len(answer.token_ids)
-            output = self.target.forward(cache, torch.tensor([tokens]), positions, visible, wanted, layers)
+            output = self.target.read(self.target.new_cache(), tokens, len(answer.token_ids), layers)
             assert output.features is not None  # layers were asked for
             states = dict(zip(layers, output.features[0].chunk(len(layers), dim=-1), strict=True))
             # Float32: laws are by far the largest thing kept.

@@ -12,6 +12,7 @@ from speclight.drafting.model_law import token_path
 from speclight.drafting.path_scorer import TokenPath
 from speclight.errors import InvalidInput
 from speclight.models.kv_cache import PathCache
+from speclight.models.visibility import below, causal
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
 
 NOTHING = CandidateLaw(np.array([], dtype=np.int64), np.array([]))
@@ -80,8 +81,8 @@ class Eagle3Law:
                 f"fewer than tokens; ask decoding for the states entering layers {self.hidden_layers}"
             )
         tokens = self._tokens[first + 1 : end + 1]
-        visible = torch.ones(len(tokens), end, dtype=torch.bool).tril(diagonal=first)
-        states = self._forward(tokens, self._network.fuse(features), list(range(first, end)), visible)
+        hidden = self._network.fuse(features)
+        states = self._forward(tokens, hidden, list(range(first, end)), causal(len(tokens), first))
         self._cache.keep(list(range(first, end)))
         self._unread = []
         self._remember([()], states[-1:])
@@ -90,10 +91,8 @@ class Eagle3Law:
         committed, filled = self._cache.committed, self._cache.filled
         hidden = self._network.fed_back(torch.stack([self._states[path[:-1]] for path in paths]))
         self._slots.update((path, filled + place) for place, path in enumerate(paths))
-        visible = torch.zeros(len(paths), filled + len(paths), dtype=torch.bool)
-        visible[:, :committed] = True
-        for place, path in enumerate(paths):
-            visible[place, [self._slots[path[:depth]] for depth in range(1, len(path) + 1)]] = True
+        seen = [[self._slots[path[:depth]] for depth in range(1, len(path) + 1)] for path in paths]
+        visible = below([committed] * len(paths), filled + len(paths), seen)
         positions = [committed - 1 + len(path) for path in paths]
         self._remember(paths, self._forward([path[-1] for path in paths], hidden, positions, visible))
 

@@ -93,16 +93,7 @@ def laws_along(target: CausalLM, drafter: RaceDrafter, text: RaceText) -> Iterat
     sampling = SamplingSettings(text.temperature)
     source = drafter.source(sampling)
     tokens, first = [*text.prompt_token_ids, *text.token_ids], len(text.prompt_token_ids)
-    length = len(tokens) - 1
-    visible = torch.ones(1, length, length, dtype=torch.bool).tril()
-    output = target.forward(
-        target.new_cache(),
-        torch.tensor([tokens[:-1]]),
-        torch.arange(length)[None],
-        visible,
-        len(text.token_ids),
-        source.hidden_layers,
-    )
+    output = target.read(target.new_cache(), tokens[:-1], len(text.token_ids), source.hidden_layers)
     features = None if output.features is None else output.features[0]
     logits = output.logits[0].float().cpu().numpy()
     before = None if features is None else features[: first - 1]

@@ -8,7 +8,8 @@ from typing import get_args
 
 from speclight.decoding.call_trace import CallTrace
 from speclight.decoding.decode import BATCH_SIZE, DecodeRequest, decode, decode_batch
-from speclight.decoding.settings import DecodeSettings, LogitsProcessor
+from speclight.decoding.logits_processors import LogitsProcessor
+from speclight.decoding.settings import DecodeSettings
 from speclight.decoding.stopping import FinishReason
 from speclight.decoding.text_pieces import TextPieces
 from speclight.drafting.drafters import drafter_maker

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 import torch
 
 from speclight.arrays import FloatArray, IntArray
-from speclight.decoding.settings import LogitsProcessor
+from speclight.decoding.logits_processors import LogitsProcessor, processed
 from speclight.models.sampling import SamplingSettings, processed_probabilities
 from speclight.trees.draft_tree import DraftTree
 
@@ -65,9 +64,6 @@ class NodeLaws:
             return self._logits[node]
         if node not in self._scores:
             below_root = torch.from_numpy(self._tree.tokens[self._tree.path(node)[1:]])
-            prefix = torch.cat((self._text, below_root.to(self._text)))[None]
-            scores = self._logits[node][None].clone()  # processors may write into what they get
-            for process in self._processors:
-                scores = process(cast(torch.LongTensor, prefix), cast(torch.FloatTensor, scores))
-            self._scores[node] = scores[0]
+            prefix = torch.cat((self._text, below_root.to(self._text)))
+            self._scores[node] = processed(self._processors, prefix, self._logits[node])
         return self._scores[node]

@@ -12,6 +12,7 @@ import torch
 
 from speclight.arrays import IntArray
 from speclight.decoding.call_trace import CallTrace, PhaseSeconds
+from speclight.decoding.logits_processors import check_repeatable
 from speclight.decoding.node_laws import NodeLaws
 from speclight.decoding.noise_streams import FollowsText, NoiseStreams, SeededNoise
 from speclight.decoding.rank_trace import traced_ranks
@@ -124,6 +125,8 @@ class RunningText:
         """Verify the draft by its logits, [nodes, vocab], and commit what is accepted."""
         text, tree, clock = self.scored, self._draft.tree, [time.perf_counter()]
         start = len(text.token_ids)
+        if self._processors and self._stopping.emitted == 0:
+            check_repeatable(self._processors, torch.tensor(text.token_ids, device=logits.device), logits[0])
         laws = NodeLaws(text.token_ids, tree, logits, self._settings.sampling, self._processors)
         verdict = self._rule.verify(tree, laws, self._noise.for_verification(tree))
         emitted = self._stopping.cut(verdict.tokens(tree))

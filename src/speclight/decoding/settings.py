@@ -6,15 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-import torch
 from transformers import RepetitionPenaltyLogitsProcessor
 
+from speclight.decoding.logits_processors import LogitsProcessor, refuse_stateful
 from speclight.errors import InvalidInput, check_at_least_one
 from speclight.models.sampling import SamplingSettings
 
-# (ids [1, tokens] of a prefix, its logits [1, vocab]) -> logits [1, vocab]: what Transformers calls a
-# LogitsProcessor. It must be a function of its arguments: nodes are asked for in any order, or not at all.
-LogitsProcessor = Callable[[torch.LongTensor, torch.FloatTensor], torch.FloatTensor]
 # The text so far, prompt included, its last token just decided -> whether decoding stops there.
 StopCriterion = Callable[[Sequence[int]], bool]
 
@@ -28,12 +25,13 @@ class DecodeSettings:
     sampling: temperature, top-k, top-p of the target's law. repetition_penalty: > 0, divides positive logits
     of tokens that stand in the prefix and multiplies negative ones; 1 is none. processors: applied to each
     visited node's logits with that node's own prefix, after the penalty and before `sampling`, as
-    Transformers orders them. All of it belongs to the law that is decoded losslessly.
+    Transformers orders them. All of it belongs to the law that is decoded losslessly. Each must be a
+    function of its arguments: nodes are asked for in any order, or not at all.
     stop_token_ids, stop_strings, stop_criteria: where to stop besides the model's end-of-text tokens. What
     made decoding stop is part of the text.
     record_target_log_probs: whether traces hold the target's log-probability of every drafted node.
     record_ranks: whether traces hold R of every emitted token; for the rule race only.
-    Raises InvalidInput for values out of range.
+    Raises InvalidInput for values out of range and for processors that are no functions of a prefix.
     """
 
     node_budget: int = 8
@@ -56,6 +54,7 @@ class DecodeSettings:
             raise InvalidInput(
                 f"repetition_penalty must be a finite number > 0, got {self.repetition_penalty}; 1 is none"
             )
+        refuse_stateful(self.processors)
         if isinstance(self.stop_strings, str) or not all(self.stop_strings):
             raise InvalidInput(f"stop_strings must be non-empty strings, got {self.stop_strings!r}")
 

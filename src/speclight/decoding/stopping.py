@@ -39,10 +39,14 @@ class Stopping:
         return tokens
 
     @property
+    def emitted(self) -> int:
+        """Tokens after the prompt."""
+        return len(self._text) - self._prompt_tokens
+
+    @property
     def reason(self) -> FinishReason | None:
         """Why the text ends with its last emitted token; None while it goes on."""
-        token, settings = self._text[-1], self._settings
-        emitted = len(self._text) - self._prompt_tokens
+        token, settings, emitted = self._text[-1], self._settings, self.emitted
         if emitted == 0:
             return None
         if token in self._target.end_of_text:

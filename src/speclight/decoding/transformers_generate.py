@@ -16,10 +16,11 @@ from transformers import (
 )
 from transformers.generation.utils import GenerateDecoderOnlyOutput
 
+from speclight.decoding.batch_row import BatchRow, padding_of_rows
 from speclight.decoding.call_trace import CallTrace
 from speclight.decoding.decode import BATCH_SIZE, DecodeRequest, decode_batch
 from speclight.decoding.generate import drafters_for
-from speclight.decoding.settings import DecodeSettings, LogitsProcessor, StopCriterion
+from speclight.decoding.settings import DecodeSettings
 from speclight.drafting.protocol import Drafter
 from speclight.drafting.settings import DrafterSettings
 from speclight.errors import InvalidInput
@@ -63,6 +64,8 @@ def transformers_generate(
     Raises InvalidInput for beams, outputs that only exist per forward pass, and unservable models.
     """
     _check(generation_config, input_ids)
+    # Named in the signature, `generate` would take the mask away before preparing it.
+    fronts = padding_of_rows(input_ids, model_kwargs.get("attention_mask"))
     target = wrap(model, target_tokenizer or _NumberedTokens(model.config.get_text_config().vocab_size))
     ends = getattr(generation_config, "_eos_token_tensor", None)
     target.end_of_text = frozenset() if ends is None else frozenset(ends.flatten().tolist())
@@ -71,11 +74,9 @@ def transformers_generate(
     drawn = [_settings(generation_config, len(row), node_budget) for row in rows]
     given = drafter if isinstance(drafter, str | Sequence) else [drafter]
     drafters = drafters_for(target, given, verify_rule, drawn[0].sampling, drafter_settings, len(rows))
-    paddings = _paddings(input_ids, model_kwargs.get("attention_mask"))
-    prompts = (_PaddedRow(row, padding, model.device) for row, padding in zip(rows, paddings, strict=True))
     requests = (
-        prompt.request(number, chosen, plain, logits_processor, stopping_criteria)
-        for number, (prompt, chosen, plain) in enumerate(zip(prompts, drafters, drawn, strict=True))
+        _request(BatchRow(number, len(rows), front), row, chosen, plain, logits_processor, stopping_criteria)
+        for number, (row, front, chosen, plain) in enumerate(zip(rows, fronts, drafters, drawn, strict=True))
     )
     texts = [list(row) for row in rows]
     for trace in decode_batch(target, verify_rule, requests, batch_size):
@@ -110,16 +111,6 @@ def _check(config: GenerationConfig, input_ids: torch.Tensor) -> None:
         raise InvalidInput("got no input_ids, expected a prompt of at least one token (not inputs_embeds)")
 
 
-def _paddings(input_ids: torch.Tensor, attention_mask: object) -> list[int]:
-    """Padded tokens of each row. The mask comes with `model_kwargs`, None where nothing is padded.
-
-    Named in the signature of a custom decoding function, `generate` would take it away before preparing it.
-    """
-    if not isinstance(attention_mask, torch.Tensor):
-        return [0] * len(input_ids)
-    return (attention_mask == 0).sum(dim=1).tolist()
-
-
 def _settings(config: GenerationConfig, prompt_tokens: int, node_budget: int) -> DecodeSettings:
     return DecodeSettings(
         node_budget=node_budget,
@@ -130,44 +121,17 @@ def _settings(config: GenerationConfig, prompt_tokens: int, node_budget: int) ->
     )
 
 
-class _PaddedRow:
-    """Shows processors and criteria a row as `generate` shows it to them: its padding included."""
-
-    def __init__(self, row_ids: list[int], padding: int, device: torch.device) -> None:
-        self.token_ids = row_ids[padding:]
-        self._front = torch.tensor([row_ids[:padding]], dtype=torch.long, device=device)
-
-    def request(
-        self,
-        number: int,
-        drafter: Drafter,
-        plain: DecodeSettings,
-        processors: LogitsProcessorList,
-        criteria: StoppingCriteriaList,
-    ) -> DecodeRequest:
-        settings = replace(
-            plain, processors=self._processors(processors), stop_criteria=(self._criterion(criteria),)
-        )
-        return DecodeRequest(self.token_ids, drafter, settings, prompt_name=f"row {number} of input_ids")
-
-    def _processors(self, processors: LogitsProcessorList) -> tuple[LogitsProcessor, ...]:
-        if len(processors) == 0:
-            return ()
-
-        def process(input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-            return processors(self._row(input_ids), scores)
-
-        return (process,)
-
-    def _criterion(self, criteria: StoppingCriteriaList) -> StopCriterion:
-        def is_met(token_ids: Sequence[int]) -> bool:
-            row = self._row(torch.tensor([list(token_ids)], device=self._front.device))
-            return bool(criteria(row, None).any())  # pyright: ignore[reportArgumentType]  # as `generate` does
-
-        return is_met
-
-    def _row(self, input_ids: torch.Tensor) -> torch.LongTensor:
-        return cast(torch.LongTensor, torch.cat((self._front, input_ids), dim=1))
+def _request(
+    row: BatchRow,
+    token_ids: list[int],
+    drafter: Drafter,
+    plain: DecodeSettings,
+    processors: LogitsProcessorList,
+    criteria: StoppingCriteriaList,
+) -> DecodeRequest:
+    settings = replace(plain, processors=row.processors(processors), stop_criteria=(row.criterion(criteria),))
+    prompt_ids = token_ids[row.front.shape[1] :]
+    return DecodeRequest(prompt_ids, drafter, settings, prompt_name=f"row {row.number} of input_ids")
 
 
 def _output(

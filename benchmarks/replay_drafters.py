@@ -45,7 +45,7 @@ def answers(target, temperature, family, arguments):
 
 def with_states_for(source, texts, target):
     """The same texts with the states that this drafter reads."""
-    last = (target.layers,)
+    last = (target.output_state,)
     if source.hidden_layers not in ((), last, default_layers(target.layers)):
         sys.exit(f"{source.name} reads the states of layers {source.hidden_layers}, which are not kept here")
     return (

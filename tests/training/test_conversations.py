@@ -14,7 +14,7 @@ from speclight.training.shards import read_shard, shard_paths
 from toy_texts import chatting
 from toys import as_target, tiny_llama
 
-LAYERS = (1, 2)
+LAYERS = (0, 1)
 VOCABULARY = 12
 END = 4
 # Float64 passes of other shapes over the same tokens; norms and rotary tables are float32 inside.

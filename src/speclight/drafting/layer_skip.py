@@ -5,10 +5,9 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 
-from torch import nn
-
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
+from speclight.models.layer_stack import layer_stack
 
 # Share of the target's layers that draft by default. On greedy texts of the default target, the exits after
 # 12, 18, 21, 24, 27 and 29 of 30 layers name 9, 13, 27, 39, 52 and 59% of the tokens (1,472 tokens of 23
@@ -36,7 +35,7 @@ def early_exit(target: CausalLM, layers: int) -> CausalLM:
     # A deep copy that finds every tensor already copied: new modules around the same weights.
     tensors = [*target.model.parameters(), *target.model.buffers()]
     model = copy.deepcopy(target.model, {id(tensor): tensor for tensor in tensors})
-    stack = _layer_stack(model, target.layers)
+    stack = layer_stack(model, target.layers)
     del stack[layers:]
     config = model.config.get_text_config()
     kinds = getattr(config, "layer_types", None)
@@ -49,15 +48,3 @@ def early_exit(target: CausalLM, layers: int) -> CausalLM:
 def layers_by_default(target: CausalLM) -> int:
     """See EXIT_SHARE; at least one layer is left out."""
     return min(round(EXIT_SHARE * target.layers), target.layers - 1)
-
-
-def _layer_stack(model: nn.Module, layers: int) -> nn.ModuleList:
-    stacks = [
-        module for module in model.modules() if isinstance(module, nn.ModuleList) and len(module) == layers
-    ]
-    if len(stacks) != 1:
-        raise InvalidInput(
-            f"got a model with {len(stacks)} lists of {layers} modules, expected exactly one, its layers; "
-            "layer_skip cannot tell where to leave this architecture: choose another drafter"
-        )
-    return stacks[0]

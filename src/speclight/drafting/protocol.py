@@ -45,10 +45,10 @@ class Draft:
 class Drafter(Protocol):
     """Proposes a draft tree for the text that decoding has committed so far.
 
-    hidden_layers: layers of the target whose entering states the drafter wants (index as Transformers
-    counts `hidden_states`); empty for drafters that need none. `begin` and `extend` then hand over the
-    features of the positions that entered the target's cache since the last hand-over, in order: of all
-    committed tokens but the last. [positions, layers * hidden size], side by side in the order asked for.
+    hidden_layers: numbers of the target's states that the drafter wants (see ForwardPass); empty for drafters
+    that need none. `begin` and `extend` then hand over the features of the positions that entered the
+    target's cache since the last hand-over, in order: of all committed tokens but the last. [positions,
+    layers * hidden size], side by side in the order asked for.
     """
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ from speclight.models.attention_masks import attention_mask_for
 from speclight.models.grouped_attention import use_grouped_attention
 from speclight.models.joint_cache import JointCache
 from speclight.models.kv_cache import PathCache
+from speclight.models.layer_stack import last_layer_outputs
 from speclight.models.visibility import causal
 from speclight.models.weights import LoadedModel
 
@@ -27,7 +29,9 @@ class ForwardPass:
 
     logits: [batch, rows, vocab] float32 (float64 if the model is), unprocessed.
     features: [batch, new, layers asked for * hidden size] the states entering those layers, side by side in
-    the order asked for (index i as Transformers counts `hidden_states`); None if no layer was asked for.
+    the order asked for; None if no layer was asked for. State i enters layer i, state L (the number of
+    layers) the final norm, and state L + 1 the output matrix. Transformers counts alike up to L - 1; its
+    last `hidden_states` are state L + 1.
     """
 
     logits: torch.Tensor
@@ -63,6 +67,11 @@ class CausalLM:
         return PathCache(self.layers)
 
     @property
+    def output_state(self) -> int:
+        """Number of the state that the output matrix reads, see ForwardPass."""
+        return self.layers + 1
+
+    @property
     def end_of_text(self) -> frozenset[int]:
         """Tokens that end a text. Ids outside the vocabulary, which some configs name, are left out."""
         return self._end_of_text
@@ -96,18 +105,20 @@ class CausalLM:
             )
         positions, visible = positions.to(self.device), visible.to(self.device)
         slot_positions = cache.positions_with(positions)
-        output = self.model(
-            input_ids=tokens.to(self.device),
-            attention_mask=attention_mask_for(
-                self.attention, visible, positions, slot_positions, self.model.dtype
-            ),
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=logit_rows,
-            output_hidden_states=bool(hidden_layers),
-            **self._text_bounds(cache),
-        )
+        unnormed = self.layers in hidden_layers
+        with last_layer_outputs(self.model, self.layers) if unnormed else nullcontext([]) as last_outputs:
+            output = self.model(
+                input_ids=tokens.to(self.device),
+                attention_mask=attention_mask_for(
+                    self.attention, visible, positions, slot_positions, self.model.dtype
+                ),
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=logit_rows,
+                output_hidden_states=bool(hidden_layers),
+                **self._text_bounds(cache),
+            )
         cache.record_positions(slot_positions)
         logits = output.logits.to(torch.promote_types(output.logits.dtype, torch.float32))
         if torch.isnan(logits.amax()):  # as NaN as any of them, and found in a fraction of the time
@@ -115,8 +126,10 @@ class CausalLM:
                 f"{self.name} returned NaN logits, expected finite numbers; check the weights, or use "
                 "--dtype float32 if the model overflows in a smaller type"
             )
-        states = [output.hidden_states[layer] for layer in hidden_layers]
-        return ForwardPass(logits, torch.cat(states, dim=-1) if states else None)
+        if not hidden_layers:
+            return ForwardPass(logits, None)
+        states = [*output.hidden_states[: self.layers], *(last_outputs or [None]), output.hidden_states[-1]]
+        return ForwardPass(logits, torch.cat([states[layer] for layer in hidden_layers], dim=-1))
 
     def _text_bounds(self, cache: PathCache | JointCache) -> dict[str, torch.Tensor]:
         """The bounds of several texts, in Transformers' names for them, on their way to the attention.

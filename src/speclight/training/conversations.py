@@ -102,7 +102,7 @@ class ConversationSampler:
     ) -> None:
         self._model, self._settings = model, settings
         self._frame = chat_frame(model)
-        self._layers = (*layers, model.layers)
+        self._layers = (*layers, model.output_state)
         self._generator = torch.Generator().manual_seed(seed)
         prefix = model.new_cache()
         start = self._frame.before[:-1]  # a row's next token is always one it has not read

@@ -29,7 +29,7 @@ def scored_answers(
     texts: list[ScoredConversation] = []
     for question, answer in zip(questions, answers, strict=True):
         tokens = question + list(answer.token_ids)
-        states = target.prefill(target.new_cache(), tokens, (*layers, target.layers))
+        states = target.prefill(target.new_cache(), tokens, (*layers, target.output_state))
         assert states is not None  # layers were asked for
         width = states.shape[1] // (len(layers) + 1)
         texts.append(

@@ -40,8 +40,8 @@ class MedusaHead:
 class MedusaHeads:
     """Heads in order: the first guesses the token after the one the target's own output decides on.
 
-    state_layer: index of the target's last state, as Transformers counts `hidden_states`. target_ids: [draft
-    vocabulary] the target's token of each output row.
+    state_layer: number of the state that the target's output matrix reads, see ForwardPass. target_ids:
+    [draft vocabulary] the target's token of each output row.
     """
 
     dialect: str

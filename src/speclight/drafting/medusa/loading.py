@@ -46,7 +46,7 @@ def medusa_heads_from_files(files: HeadFiles, target: CausalLM) -> MedusaHeads:
     read = _vllm_head if dialect == VLLM else _faster_decoding_head
     heads = tuple(read(tensors, config, head, blocks, len(target_ids)) for head in range(count))
     tensors.check_all_used()
-    return MedusaHeads(dialect, heads, target.layers, target_ids)
+    return MedusaHeads(dialect, heads, target.output_state, target_ids)
 
 
 class _Tensors:

@@ -18,7 +18,7 @@ CONTRACTS = PYPROJECT["tool"]["importlinter"]["contracts"]
 MODULE_LINES_BELOW = 400
 FUNCTION_LINES_BELOW = 50
 # Modules beside the packages that any of them may import.
-FOUNDATIONS = {"arrays", "errors", "progress"}
+FOUNDATIONS = {"arrays", "errors", "progress", "seeds"}
 # A module is named by the noun it defines; these name a drawer.
 DRAWER_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
 WITHOUT_DEEP_LEARNING = {"theory", "trees", "verification", *FOUNDATIONS}
@@ -100,6 +100,11 @@ def array_aliases(source: str) -> list[str]:
     return re.findall(r"^(\w+)(?:: TypeAlias)? = npt\.NDArray\[", source, flags=re.MULTILINE)
 
 
+def makes_a_generator(source: str) -> bool:
+    """Whether a random stream of NumPy is opened here, which seeds.py does for all."""
+    return re.search(r"np\.random\.(Generator|SeedSequence|RandomState|default_rng)\(", source) is not None
+
+
 def planted(package: str, source: str) -> list[Import]:
     path = SOURCE / "speclight" / package
     return list(imports_of(path if path.suffix else path / "planted.py", source))
@@ -144,6 +149,13 @@ def test_array_types_are_named_once() -> None:
     assert array_aliases("BoolArray = npt.NDArray[np.bool_]\n") == ["BoolArray"]
     elsewhere = [path for path in MODULES if path.stem != "arrays"]
     assert [path.name for path in elsewhere if array_aliases(path.read_text(encoding="utf-8"))] == []
+
+
+def test_random_streams_are_opened_in_one_place() -> None:
+    assert makes_a_generator("rng = np.random.default_rng(0)")
+    found = [path.name for path in MODULES if makes_a_generator(path.read_text(encoding="utf-8"))]
+    # The reference sources are drawn once and for all by NumPy's default generator.
+    assert sorted(found) == ["seeds.py", "sources.py"]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))

@@ -9,6 +9,7 @@ import numpy as np
 
 from speclight.arrays import FloatArray
 from speclight.drafting.protocol import DraftNoise
+from speclight.seeds import child_streams
 from speclight.trees.draft_tree import DraftTree
 from speclight.trees.race_noise import RaceField, RaceView
 from speclight.verification.noise import Noise, UniformNoise, noise_shape, uniform_noise
@@ -58,9 +59,7 @@ class SeededNoise:
     """
 
     def __init__(self, seed: int, request: int = 0) -> None:
-        draft, verification = np.random.SeedSequence(seed).spawn(2)
-        self._draft = np.random.Generator(np.random.Philox(draft))
-        self._verification = np.random.Generator(np.random.Philox(verification))
+        self._draft, self._verification = child_streams(seed, 2)
         self._field = RaceField(seed, request)
         self._race = self._field.from_position(0)
 

@@ -25,6 +25,7 @@ from speclight.models.causal_lm import CausalLM
 from speclight.models.forest import Forest, ForestNode
 from speclight.models.sampling import SamplingSettings
 from speclight.progress import Progress, silent
+from speclight.seeds import stream
 from speclight.theory.laws.start_law import usable_starts
 from speclight.theory.truth.sources import draw
 
@@ -112,7 +113,7 @@ def run_many_to_one(
         name = f"context-{number:04d}"
         if not records.has(name):
             context = [*text.prompt_token_ids, *text.token_ids[:start]]
-            rng = np.random.Generator(np.random.Philox([settings.seed, number]))
+            rng = stream(settings.seed, number)
             uniforms = rng.random((settings.continuations, settings.node_budget - 1))
             counts = node_counts(
                 model, context, settings.node_budget, settings.ranks, uniforms, profile.settings.sampling
@@ -138,7 +139,7 @@ def _chosen_contexts(profile: Profile, settings: ManyToOneSettings) -> list[tupl
     count = min(settings.contexts, len(pool))
     if count == 0:
         raise InvalidInput("the profile has no token to start from; profile at least one prompt")
-    offset = np.random.Generator(np.random.Philox([settings.seed, len(pool)])).random()
+    offset = stream(settings.seed, len(pool)).random()
     return [pool[int((offset + place) * len(pool) / count)] for place in range(count)]
 
 

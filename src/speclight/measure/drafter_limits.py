@@ -11,6 +11,7 @@ from speclight.errors import InvalidInput
 from speclight.measure.drafter_profile import DrafterProfile
 from speclight.measure.estimates import CONFIDENCE, Estimate, mean_over, within
 from speclight.measure.step_histogram import StepHistogram
+from speclight.seeds import stream
 from speclight.theory.bound import Bound
 from speclight.theory.ergodic.bootstrap import Interval, resample_prompts
 from speclight.theory.iid.lemma_7 import DrafterMoments, lemma_7_forms, moments_of_contexts
@@ -57,7 +58,7 @@ def drafter_limits(
     bounds = lemma_7_forms(moments, law, node_budget)
     intervals: list[Interval | None] = [None] * len(bounds)
     if len(prompts) > 1 and replicas > 0:
-        draws = resample_prompts(len(prompts), replicas, np.random.Generator(np.random.Philox(seed)))
+        draws = resample_prompts(len(prompts), replicas, stream(seed))
         values = [_coarse_values(record, prompts, drawn, node_budget) for drawn in (plain, *draws)]
         shifts = np.array(values[1:]) - np.array(values[0])
         intervals = [_interval(bound, shift) for bound, shift in zip(bounds, shifts.T, strict=True)]

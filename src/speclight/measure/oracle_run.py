@@ -19,6 +19,7 @@ from speclight.measure.true_limit import oracle_contexts
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
 from speclight.progress import Progress, silent
+from speclight.seeds import stream
 from speclight.theory.laws.start_law import usable_starts
 
 START_LAW = "uniform positions"
@@ -140,7 +141,7 @@ def _chosen_starts(profile: Profile, settings: OracleSettings) -> list[tuple[Pro
             )
         # Systematic sampling: every start is equally likely, and prompts share the contexts evenly.
         count = min(settings.contexts, len(pool))
-        offset = np.random.Generator(np.random.Philox([settings.seed, number])).random()
+        offset = stream(settings.seed, number).random()
         picked = [pool[int((offset + place) * len(pool) / count)] for place in range(count)]
         for text in dict.fromkeys(text for text, _ in picked):
             chosen.append((texts[text], [start for owner, start in picked if owner == text]))

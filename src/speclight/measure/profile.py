@@ -21,6 +21,7 @@ from speclight.models.causal_lm import CausalLM
 from speclight.models.prompting import chat_token_ids
 from speclight.models.sampling import SamplingSettings
 from speclight.progress import Progress, silent
+from speclight.seeds import derived_seed
 from speclight.theory.laws.likely_tokens import LikelyTokens
 from speclight.theory.laws.sampled_text import SampledText
 from speclight.theory.laws.step_law import StepLaw
@@ -174,7 +175,7 @@ def _batches(model: CausalLM, prompts: tuple[Prompt, ...], settings: ProfileSett
             sample,
             tuple(chat_token_ids(model, [{"role": "user", "content": prompt.turns[0]}])),
             # One seed per text, whatever batch it lands in.
-            int(np.random.SeedSequence([settings.seed, index, sample]).generate_state(1, np.uint64)[0]),
+            derived_seed(settings.seed, index, sample),
         )
         for index, prompt in enumerate(prompts)
         for sample in range(settings.samples)

@@ -14,6 +14,7 @@ from speclight.models.causal_lm import PREFILL_PIECE, CausalLM
 from speclight.models.kv_cache import PathCache
 from speclight.models.sampling import SamplingSettings, processed_probabilities
 from speclight.models.visibility import below, causal
+from speclight.seeds import stream
 
 # (rows of the batch still running [rows], their laws [rows, vocab], the tokens drawn from them [rows])
 StepObserver = Callable[[IntArray, FloatArray, IntArray], None]
@@ -50,7 +51,7 @@ def sample_continuations(
                 f"{model.context_window} tokens of {model.name}; shorten the prompt or lower max_tokens"
             )
     batch = _PaddedBatch(model, prompts)
-    uniforms = np.stack([np.random.Generator(np.random.Philox(seed)).random(max_tokens) for seed in seeds])
+    uniforms = np.stack([stream(seed).random(max_tokens) for seed in seeds])
     texts: list[list[int]] = [[] for _ in prompts]
     running = np.arange(len(prompts))
     logits = batch.read_prompts()

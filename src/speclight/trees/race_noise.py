@@ -14,6 +14,7 @@ import numpy as np
 
 from speclight.arrays import FloatArray, IntArray, WordArray
 from speclight.errors import InvalidInput
+from speclight.seeds import seed_words
 
 # Keeps the field's key apart from every stream spawned from the same seed: a coin that a rule flips must not
 # depend on the noise a draft was ranked with.
@@ -42,7 +43,7 @@ class RaceField:
     def __post_init__(self) -> None:
         if self.seed < 0 or self.request < 0:
             raise InvalidInput(f"seed and request must be >= 0, got {self.seed} and {self.request}")
-        key = np.random.SeedSequence([RACE_SALT, self.seed, self.request]).generate_state(2, np.uint64)
+        key = seed_words(2, RACE_SALT, self.seed, self.request)
         object.__setattr__(self, "_key", key)
         object.__setattr__(self, "_recent", OrderedDict())
 

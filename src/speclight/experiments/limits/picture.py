@@ -9,6 +9,7 @@ import numpy as np
 from speclight.experiments.limits.panels import BoundCurve, BoundPanel
 from speclight.measure.oracle_run import OracleRecord
 from speclight.measure.profile import Profile
+from speclight.seeds import stream
 from speclight.theory.bound import Bound
 from speclight.theory.catalogue import bounds_from_step_law
 from speclight.theory.ergodic.bound import ergodic_bound, ergodic_renewal
@@ -74,7 +75,7 @@ def budgets_up_to(largest: int) -> tuple[int, ...]:
 
 
 def _synthetic(source: TokenSource, kind: str, largest_budget: int) -> BoundPanel:
-    rng = np.random.Generator(np.random.Philox(_SEED))
+    rng = stream(_SEED)
     budgets = budgets_up_to(largest_budget)
     types, rows, vocabulary = source.laws.shape
     law = from_laws(source.laws.reshape(types * rows, vocabulary), np.repeat(source.start / rows, rows))

@@ -32,6 +32,7 @@ from speclight.measure.store import write_whole
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings, processed_probabilities
 from speclight.models.scored_text import ScoredText
+from speclight.seeds import stream
 from speclight.trees.draft_tree import DraftTree
 from speclight.trees.race_noise import RaceField, RaceView
 from speclight.verification.enumeration import enumerate_outcomes
@@ -129,9 +130,7 @@ def _computed(
         for seed in range(plan.seeds):
             race = RaceField(seed, text.number).from_position(len(context.token_ids))
             for column, drafted in enumerate(TREE_DRAFTED):
-                rng = np.random.Generator(
-                    np.random.Philox(np.random.SeedSequence([DRAFT_SALT, text.number, seed, drafted]))
-                )
+                rng = stream(DRAFT_SALT, text.number, seed, drafted)
                 noise = GeneratorNoise(rng, race)
                 tokens[row, :, column, seed] = _of_budget(context, target, rates, drafted, noise, race)
     return tokens

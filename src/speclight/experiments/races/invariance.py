@@ -17,6 +17,7 @@ from speclight.measure.rank_run import rank_run
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings, processed_probabilities
 from speclight.progress import Progress, silent
+from speclight.seeds import stream
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
 from speclight.trees.race_noise import RaceField, race_margin
 from speclight.verification.rules import rule_named
@@ -60,7 +61,7 @@ class RandomLaw:
 
     def __init__(self, vocabulary_size: int) -> None:
         self._tokens = np.arange(vocabulary_size)
-        self._rng = np.random.Generator(np.random.Philox(0))
+        self._rng = stream(0)
 
     def begin(self, token_ids: list[int], features: torch.Tensor | None) -> None:
         """See LawSource."""

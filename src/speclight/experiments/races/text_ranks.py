@@ -14,6 +14,7 @@ from speclight.experiments.races.laws import LawPair, RaceDrafter, laws_along
 from speclight.experiments.races.texts import RaceText
 from speclight.measure.store import write_whole
 from speclight.models.causal_lm import CausalLM
+from speclight.seeds import stream
 from speclight.theory.coins.optimal_transport import transport_with_replacement, transport_without_replacement
 from speclight.theory.information import kl_divergence, total_variation
 from speclight.theory.laws.likelihood_ratio import LikelihoodRatioOrder
@@ -76,7 +77,7 @@ def text_ranks(target: CausalLM, drafter: RaceDrafter, text: RaceText, cache: Pa
 
 def _computed(pairs: Iterable[LawPair], number: int) -> TextRanks:
     """number: of the text; seeds the sampled histories and the races."""
-    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([number, RANKS])))
+    rng = stream(number, RANKS)
     steps: list[EmittedRanks] = []
     plain: list[tuple[float, float, float, float, int]] = []
     dear: list[tuple[FloatArray, FloatArray, FloatArray]] = []

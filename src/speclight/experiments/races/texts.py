@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from speclight.errors import InvalidInput
@@ -16,6 +15,7 @@ from speclight.models.causal_lm import CausalLM
 from speclight.models.prompting import chat_token_ids
 from speclight.models.sampling import SamplingSettings
 from speclight.progress import Progress, silent
+from speclight.seeds import derived_seed
 
 KIND = "race-texts"
 
@@ -112,10 +112,7 @@ def _sampled(
 ) -> pa.Table:
     """The first texts, in the order of the prompts, that do not end early."""
     contexts = [chat_token_ids(model, [{"role": "user", "content": prompt.turns[0]}]) for prompt in prompts]
-    seeds = [
-        int(np.random.SeedSequence([settings.seed, number]).generate_state(1, np.uint64)[0])
-        for number in range(len(prompts))
-    ]
+    seeds = [derived_seed(settings.seed, number) for number in range(len(prompts))]
     texts: list[SampledContinuation] = sample_continuations(
         model, contexts, settings.tokens, SamplingSettings(temperature), seeds
     )

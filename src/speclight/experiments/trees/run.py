@@ -38,6 +38,7 @@ from speclight.measure.store import RecordFolder, read_table
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
 from speclight.progress import Progress, silent
+from speclight.seeds import stream
 from speclight.trees.growing_tree import GrowingTree
 
 BEST_FIRST = "best_first"
@@ -230,7 +231,7 @@ def _starts(text: ProfiledText, count: int, seed: int, number: int) -> list[int]
     """Places of a text, evenly spread from a random first one: each is equally likely to be among them."""
     places = len(text.token_ids)
     count = min(count, places)
-    offset = np.random.Generator(np.random.Philox([seed, number])).random()
+    offset = stream(seed, number).random()
     return [int((offset + turn) * places / count) for turn in range(count)]
 
 

@@ -54,9 +54,9 @@ def all_imports() -> list[Import]:
 
 
 def package_of(path: Path) -> str:
-    """`theory` for src/speclight/theory/x.py, `errors` for src/speclight/errors.py; empty for __init__.py."""
+    """`theory` for theory/x.py, `errors` for errors.py; empty for __init__.py and __main__.py."""
     name = path.relative_to(SOURCE / "speclight").with_suffix("").parts[0]
-    return "" if name == "__init__" else name
+    return "" if name in ("__init__", "__main__") else name
 
 
 def reachable() -> dict[str, set[str]]:
@@ -112,7 +112,7 @@ def planted(package: str, source: str) -> list[Import]:
 
 def test_every_package_has_its_layer() -> None:
     packages = {path.parent.name for path in (SOURCE / "speclight").glob("*/__init__.py")}
-    beside = {path.stem for path in (SOURCE / "speclight").glob("*.py")} - {"__init__"}
+    beside = {path.stem for path in (SOURCE / "speclight").glob("*.py")} - {"__init__", "__main__"}
     assert beside == FOUNDATIONS
     assert packages | beside <= set(reachable())
 

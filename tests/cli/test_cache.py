@@ -31,7 +31,7 @@ def test_json_lists_what_is_there(cache: Path, capsys: pytest.CaptureFixture[str
     document = json.loads(capsys.readouterr().out)
     size_bytes = sum(path.stat().st_size for path in (cache / "tiny").iterdir())
     assert document == {
-        "schema": 1,
+        "schema": 2,
         "folder": cache.as_posix(),
         "entries": [
             {

@@ -11,8 +11,13 @@ import pytest
 
 from speclight import __version__
 from speclight.cli import main as cli
+from speclight.cli.flags import FLAGS
 from speclight.errors import InvalidInput
 
+# Every command by the words that call it.
+COMMANDS = {(name,): function for group in cli.COMMANDS.values() for name, function in group.items()} | {
+    ("experiment", name): function for name, function in cli.EXPERIMENTS.items()
+}
 SCRIPT = Path(sys.executable).parent / "speclight"
 
 
@@ -40,23 +45,35 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_lists_every_command_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--help"]) == 0
     out = capsys.readouterr().out
-    for name, function in cli.COMMANDS.items():
+    assert cli.main(["experiment", "--help"]) == 0
+    experiments = capsys.readouterr().out
+    for words, function in COMMANDS.items():
         first_words = " ".join((function.__doc__ or "").split()[:3])
-        assert f"│ {name} " in out
-        assert first_words in out
+        assert f"│ {words[-1]} " in (experiments if words[0] == "experiment" else out)
+        assert first_words in (experiments if words[0] == "experiment" else out)
+    assert [title for title in cli.COMMANDS if f"─ {title} ─" in out] == list(cli.COMMANDS)
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "speclight", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{__version__}\n"
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_flags_come_from_one_frozen_dataclass_and_are_all_described(
-    name: str, capsys: pytest.CaptureFixture[str]
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = options_class(cli.COMMANDS[name])
+    options = options_class(COMMANDS[words])
     assert dataclasses.is_dataclass(options)
     assert options.__dataclass_params__.frozen
-    assert cli.main([name, "--help"]) == 0
+    assert cli.main([*words, "--help"]) == 0
     out = capsys.readouterr().out
+    assert "--empty-" not in out
+    assert f"\n {' '.join(['speclight', *words])}" in out  # an example
     for option in option_names(options):
-        assert f"--{option.replace('_', '-')}" in out
+        assert f" --{FLAGS.name_transform(option)} " in out
     assert "--json" in out
 
 
@@ -90,7 +107,7 @@ def test_input_errors_exit_2_with_their_message(
     def refuse() -> None:
         raise InvalidInput("got this, expected that; do so")
 
-    monkeypatch.setitem(cli.COMMANDS, "bound", refuse)
+    monkeypatch.setitem(cli.COMMANDS["How far from the limit"], "bound", refuse)
     assert cli.main(["bound"]) == 2
     assert capsys.readouterr().err == "speclight: error: got this, expected that; do so\n"
 
@@ -99,7 +116,7 @@ def test_interrupt_exits_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(cli.COMMANDS, "bound", interrupted)
+    monkeypatch.setitem(cli.COMMANDS["How far from the limit"], "bound", interrupted)
     assert cli.main(["bound"]) == 130
     assert capsys.readouterr().err == "speclight: interrupted\n"
 
@@ -108,7 +125,7 @@ def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setitem(cli.COMMANDS, "bound", broken)
+    monkeypatch.setitem(cli.COMMANDS["How far from the limit"], "bound", broken)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         cli.main(["bound"])
 

@@ -38,14 +38,14 @@ def test_any_document_becomes_one_line_of_strict_json(document: dict[str, object
     assert "\n" not in line
     assert "\r" not in line
     read = json.loads(line, parse_constant=refuse_constant)
-    assert read.pop("schema") == 1
+    assert read.pop("schema") == 2
     assert read == without_infinities(document)
 
 
 def test_several_documents_each_carry_the_schema() -> None:
     assert json.loads(json_line([{"budget": 1}, {"budget": 2}])) == [
-        {"schema": 1, "budget": 1},
-        {"schema": 1, "budget": 2},
+        {"schema": 2, "budget": 1},
+        {"schema": 2, "budget": 2},
     ]
 
 
@@ -59,7 +59,7 @@ def test_numpy_and_paths_have_a_json_form() -> None:
         "folder": Path("out") / "records",
     }
     assert json.loads(json_line(document)) == {
-        "schema": 1,
+        "schema": 2,
         "count": 3,
         "rate": 0.5,
         "missing": None,
@@ -81,7 +81,7 @@ def test_json_reserves_stdout(capsys: pytest.CaptureFixture[str]) -> None:
         output.stream("text")
         output.write_json({"value": 1})
     captured = capsys.readouterr()
-    assert captured.out == '{"schema": 1, "value": 1}\n'
+    assert captured.out == '{"schema": 2, "value": 1}\n'
     assert captured.err == "from a library\na table [bold]\ntext"
 
 
@@ -90,5 +90,5 @@ def test_people_read_stdout(capsys: pytest.CaptureFixture[str]) -> None:
         output.show("a table")
         output.write_json({"value": 1})
     captured = capsys.readouterr()
-    assert captured.out == 'a table\n{"schema": 1, "value": 1}\n'
+    assert captured.out == 'a table\n{"schema": 2, "value": 1}\n'
     assert captured.err == ""

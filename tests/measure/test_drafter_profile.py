@@ -155,7 +155,7 @@ def test_the_commands_show_the_record(target, profile_folder, tmp_path, capsys, 
     layers = ["--drafter", "layer_skip", "--draft-layers", "1"]
     document = run_json(capsys, "drafter-profile", *options, *layers)
     first = document["families"]["first"]["limits"][1]
-    assert first["budget"] == 6
+    assert first["node_budget"] == 6
     assert 1.0 <= first["measured_tokens_per_call"]["value"] <= 6.0
     bound = ["bound", "--profile", str(profile_folder), "--budget", "6", "--drafter-profile", str(tmp_path)]
     shown = run_json(capsys, *bound, "--strata", "1")["families"]["first"][0]

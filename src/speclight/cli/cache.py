@@ -27,7 +27,13 @@ class CacheOptions:
 
 
 def cache(options: CacheOptions = CacheOptions()) -> None:
-    """Show or clear the converted models, kept in $SPECLIGHT_CACHE or the user's cache folder."""
+    """Show or clear the converted models, kept in $SPECLIGHT_CACHE or the user's cache folder.
+
+    A model that was cleared is converted again when it is used next.
+
+        speclight cache
+        speclight cache clear
+    """
     from speclight.models.cache_folder import cache_entries, cache_folder, clear_cache
 
     freed_bytes = clear_cache() if options.action == "clear" else None

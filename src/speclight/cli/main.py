@@ -1,7 +1,8 @@
 """The command `speclight`: which commands there are, and what becomes of errors.
 
 A command is a module of this package holding one frozen dataclass of options, the only source of its
-flags, and one function of that dataclass, whose docstring is its help. These modules import nothing heavy
+flags, and one function of that dataclass, whose docstring, with an example at its end, is its help (read as
+Markdown). These modules import nothing heavy
 at their top (tests/test_imports.py), so that all of them can be read for `speclight --help`.
 """
 
@@ -11,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Group
 
 from speclight import __version__
 from speclight.cli.cache import cache
@@ -26,6 +27,7 @@ from speclight.cli.experiments.limits_picture import limits_picture
 from speclight.cli.experiments.limits_test import limits_test
 from speclight.cli.experiments.many_to_one import many_to_one
 from speclight.cli.experiments.race_vs_rejection import race_vs_rejection
+from speclight.cli.flags import FLAGS
 from speclight.cli.limits.bound import bound
 from speclight.cli.limits.demo import demo
 from speclight.cli.limits.oracle import oracle
@@ -33,25 +35,29 @@ from speclight.cli.limits.profile import profile
 from speclight.cli.limits.report import report
 from speclight.errors import SpeclightError
 
-COMMANDS: dict[str, Callable[..., None]] = {
-    "bound": bound,
-    "cache": cache,
+# Name of a command by group, in the order of `speclight --help`.
+COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
+    "How far from the limit": {
+        "demo": demo,
+        "profile": profile,
+        "bound": bound,
+        "oracle": oracle,
+        "report": report,
+    },
+    "Decoding": {"generate": generate, "verify": verify},
+    "Drafters": {"drafter-profile": drafter_profile, "doctor": doctor, "train-head": train_head},
+    "Housekeeping": {"cache": cache},
+}
+# Below `speclight experiment`: comparisons, and the studies behind the documentation.
+EXPERIMENTS: dict[str, Callable[..., None]] = {
     "compare-drafters": compare_drafters,
     "compare-trees": compare_trees,
-    "demo": demo,
-    "doctor": doctor,
-    "drafter-profile": drafter_profile,
-    "generate": generate,
     "limits-picture": limits_picture,
     "limits-test": limits_test,
     "many-to-one": many_to_one,
-    "oracle": oracle,
-    "profile": profile,
     "race-vs-rejection": race_vs_rejection,
-    "report": report,
-    "train-head": train_head,
-    "verify": verify,
 }
+EXPERIMENT_GROUP = "Comparisons and studies"
 
 EXIT_DONE = 0
 EXIT_BAD_INPUT = 2
@@ -94,11 +100,25 @@ def command_app() -> App:
         help="The yardstick of speculative decoding: how fast a language model could be decoded "
         "speculatively, how fast a setup is, and what closes the gap.",
         version=__version__,
-        help_format="plaintext",
+        help_format="markdown",  # which joins the lines of a paragraph; plain text keeps the source's breaks
+        group_commands=Group("Help", sort_key=len(COMMANDS) + 1),
+        default_parameter=FLAGS,
         suppress_keyboard_interrupt=False,  # it would exit before the message below
     )
-    for name, function in COMMANDS.items():
-        app.command(function, name=name)
+    for place, (title, commands) in enumerate(COMMANDS.items()):
+        group = Group(title, sort_key=place)
+        for name, function in commands.items():
+            app.command(function, name=name, group=group)
+    experiment = App(
+        name="experiment",
+        help="Compare drafters, trees and rules, and repeat the studies behind the documentation.",
+        group=Group(EXPERIMENT_GROUP, sort_key=len(COMMANDS)),
+        group_commands=Group("Experiments"),
+        default_parameter=FLAGS,
+    )
+    for name, function in EXPERIMENTS.items():
+        experiment.command(function, name=name)
+    app.command(experiment)
     return app
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-JSON_SCHEMA = 1
+JSON_SCHEMA = 2
 # Width of tables written to a file or a pipe, where there is no window to fit.
 UNBOUNDED_WIDTH = 160
 
@@ -66,7 +66,7 @@ def command_output(as_json: bool) -> Iterator[Output]:
 
 
 def json_line(document: Mapping[str, object] | Sequence[Mapping[str, object]]) -> str:
-    """The document as strict JSON without line breaks, led by `"schema": 1`; NaN and infinities are null.
+    """The document as strict JSON without line breaks, led by `"schema": 2`; NaN and infinities are null.
 
     document: one object, or several (each then carries the schema). Values: JSON types, numpy scalars and
     arrays, paths. Raises TypeError for anything else.

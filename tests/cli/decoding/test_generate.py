@@ -34,7 +34,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[dict[str, 
 @pytest.mark.usefixtures("toy")
 def test_plain_decoding_emits_one_token_a_call(capsys: pytest.CaptureFixture[str]) -> None:
     document, shown = run(capsys, "--drafter", "none", "--max-tokens", "12", "--seed", "3")
-    assert document["schema"] == 1
+    assert document["schema"] == 2
     assert document["calls"] == len(document["token_ids"]) == 12
     assert document["tokens_per_call"] == 1.0
     assert document["seconds"] > 0.0

@@ -33,15 +33,37 @@ def toy_target(monkeypatch):
 
 def trees(prompts, out, *more):
     return [
-        *("compare-trees", "--prompts", prompts, "--out", str(out), "--budget", "2,5", "--contexts", "2"),
-        *("--prompts-per-family", "2", "--calibration-prompts", "1", "--tokens", "12"),
+        *(
+            "experiment",
+            "compare-trees",
+            "--prompts",
+            prompts,
+            "--out",
+            str(out),
+            "--budget",
+            "2,5",
+            "--contexts",
+            "2",
+        ),
+        *("--prompts-per-family", "2", "--calibration-prompts", "1", "--max-tokens", "12"),
         *("--drafter", "ngram", "--drafter", "layer_skip", "--layers", "1", *more),
     ]
 
 
 def drafters(prompts, out, *more):
     return [
-        *("compare-drafters", "--prompts", prompts, "--out", str(out), "--budget", "5", "--tokens", "8"),
+        *(
+            "experiment",
+            "compare-drafters",
+            "--prompts",
+            prompts,
+            "--out",
+            str(out),
+            "--budget",
+            "5",
+            "--max-tokens",
+            "8",
+        ),
         *("--prompts-per-family", "1", "--drafter", "ngram", "--drafter", "lookahead", *more),
     ]
 
@@ -51,7 +73,7 @@ def test_compare_trees(prompts, tmp_path, capsys):
     assert main(trees(prompts, out, "--json")) == 0
     (line,) = capsys.readouterr().out.splitlines()
     document = json.loads(line)
-    assert document["schema"] == 1
+    assert document["schema"] == 2
     assert [own["drafter"] for own in document["drafters"]] == ["ngram", "layer_skip"]
     for own in document["drafters"]:
         assert (own["contexts"], own["families"]) == (8, list(FAMILIES))
@@ -81,18 +103,18 @@ def test_compare_drafters(prompts, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["compare-trees", "--drafter", "oracle"], "ngram, layer_skip, model, eagle3, medusa"),
-        (["compare-trees", "--drafter", "medusa"], "medusa=FOLDER"),
-        (["compare-trees", "--budget", "1"], "rising numbers >= 2"),
-        (["compare-trees", "--temperature", "0"], "temperature above 0"),
-        (["compare-drafters", "--drafter", "parrot"], "parrot"),
-        (["compare-drafters", "--drafter-weights", "ngram=x"], "ngram=x"),
-        (["compare-drafters", "--tokens", "0"], "max_tokens"),
+        (["experiment", "compare-trees", "--drafter", "oracle"], "ngram, layer_skip, model, eagle3, medusa"),
+        (["experiment", "compare-trees", "--drafter", "medusa"], "medusa=FOLDER"),
+        (["experiment", "compare-trees", "--budget", "1"], "rising numbers >= 2"),
+        (["experiment", "compare-trees", "--temperature", "0"], "temperature above 0"),
+        (["experiment", "compare-drafters", "--drafter", "parrot"], "parrot"),
+        (["experiment", "compare-drafters", "--drafter-weights", "ngram=x"], "ngram=x"),
+        (["experiment", "compare-drafters", "--max-tokens", "0"], "max_tokens"),
     ],
 )
 def test_bad_input_exits_2_and_says_why(arguments, message, prompts, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    prompts_enough = ["--prompts-per-family", "1"] if "--tokens" not in arguments else []
+    prompts_enough = ["--prompts-per-family", "1"] if "--max-tokens" not in arguments else []
     assert main([*arguments, "--prompts", prompts, *prompts_enough]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""

@@ -37,8 +37,8 @@ def test_json_has_the_documented_shape(capsys: pytest.CaptureFixture[str]) -> No
     captured = capsys.readouterr()
     assert captured.out.count("\n") == 1
     document = json.loads(captured.out)
-    assert list(document) == ["schema", "budget", "bounds", "best_upper"]
-    assert (document["schema"], document["budget"]) == (1, 60)
+    assert list(document) == ["schema", "node_budget", "bounds", "best_upper"]
+    assert (document["schema"], document["node_budget"]) == (2, 60)
     for bound in document["bounds"]:
         assert list(bound) == ["name", "value", "side", "assumptions", "source"]
         assert bound["side"] in {"upper", "lower", "asymptotic"}
@@ -119,13 +119,13 @@ def test_a_profile_gives_every_statement_per_family(
     document = json.loads(capsys.readouterr().out)
     assert list(document["families"]) == ["even", "odd"]
     for family in document["families"].values():
-        assert [item["budget"] for item in family] == [4, 8]
+        assert [item["node_budget"] for item in family] == [4, 8]
         for item in family:
             by_name = {bound["name"]: bound for bound in item["bounds"]}
             assert set(STATEMENTS) <= set(by_name)
             assert by_name["ergodic_renewal"]["standard_error"] > 0
             for bound in by_name.values():
-                assert bound["side"] != "upper" or 1.0 <= bound["value"] <= item["budget"]
+                assert bound["side"] != "upper" or 1.0 <= bound["value"] <= item["node_budget"]
                 if "i.i.d. contexts: not a bound for a real model" in bound["assumptions"]:
                     assert bound["name"] != item["best_upper"]["real_model"]["name"]
     assert figure.read_bytes().count(b"<svg") == 1
@@ -151,8 +151,8 @@ def test_texts_too_short_for_a_budget_are_refused(
 def test_several_budgets_give_a_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*TABLE_1_ROW, "--budget", "8,16,60", "--json"]) == 0
     documents = json.loads(capsys.readouterr().out)
-    assert [document["budget"] for document in documents] == [8, 16, 60]
-    assert [document["schema"] for document in documents] == [1, 1, 1]
+    assert [document["node_budget"] for document in documents] == [8, 16, 60]
+    assert [document["schema"] for document in documents] == [2, 2, 2]
     theorem_1 = [
         bound["value"]
         for document in documents

@@ -47,7 +47,7 @@ def run_json(capsys, *arguments):
     assert main(list(arguments)) == 0
     (line,) = capsys.readouterr().out.splitlines()
     document = json.loads(line)
-    assert document["schema"] == 1
+    assert document["schema"] == 2
     return document
 
 
@@ -78,7 +78,7 @@ def test_profile_then_oracle(prompts, tmp_path, capsys):
     )
     for family in FAMILIES:
         values = limits["families"][family]["limits"]
-        assert [value["budget"] for value in values] == [1, 4, 8]
+        assert [value["node_budget"] for value in values] == [1, 4, 8]
         assert values[0]["tokens_per_call"] == 1.0
         assert values[0]["tokens_per_call"] < values[1]["tokens_per_call"] < values[2]["tokens_per_call"] <= 8
 
@@ -104,9 +104,9 @@ def test_many_to_one_at_contexts_of_a_profile(prompts, tmp_path, capsys):
     for context in document["contexts"]:
         assert context["exact"] == [4.0, 11.0]
         assert max(abs(z) for z in context["z"]) < 4.5
-    assert main(["many-to-one", *options]) == 0  # from the records, as a table
+    assert main(["experiment", "many-to-one", *options]) == 0  # from the records, as a table
     assert "within two standard errors" in capsys.readouterr().out
-    assert main(["many-to-one", *options[:-1], "1"]) == 2
+    assert main(["experiment", "many-to-one", *options[:-1], "1"]) == 2
     assert "ranks" in capsys.readouterr().err
 
 
@@ -143,7 +143,7 @@ def test_demo_ends_stdout_with_its_json_line(prompts, tmp_path, capsys):
     assert main(["demo", "--quick", "--prompts", prompts, "--out", str(tmp_path / "demo")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) > 10
-    assert json.loads(lines[-1])["schema"] == 1
+    assert json.loads(lines[-1])["schema"] == 2
 
 
 @pytest.mark.parametrize(

@@ -123,5 +123,5 @@ def test_the_whole_chain_on_a_toy(tmp_path):
 
 
 def test_bad_input_of_the_command_exits_2(tmp_path, capsys):
-    assert main(["limits-test", "--questions", str(tmp_path)]) == 2
+    assert main(["experiment", "limits-test", "--questions", str(tmp_path)]) == 2
     assert ".jsonl" in capsys.readouterr().err

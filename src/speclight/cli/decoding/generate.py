@@ -58,6 +58,8 @@ def generate(options: GenerateOptions = GenerateOptions()) -> None:
 
     The text of a single prompt appears as it is decoded, those of several as each is done; and then how many
     tokens each target call gave.
+
+        speclight generate --prompt "Explain tides." --drafter eagle3 --temperature 0 --budget 16
     """
     from speclight.decoding.generate import drafters_for, generate_batch_from_ids
     from speclight.decoding.settings import DecodeSettings
@@ -178,7 +180,7 @@ def _document(
         "target": target.name,
         "drafter": options.drafting.drafter,
         "rule": options.drafting.rule,
-        "budget": options.drafting.budget,
+        "node_budget": options.drafting.budget,
         "tree": options.drafting.tree,
         "kind": options.drafting.kind,
         "temperature": options.temperature,

@@ -64,6 +64,8 @@ def verify(options: VerifyOptions = VerifyOptions()) -> None:
     At temperature 0 against plain decoding over Transformers' own cache, where a difference is either a near
     tie or a bug. Above, strings of 3 tokens under top-k 4 against their exact law, through the real loop and
     through the rule alone. Exits with 1 if a test fails.
+
+        speclight verify --drafter eagle3 --rule traversal --kind without_replacement
     """
     from speclight.decoding.losslessness import Setup, greedy_test, loop_test, rule_test
     from speclight.decoding.string_law import StringLaw

@@ -39,6 +39,8 @@ def doctor(head: str = SHIPPED, /, *, options: DoctorOptions = DoctorOptions()) 
 
     The last line says what is wrong, if anything is, and how to mend it.
 
+        speclight doctor HEAD --target FOLDER
+
     Args:
         head: Folder of an EAGLE-3 head in any dialect, or shipped for the one that comes with speclight.
         options: See DoctorOptions.

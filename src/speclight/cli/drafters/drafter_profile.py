@@ -49,6 +49,8 @@ def drafter_profile(options: DrafterProfileOptions = DrafterProfileOptions()) ->
 
     Miss probability and cross-entropy of the pair, the drafter's own step law, and the tokens per call of its
     best-first trees at the same starts. `speclight bound --drafter-profile` shows them beside other limits.
+
+        speclight drafter-profile --profile out/profile --drafter eagle3 --budget 16,60
     """
     from speclight.drafting.drafters import law_source
     from speclight.drafting.settings import DrafterSettings
@@ -97,7 +99,7 @@ def limits_document(limits: DrafterLimits) -> dict[str, object]:
     """Lemma 7 at one node budget as JSON."""
     measured = limits.measured
     return {
-        "budget": limits.node_budget,
+        "node_budget": limits.node_budget,
         "miss_probability": limits.moments.miss_probability,
         "cross_entropy_on_hits_nats": limits.moments.cross_entropy_on_hits,
         "mean_ratio_nats": limits.moments.mean_ratio,

@@ -60,6 +60,8 @@ def train_head(options: TrainHeadOptions) -> None:
 
     Sampling comes first and training second; both are interrupted safely and go on when the command is
     repeated. With more --text-tokens or --training-tokens a finished run goes on from its checkpoint.
+
+        speclight train-head --target FOLDER --kind eagle3 --out out/head
     """
     from speclight.drafting.eagle3.conventions import default_layers
     from speclight.training.conversations import ConversationSettings

@@ -1,4 +1,4 @@
-"""`speclight compare-drafters`: what every drafter gives on the same prompts, and what it costs."""
+"""`speclight experiment compare-drafters`: what every drafter gives on the same prompts, and its cost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from speclight.cli.progress import progress_bars
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareDraftersOptions:
-    """Options of `speclight compare-drafters`."""
+    """Options of `speclight experiment compare-drafters`."""
 
     out: Path = Path("out/compare-drafters")
     """Folder for records, tables and figure; a killed run goes on where it stopped."""
@@ -46,6 +46,8 @@ def compare_drafters(options: CompareDraftersOptions = CompareDraftersOptions())
 
     Best-first trees, rule target_sample. Times compare only what ran on an otherwise idle machine. The tables
     are Markdown, and written to tables.md beside the records.
+
+        speclight experiment compare-drafters --drafter ngram --drafter eagle3 --budget 16
     """
     from speclight.experiments.chosen_drafters import ALL_DRAFTERS, compared_drafters
     from speclight.experiments.drafters.run import DrafterComparisonSettings, run_drafter_comparison

@@ -1,4 +1,4 @@
-"""`speclight compare-trees`: shapes of draft trees at equal node budgets and equal drafters."""
+"""`speclight experiment compare-trees`: shapes of draft trees at equal node budgets and equal drafters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from speclight.cli.progress import progress_bars
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareTreesOptions:
-    """Options of `speclight compare-trees`."""
+    """Options of `speclight experiment compare-trees`."""
 
     out: Path = Path("out/compare-trees")
     """Folder for texts, values, tables and figure; a killed run goes on where it stopped."""
@@ -56,6 +56,8 @@ def compare_trees(options: CompareTreesOptions = CompareTreesOptions()) -> None:
 
     Expected tokens per call at contexts of the target's own text, exact at each: under the target's law,
     which decides, and under the drafter's own, where no tree can be better than best-first.
+
+        speclight experiment compare-trees --drafter eagle3 --budget 8,16,60
     """
     from speclight.experiments.chosen_drafters import compared_drafters
     from speclight.experiments.trees.run import DRAFTERS_WITH_A_LAW, TreeSettings, run_tree_comparison

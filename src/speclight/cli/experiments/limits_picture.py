@@ -1,4 +1,4 @@
-"""`speclight limits-picture`: the picture of all limits in the documentation."""
+"""`speclight experiment limits-picture`: the picture of all limits in the documentation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from speclight.cli.output import command_output
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitsPictureOptions:
-    """Options of `speclight limits-picture`."""
+    """Options of `speclight experiment limits-picture`."""
 
     out: Path = Path("out/limits.svg")
     """The .svg or .png file to write."""
@@ -32,6 +32,8 @@ def limits_picture(options: LimitsPictureOptions = LimitsPictureOptions()) -> No
 
     Black is the best possible tokens per call: simulated for the two sources, searched with the target itself
     for the third panel.
+
+        speclight experiment limits-picture --out limits.svg --profile out/profile
     """
     from speclight.experiments.limits.picture import synthetic_panels, target_panel
     from speclight.measure.oracle_run import read_oracle

@@ -1,4 +1,4 @@
-"""`speclight limits-test`: every limit against the oracle, on question files of the reader's own."""
+"""`speclight experiment limits-test`: every limit against the oracle, on the reader's own question files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitsTestOptions:
-    """Options of `speclight limits-test`."""
+    """Options of `speclight experiment limits-test`."""
 
     questions: tuple[Path, ...]
     """Question files (JSON lines), or folders of them; each file is a family."""
@@ -63,6 +63,8 @@ def limits_test(options: LimitsTestOptions) -> None:
 
     The traces are what an API gives: sampled log-probabilities. The oracle searches the best tree with the
     target itself. Both average over uniform positions; the trace walk is compared with an oracle decode.
+
+        speclight experiment limits-test --questions questions.jsonl --budget 16,60
     """
     from speclight.experiments.limits.data import LimitsTestSettings, read_families
     from speclight.experiments.limits.run import run_limits_test

@@ -1,4 +1,4 @@
-"""`speclight many-to-one`: the identity behind the ergodic bound, checked at single contexts of a target."""
+"""`speclight experiment many-to-one`: the identity behind the ergodic bound, checked at single contexts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManyToOneOptions:
-    """Options of `speclight many-to-one`."""
+    """Options of `speclight experiment many-to-one`."""
 
     profile: Path = Path("out/profile")
     """Folder of a profile: its texts give the contexts, its settings the law."""
@@ -44,6 +44,8 @@ def many_to_one(options: ManyToOneOptions = ManyToOneOptions()) -> None:
 
     Weighing a sampled node by e^V counts every node once on average, at any context of any model; the
     ergodic bound rests on nothing else. The target must be the one that was profiled.
+
+        speclight experiment many-to-one --profile out/profile --contexts 12
     """
     from speclight.experiments.many_to_one import ManyToOneSettings, run_many_to_one
     from speclight.measure.profile import read_profile

@@ -1,4 +1,4 @@
-"""`speclight race-vs-rejection`: races against coins at equal numbers of drafted tokens."""
+"""`speclight experiment race-vs-rejection`: races against coins at equal numbers of drafted tokens."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SPARE_PROMPTS = 4
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaceOptions:
-    """Options of `speclight race-vs-rejection`."""
+    """Options of `speclight experiment race-vs-rejection`."""
 
     out: Path = Path("out/race-vs-rejection")
     """Folder for texts, rank laws, results and figure; a killed run goes on where it stopped."""
@@ -72,6 +72,8 @@ def race_vs_rejection(options: RaceOptions = RaceOptions()) -> None:
     Tokens per call of every rule and drafting strategy at equal numbers of drafted tokens, exact given the
     texts, beside H[R] and the bound it gives; optionally on trees really drafted, and drafter invariance.
     The race algorithms are a reconstruction: see docs/theory/races.md.
+
+        speclight experiment race-vs-rejection --drafter layer_skip --drafter ngram
     """
     from speclight.experiments.races.comparison import (
         InvarianceSettings,

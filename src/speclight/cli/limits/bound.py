@@ -72,6 +72,9 @@ def bound(options: BoundOptions) -> None:
     Most of them model contexts as i.i.d.; for a real model those are no guarantee, whatever their side. Every
     value carries its assumptions. best_upper is the smallest upper bound, once for a real model and once if
     contexts were i.i.d. With moments and several budgets the line of JSON is an array, one object for each.
+
+        speclight bound --mu 1.5 --mu2 4 --budget 8,16,60
+        speclight bound --profile out/profile --budget 60 --plot limits.svg
     """
     budgets = parse_budgets(options.budget)
     _check(options)

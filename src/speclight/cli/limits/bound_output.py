@@ -75,7 +75,7 @@ def _document(item: BudgetBounds) -> dict[str, object]:
         return {"name": bound.name, "value": bound.value}
 
     document: dict[str, object] = {
-        "budget": item.budget,
+        "node_budget": item.budget,
         "bounds": [bound_document(measured) for measured in item.bounds],
         "best_upper": {
             "real_model": named(best_for_a_real_model(item.statements)),

@@ -38,6 +38,9 @@ def demo(options: DemoOptions = DemoOptions()) -> None:
 
     Profile of its entropy, limits over node budgets, the true limit by oracle search, and lossless
     speculative decoding beside plain decoding. Ends stdout with one line of JSON, with or without --json.
+
+        speclight demo --quick
+        speclight demo --target FOLDER --prompts questions.jsonl --out out/demo
     """
     from speclight.experiments.demo.run import QUICK, DemoSettings, demo_drafters, run_demo
     from speclight.report.demo.html import write_report

@@ -42,6 +42,8 @@ def oracle(options: OracleOptions = OracleOptions()) -> None:
 
     The value is the largest possible mean of tokens per call over those contexts: exact at each, no
     assumption. The target must be the one that was profiled.
+
+        speclight oracle --profile out/profile --contexts 40 --budget 8,16,64
     """
     from speclight.measure.oracle_run import OracleSettings, run_oracle
     from speclight.measure.profile import read_profile
@@ -73,7 +75,7 @@ def _document(record: OracleRecord, family: str, budgets: tuple[int, ...]) -> di
         estimate = record.tokens_per_call(family, budget)
         values.append(
             {
-                "budget": budget,
+                "node_budget": budget,
                 "tokens_per_call": estimate.value,
                 "standard_error": estimate.standard_error,
                 "low": estimate.low,

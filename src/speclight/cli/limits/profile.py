@@ -52,6 +52,8 @@ def profile(options: ProfileOptions = ProfileOptions()) -> None:
 
     Gives mu and mu2 from full laws and from sampled log-probabilities, with standard errors clustered by
     prompt, and records every token in Parquet for `speclight oracle` and `speclight bound --profile`.
+
+        speclight profile --prompts questions.jsonl --temperature 0.7 --out out/profile
     """
     from speclight.experiments.demo.family_profiles import family_profile
     from speclight.measure.profile import ProfileSettings, run_profile

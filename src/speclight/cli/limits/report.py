@@ -24,7 +24,12 @@ class ReportOptions:
 
 
 def report(options: ReportOptions = ReportOptions()) -> None:
-    """Write report.html and its figures from the report.json of an earlier `speclight demo`."""
+    """Write report.html and its figures from the report.json of an earlier `speclight demo`.
+
+    Nothing is measured again.
+
+        speclight report --run out/demo
+    """
     from speclight.report.demo.html import write_report
     from speclight.report.demo.record_file import read_json
     from speclight.report.demo.terminal import terminal_table

@@ -1,4 +1,4 @@
-"""The whole of `speclight race-vs-rejection`, part by part, each going on where a killed run stopped."""
+"""All of `speclight experiment race-vs-rejection`: each part goes on where a killed run stopped."""
 
 from __future__ import annotations
 

@@ -1,0 +1,42 @@
+"""How the fields of option and settings classes are spelled as flags: one spelling for one thing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from cyclopts import Parameter, Token, convert, default_name_transform
+
+# Settings name what they hold, many or one, for readers of code; a command takes one or several.
+SPELLED = {
+    "node_budget": "budget",
+    "node_budgets": "budget",
+    "decode_budgets": "decode-budget",
+    "temperatures": "temperature",
+    "stop_strings": "stop",
+    "record_ranks": "ranks",
+    "tokens": "max-tokens",
+}
+# Fields of settings classes that only a program can give: functions, sets of ids, what is derived.
+NOT_FLAGS = ("processors", "stop_token_ids", "stop_criteria", "record_target_log_probs")
+NUMBERS = (tuple[int, ...], tuple[float, ...])
+
+
+def _spelled(name: str) -> str:
+    return SPELLED.get(name) or default_name_transform(name)
+
+
+def _converted(type_: Any, tokens: Sequence[Token]) -> Any:
+    """Numbers may stand between commas, as in `--budget 8,16,60`."""
+    if type_ in NUMBERS:
+        tokens = [token.evolve(value=part) for token in tokens for part in token.value.split(",")]
+    return convert(type_, tokens)
+
+
+FLAGS = Parameter(
+    name_transform=_spelled,
+    converter=_converted,
+    parse=re.compile(f"^(?!({'|'.join(NOT_FLAGS)})$)"),
+    negative_iterable=(),  # an empty list of prompts is asked for by leaving the flag out
+)

@@ -47,8 +47,8 @@ def sample_continuations(
         model.check_text_fits(prompt)
         if len(prompt) + max_tokens > model.context_window:
             raise ContextOverflow(
-                f"a prompt of {len(prompt)} tokens and {max_tokens} more do not fit the context window of "
-                f"{model.context_window} tokens of {model.name}; shorten the prompt or lower max_tokens"
+                f"a prompt of {len(prompt)} tokens and {max_tokens} more do not fit "
+                f"{model.window_name}; shorten the prompt or lower max_tokens"
             )
     batch = _PaddedBatch(model, prompts)
     uniforms = np.stack([stream(seed).random(max_tokens) for seed in seeds])

@@ -16,6 +16,7 @@ from speclight.models.grouped_attention import use_grouped_attention
 from speclight.models.joint_cache import JointCache
 from speclight.models.kv_cache import PathCache
 from speclight.models.layer_stack import last_layer_outputs
+from speclight.models.rotary import steady_window
 from speclight.models.visibility import causal
 from speclight.models.weights import LoadedModel
 
@@ -41,6 +42,7 @@ class ForwardPass:
 class CausalLM:
     """Forward passes with explicit positions and visibility over an explicit cache.
 
+    context_window: tokens of the longest text, see `steady_window`; window_name: how messages call it.
     Raises InvalidInput for a model that cannot score a tree in one call, see `attention_layout`.
     """
 
@@ -54,7 +56,11 @@ class CausalLM:
         self.device = loaded.model.device
         config = loaded.model.config.get_text_config()
         self.vocabulary_size: int = config.vocab_size
-        self.context_window: int = config.max_position_embeddings
+        self.context_window = steady_window(config)
+        is_whole = self.context_window == config.max_position_embeddings
+        self.window_name = f"the context window of {self.context_window} tokens of {self.name}" + (
+            "" if is_whole else " (longer texts change the rotary factors of the tokens before)"
+        )
         self.layers: int = config.num_hidden_layers
         self._takes_text_bounds = any(
             argument.kind is inspect.Parameter.VAR_KEYWORD
@@ -100,8 +106,8 @@ class CausalLM:
         """
         if int(positions.max()) >= self.context_window:
             raise ContextOverflow(
-                f"position {int(positions.max())} does not fit the context window of {self.context_window} "
-                f"tokens of {self.name}; shorten the prompt or ask for fewer tokens"
+                f"position {int(positions.max())} does not fit {self.window_name}; "
+                "shorten the prompt or ask for fewer tokens"
             )
         positions, visible = positions.to(self.device), visible.to(self.device)
         slot_positions = cache.positions_with(positions)
@@ -189,8 +195,8 @@ class CausalLM:
             raise InvalidInput(f"{prompt_name} has no tokens, expected at least one; give a non-empty text")
         if len(token_ids) >= self.context_window:
             raise ContextOverflow(
-                f"{prompt_name} has {len(token_ids)} tokens, which leaves no room in the context window of "
-                f"{self.context_window} tokens of {self.name}; shorten it"
+                f"{prompt_name} has {len(token_ids)} tokens, which leaves no room in "
+                f"{self.window_name}; shorten it"
             )
 
 

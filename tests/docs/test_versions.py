@@ -1,4 +1,4 @@
-"""What is said in more than one place is the same there: the version, and the range of versions that CI tests."""
+"""What is said in several places is the same there: the version, and the versions that CI tests."""
 
 import re
 import tomllib

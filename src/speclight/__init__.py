@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not run __getattr__
     from speclight.models.load import load
     from speclight.models.wrap import wrap
     from speclight.theory.bound import Bound
-    from speclight.theory.catalogue import bounds_from_moments as bounds
+    from speclight.theory.known import bounds_from_moments as bounds
     from speclight.trees.draft_tree import DraftTree
 
 __all__ = [
@@ -39,7 +39,7 @@ _PUBLIC = {
     "DraftTree": "speclight.trees.draft_tree:DraftTree",
     "Generation": "speclight.decoding.generate:Generation",
     "SpeclightError": "speclight.errors:SpeclightError",
-    "bounds": "speclight.theory.catalogue:bounds_from_moments",
+    "bounds": "speclight.theory.known:bounds_from_moments",
     "generate": "speclight.decoding.generate:generate",
     "generate_batch": "speclight.decoding.generate:generate_batch",
     "load": "speclight.models.load:load",

@@ -11,9 +11,9 @@ from speclight.models.load import load
 from speclight.models.sampling import SamplingSettings
 from speclight.theory.ergodic.bound import ergodic_node_count, ergodic_renewal
 from speclight.theory.ergodic.strata import Strata
+from speclight.theory.iid.text_kernel import kernel_of_texts
 from speclight.theory.laws.likely_tokens import LikelyTokens, likely_tokens
 from speclight.theory.laws.sampled_text import SampledText
-from speclight.theory.trace_bounds import kernel_of_texts
 from toys import tiny_target
 
 STARTS = (

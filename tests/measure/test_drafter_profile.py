@@ -91,29 +91,29 @@ def test_every_start_has_both_laws_and_the_verdict_of_the_text(target, drafter, 
             held = [path for path in paths[:budget] if path == following[: len(path)]]
             assert start.tokens_emitted(budget) == len(held)  # the root's own token included
     # The moments and the drafter's law over all starts, as Lemma 7 takes them.
-    own = drafter_limits(measured, BUDGET, replicas=0)
+    own = drafter_limits(measured, (BUDGET,), replicas=0)[0]
     law = from_laws(np.array([q for _, q in laws]), end_tokens=(END,), width=2.0**-10)
     assert own.moments.miss_probability == pytest.approx(np.mean([p[END] for p, _ in laws]))
     expected = lemma_7_corrected(
         own.moments.cross_entropy_on_hits, own.moments.miss_probability, law, BUDGET
     ).value
-    assert own.bounds[-1].bound.value == pytest.approx(expected, rel=1e-9)
+    assert own.bounds[-1].value == pytest.approx(expected, rel=1e-9)
 
 
 def test_intervals_hold_the_value_and_vanish_without_replicas(record):
     _, measured, _ = record
-    limits = drafter_limits(measured, BUDGET, replicas=20)
-    assert [item.bound.name for item in limits.bounds] == [
+    limits = drafter_limits(measured, (BUDGET,), replicas=20)[0]
+    assert [item.name for item in limits.bounds] == [
         "lemma_7_printed",
         "lemma_7_corrected_leading_order",
         "lemma_7_corrected",
     ]
     for item in limits.bounds:
-        assert item.interval.lower <= item.bound.value <= item.interval.upper
-    assert all(item.interval is None for item in drafter_limits(measured, BUDGET, replicas=0).bounds)
+        assert item.interval.lower <= item.value <= item.interval.upper
+    assert all(item.interval is None for item in drafter_limits(measured, (BUDGET,), replicas=0)[0].bounds)
     assert 1.0 <= limits.measured.value <= BUDGET
     with pytest.raises(InvalidInput, match="larger"):
-        drafter_limits(measured, BUDGET + 1)
+        drafter_limits(measured, (BUDGET + 1,))[0]
 
 
 def test_a_finished_record_is_read_back_and_another_kind_refused(record, profile_folder):
@@ -140,8 +140,8 @@ def test_a_drafter_that_knows_some_tokens_only(target, profile_folder, tmp_path)
     measured = run_drafter_profile(target, source, read_profile(profile_folder), SETTINGS, "", tmp_path)
     assert max(start.pair.missed for start in measured.starts) == pytest.approx(1.0)
     assert all(start.places.max(initial=0) < BUDGET for start in measured.starts)
-    limits = drafter_limits(measured, BUDGET)
-    assert limits.bounds[-1].bound.value <= limits.measured.value + 3 * limits.measured.standard_error
+    limits = drafter_limits(measured, (BUDGET,))[0]
+    assert limits.bounds[-1].value <= limits.measured.value + 3 * limits.measured.standard_error
 
 
 def run_json(capsys, *arguments):

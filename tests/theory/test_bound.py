@@ -7,17 +7,21 @@ from hypothesis import strategies as st
 
 from exact_optimum import largest_path_probabilities, mixture_optimum, single_law_optimum
 from speclight.errors import InvalidInput
-from speclight.theory import catalogue
 from speclight.theory.bound import Assumption, Bound, best_upper
 from speclight.theory.iid import leading_terms as limits
 from speclight.theory.iid import lower as lower_bounds
 from speclight.theory.iid import upper as upper_bounds
+from speclight.theory.known import bounds_from_moments, known_from_law
 from speclight.theory.laws import step_law
 from speclight.theory.truth import branching
 
 IID = frozenset({Assumption.DETERMINISTIC_DRAFTING, Assumption.IID_CONTEXTS})
 ROUNDING = 1e-9  # optima and closed forms are sums of at most 1,000 float64 terms of order 1
 MIXTURE = ([[0.9, 0.1], [0.55, 0.45]], [0.5, 0.5])
+
+
+def bounds_from_law(law: step_law.StepLaw, budget: int) -> tuple[Bound, ...]:
+    return known_from_law(law).bounds(budget)
 
 
 def quadrature(ceiling, mu: float, mu2: float, budget: int) -> float:
@@ -84,7 +88,7 @@ def test_uniform_laws_have_a_known_optimum(size):
         assert single_law_optimum([1 / size] * size, min(budget, 400)) == pytest.approx(
             levels if budget <= 400 else single_law_optimum([1 / size] * size, 400), abs=ROUNDING
         )
-        by_name = {bound.name: bound for bound in catalogue.bounds_from_step_law(law, budget)}
+        by_name = {bound.name: bound for bound in bounds_from_law(law, budget)}
         for bound in by_name.values():
             if bound.side == "upper":
                 assert bound.value >= levels - ROUNDING, bound.name
@@ -98,7 +102,7 @@ def test_bounds_against_the_enumerated_mixture(budget):
     laws, weights = MIXTURE
     optimum = mixture_optimum(laws, weights, budget)
     law = step_law.from_laws(laws, weights)
-    for bound in catalogue.bounds_from_step_law(law, budget):
+    for bound in bounds_from_law(law, budget):
         if bound.side == "upper":
             assert bound.value >= optimum - ROUNDING, bound.name
         if bound.side == "lower":
@@ -112,7 +116,7 @@ def test_bounds_against_a_single_law(law, budget):
     1, fails: from P = 16 on the renewal bound is within 5% here."""
     optimum = single_law_optimum(law, budget)
     measured = step_law.from_laws([law])
-    by_name = {bound.name: bound for bound in catalogue.bounds_from_step_law(measured, budget)}
+    by_name = {bound.name: bound for bound in bounds_from_law(measured, budget)}
     for bound in by_name.values():
         if bound.side == "upper":
             assert bound.value >= optimum - ROUNDING, bound.name
@@ -157,28 +161,28 @@ def test_lemma_6_printed_holds_with_the_true_threshold():
 
 @pytest.mark.parametrize("budget", [1, 7, 60])
 def test_a_greedy_target_has_no_limit_but_the_budget(budget):
-    for bound in catalogue.bounds_from_moments(0.0, 0.0, budget, vocabulary_size=10):
+    for bound in bounds_from_moments(0.0, 0.0, budget, vocabulary_size=10):
         assert bound.value == budget, bound.name
     greedy = step_law.from_laws([[1.0, 0.0]])
-    for bound in catalogue.bounds_from_step_law(greedy, budget):
+    for bound in bounds_from_law(greedy, budget):
         assert bound.value == budget, bound.name
 
 
 def test_best_upper_takes_the_smallest_that_is_granted():
-    bounds = catalogue.bounds_from_moments(0.279, 0.777, 60, vocabulary_size=1000)
+    bounds = bounds_from_moments(0.279, 0.777, 60, vocabulary_size=1000)
     assert best_upper(bounds, IID).name == "sharpened_theorem_1"
     assert best_upper(bounds, frozenset({Assumption.IID_CONTEXTS})).name == "trivial"
     assert best_upper(bounds, frozenset()).name == "trivial"
     everything = frozenset(Assumption)
     assert best_upper(bounds, everything).side == "upper"  # smaller asymptotic values are no bounds
-    assert best_upper(catalogue.bounds_from_moments(1.0, 30.0, 10**6, 4), IID).name == "leaf_entropy"
+    assert best_upper(bounds_from_moments(1.0, 30.0, 10**6, 4), IID).name == "leaf_entropy"
     with pytest.raises(InvalidInput, match="trivial"):
         best_upper([bound for bound in bounds if bound.side != "upper"], everything)
 
 
 def test_every_bound_says_what_it_rests_on():
     law = step_law.from_laws(*MIXTURE)
-    bounds = catalogue.bounds_from_step_law(law, 8)
+    bounds = bounds_from_law(law, 8)
     names = [bound.name for bound in bounds]
     assert len(set(names)) == len(names)
     for bound in bounds:

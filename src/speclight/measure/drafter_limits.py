@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from speclight.arrays import FloatArray, IntArray
+from speclight.arrays import IntArray
 from speclight.errors import InvalidInput
 from speclight.measure.drafter_profile import DrafterProfile
-from speclight.measure.estimates import CONFIDENCE, Estimate, mean_over, within
+from speclight.measure.estimates import Estimate, mean_over, within
 from speclight.measure.step_histogram import StepHistogram
 from speclight.seeds import stream
 from speclight.theory.bound import Bound
-from speclight.theory.ergodic.bootstrap import Interval, resample_prompts
-from speclight.theory.iid.lemma_7 import DrafterMoments, lemma_7_forms, moments_of_contexts
+from speclight.theory.catalogue import about_drafters
+from speclight.theory.ergodic.bootstrap import resample_prompts
+from speclight.theory.iid.known_drafter import DrafterReplica, KnownDrafter
+from speclight.theory.iid.lemma_7 import DrafterMoments, moments_of_contexts
+from speclight.theory.known import Known
 from speclight.theory.laws.step_law import StepLaw, coarsened
-from speclight.theory.trace_bounds import MeasuredBound
 
 REPLICAS = 100
 # 2^-7 nats: bounds on a coarser lattice are lower, by 0.1% here, the same in every replica and in the value
@@ -35,13 +38,28 @@ class DrafterLimits:
     node_budget: int
     moments: DrafterMoments
     measured: Estimate
-    bounds: tuple[MeasuredBound, ...]
+    bounds: tuple[Bound, ...]
 
 
 def drafter_limits(
-    record: DrafterProfile, node_budget: int, seed: int = 0, replicas: int = REPLICAS
-) -> DrafterLimits:
-    """replicas: of the bootstrap, seeded by `seed`; 0 for no intervals.
+    record: DrafterProfile, node_budgets: Sequence[int], seed: int = 0, replicas: int = REPLICAS
+) -> tuple[DrafterLimits, ...]:
+    """The limits at each node budget. replicas: of the bootstrap, seeded by `seed`; 0 for no intervals.
+
+    Raises InvalidInput for a node budget above the recorded one.
+    """
+    drafter = known_drafter(record, seed, replicas)
+    known = Known(drafter=drafter)
+    return tuple(
+        DrafterLimits(
+            budget, drafter.moments, measured_tokens(record, budget), known.bounds(budget, about_drafters())
+        )
+        for budget in node_budgets
+    )
+
+
+def measured_tokens(record: DrafterProfile, node_budget: int) -> Estimate:
+    """Tokens per call of the drafter's best-first trees of P nodes at the recorded starts.
 
     Raises InvalidInput for a node budget above the recorded one.
     """
@@ -52,34 +70,28 @@ def drafter_limits(
         )
     names = [start.prompt_id for start in record.starts]
     emitted = [float(start.tokens_emitted(node_budget)) for start in record.starts]
-    prompts = list(dict.fromkeys(names))
+    return within(mean_over(names, emitted), 1.0, float(node_budget))
+
+
+def known_drafter(record: DrafterProfile, seed: int = 0, replicas: int = REPLICAS) -> KnownDrafter:
+    """What a record tells of its drafter, with bootstrap replicas by prompt where there are several."""
+    prompts = list(dict.fromkeys(start.prompt_id for start in record.starts))
     plain = np.ones(len(prompts), dtype=np.int64)
     moments, law = _resampled(record, prompts, plain)
-    bounds = lemma_7_forms(moments, law, node_budget)
-    intervals: list[Interval | None] = [None] * len(bounds)
-    if len(prompts) > 1 and replicas > 0:
-        draws = resample_prompts(len(prompts), replicas, stream(seed))
-        values = [_coarse_values(record, prompts, drawn, node_budget) for drawn in (plain, *draws)]
-        shifts = np.array(values[1:]) - np.array(values[0])
-        intervals = [_interval(bound, shift) for bound, shift in zip(bounds, shifts.T, strict=True)]
-    return DrafterLimits(
-        node_budget,
+    if len(prompts) < 2 or replicas == 0:
+        return KnownDrafter(moments, law)
+    draws = resample_prompts(len(prompts), replicas, stream(seed))
+    return KnownDrafter(
         moments,
-        within(mean_over(names, emitted), 1.0, float(node_budget)),
-        tuple(MeasuredBound(bound, None, found) for bound, found in zip(bounds, intervals, strict=True)),
+        law,
+        unsampled=_replica(record, prompts, plain),
+        replicas=tuple(_replica(record, prompts, drawn) for drawn in draws),
     )
 
 
-def _interval(bound: Bound, shifts: FloatArray) -> Interval:
-    low, high = np.quantile(shifts, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Interval(max(bound.value + float(low), 0.0), bound.value + float(high), CONFIDENCE)
-
-
-def _coarse_values(
-    record: DrafterProfile, prompts: list[str], drawn: IntArray, node_budget: int
-) -> list[float]:
+def _replica(record: DrafterProfile, prompts: list[str], drawn: IntArray) -> DrafterReplica:
     moments, law = _resampled(record, prompts, drawn)
-    return [bound.value for bound in lemma_7_forms(moments, coarsened(law, REPLICA_COARSENING), node_budget)]
+    return DrafterReplica(moments, coarsened(law, REPLICA_COARSENING))
 
 
 def _resampled(record: DrafterProfile, prompts: list[str], drawn: IntArray) -> tuple[DrafterMoments, StepLaw]:

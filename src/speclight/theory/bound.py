@@ -39,6 +39,20 @@ class Assumption(StrEnum):
     LARGE_BUDGET = "leading order as P grows: nothing is promised at a finite P"
 
 
+# What a call decoded with a draft tree may grant, whatever the model; everything else is a model of it.
+REAL_MODEL = frozenset({Assumption.DETERMINISTIC_DRAFTING, Assumption.SAME_START_LAW})
+IID_MODEL = REAL_MODEL | {Assumption.IID_CONTEXTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A confidence interval. level: nominal coverage in (0, 1)."""
+
+    lower: float
+    upper: float
+    level: float
+
+
 @dataclass(frozen=True, slots=True)
 class Bound:
     """One statement about E[X], the expected tokens per target call.
@@ -48,6 +62,8 @@ class Bound:
     assumptions: sentences, normally members of Assumption. source: paper and number, or "ours".
     origin: whether the formula is the paper's, a corrected form of it, or not in the papers.
     validity: for which arguments the formula is used and what is returned outside them.
+    standard_error, interval: sampling error of a value estimated from texts, clustered by prompt; None where
+    there is none (a formula of given numbers) or it is not known.
     """
 
     name: str
@@ -57,6 +73,8 @@ class Bound:
     source: str
     origin: Origin
     validity: str
+    standard_error: float | None = None
+    interval: Interval | None = None
 
     def __post_init__(self) -> None:
         if not isfinite(self.value):
@@ -78,6 +96,16 @@ def best_upper(bounds: Iterable[Bound], granted: frozenset[Assumption]) -> Bound
             "include the trivial bound, which assumes nothing"
         )
     return min(usable, key=lambda bound: bound.value)
+
+
+def best_for_a_real_model(bounds: Iterable[Bound]) -> Bound:
+    """The smallest upper bound that grants nothing about independence. Errors as in `best_upper`."""
+    return best_upper(bounds, REAL_MODEL)
+
+
+def best_if_contexts_were_iid(bounds: Iterable[Bound]) -> Bound:
+    """The smallest upper bound for a target with i.i.d. contexts. Errors as in `best_upper`."""
+    return best_upper(bounds, IID_MODEL)
 
 
 def check_node_budget(node_budget: int) -> int:

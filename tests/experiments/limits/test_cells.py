@@ -58,7 +58,7 @@ def test_starts_are_sorted_by_what_is_known_before_them():
 
 
 def test_pooled_error_by_hand():
-    base = Comparison("a", 1.0, 16, "m", 11.0, 0.0, None, 10.0, 0.5)
+    base = Comparison("a", 1.0, 16, "m", 11.0, 0.0, 10.0, 0.5)
     items = [base, replace(base, node_budget=32, value=12.0), replace(base, family="b", value=9.0)]
     items.append(replace(base, node_budget=4, value=99.0))  # below the budgets pooled
     (pooled,) = pooled_errors(items, (16, 32))

@@ -15,11 +15,11 @@ from speclight.theory.ergodic.bound import (
 )
 from speclight.theory.ergodic.strata import Strata, Thresholds, quantile_strata
 from speclight.theory.iid.markov_renewal import DEFAULT_WIDTH, MarkovKernel, markov_renewal
+from speclight.theory.iid.text_kernel import kernel_of_texts
 from speclight.theory.laws.likely_tokens import LikelyTokens, likely_tokens
 from speclight.theory.laws.sampled_text import SampledText
 from speclight.theory.laws.start_law import StartLaw
 from speclight.theory.laws.step_law import bin_of
-from speclight.theory.trace_bounds import kernel_of_texts
 from speclight.theory.truth.optimum import best_tree
 from speclight.theory.truth.sources import reference_sources, sample_texts, tabular_source
 

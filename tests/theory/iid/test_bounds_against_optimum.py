@@ -21,11 +21,11 @@ from math import log
 import numpy as np
 import pytest
 
-from speclight.theory.catalogue import bounds_from_step_law
 from speclight.theory.ergodic.bound import ergodic_renewal
 from speclight.theory.iid.markov_renewal import DEFAULT_WIDTH, MarkovKernel, markov_renewal
 from speclight.theory.iid.renewal import renewal
 from speclight.theory.iid.upper import trivial
+from speclight.theory.known import known_from_law
 from speclight.theory.laws.step_law import bin_of, from_laws
 from speclight.theory.truth.simulate import simulate_optimum
 from speclight.theory.truth.sources import reference_sources, sample_texts
@@ -93,7 +93,7 @@ def curves(name):
         law = step_law(source)
         values = {bound: [] for bound in NAMES[name]}
         for node_budget in GRID.tolist():
-            for bound in bounds_from_step_law(law, node_budget):
+            for bound in known_from_law(law).bounds(node_budget):
                 if bound.name in values:
                     assert bound.side == ("upper" if bound.name in UPPER_IID else "lower")
                     values[bound.name].append(bound.value)

@@ -71,7 +71,7 @@ def drafter_profile(options: DrafterProfileOptions = DrafterProfileOptions()) ->
         with progress_bars() as progress:
             record = run_drafter_profile(target, source, measured, settings, weights, options.out, progress)
         limits = {
-            family: [drafter_limits(record.of_family(family), budget, options.seed) for budget in budgets]
+            family: drafter_limits(record.of_family(family), budgets, options.seed)
             for family in record.families
         }
         if options.json:
@@ -113,7 +113,7 @@ def limits_document(limits: DrafterLimits) -> dict[str, object]:
     }
 
 
-def _table(drafter: str, limits: dict[str, list[DrafterLimits]]) -> Table:
+def _table(drafter: str, limits: dict[str, tuple[DrafterLimits, ...]]) -> Table:
     from rich.table import Table
 
     table = Table(title=f"{drafter} against its target: tokens of one target call", title_justify="left")
@@ -122,7 +122,7 @@ def _table(drafter: str, limits: dict[str, list[DrafterLimits]]) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     first = next(iter(limits.values()))[0]
     for item in first.bounds:
-        table.add_column(item.bound.name, justify="right")
+        table.add_column(item.name, justify="right")
     for family, items in limits.items():
         for item in items:
             high, value = item.measured.high, item.measured.value
@@ -132,6 +132,6 @@ def _table(drafter: str, limits: dict[str, list[DrafterLimits]]) -> Table:
                 f"{item.moments.miss_probability:.3f}",
                 f"{item.moments.cross_entropy_on_hits:.3f} nats",
                 f"{value:.2f}" + ("" if high is None else f" \N{PLUS-MINUS SIGN} {high - value:.2f}"),
-                *(f"{bound.bound.value:.2f}{interval_of(bound)}" for bound in item.bounds),
+                *(f"{bound.value:.2f}{interval_of(bound)}" for bound in item.bounds),
             )
     return table

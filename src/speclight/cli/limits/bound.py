@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +14,9 @@ from speclight.cli.output import command_output
 from speclight.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from speclight.measure.drafter_limits import DrafterLimits
+    from speclight.measure.known_families import KnownFamily
     from speclight.measure.profile import Profile
-    from speclight.theory.bound import Bound
-    from speclight.theory.laws.sampled_text import SampledText
+    from speclight.theory.iid.known_drafter import KnownDrafter
 
 
 @Parameter(name="*")
@@ -78,14 +76,20 @@ def bound(options: BoundOptions) -> None:
     """
     budgets = parse_budgets(options.budget)
     _check(options)
-    if options.profile is None:
-        families = [FamilyBounds("", _from_moments(options, budgets))]
-        about = None
-    else:
-        families, about = _from_profile(options, options.profile, budgets)
+    known, about = _known(options, max(budgets))
+    families = [
+        FamilyBounds(
+            item.family,
+            tuple(
+                BudgetBounds(budget, item.known.bounds(budget), item.drafter_tokens(budget))
+                for budget in budgets
+            ),
+        )
+        for item in known
+    ]
     with command_output(options.json) as output:
         if options.plot is not None:
-            output.show(f"figure: {_plot(options, options.plot, max(budgets))}")
+            output.show(f"figure: {_plot(known, options.plot, max(budgets))}")
         if options.json:
             output.write_json(document_of(families, about))
         else:
@@ -122,171 +126,81 @@ def _is_drafter_record(folder: Path | None) -> bool:
     return folder is not None and read_plan(folder).get("kind") == KIND
 
 
-def _drafter_limits(options: BoundOptions, family: str, budgets: tuple[int, ...]) -> dict[int, DrafterLimits]:
-    """Of the family if the record holds it, else of all its families together."""
-    from speclight.measure.drafter_limits import REPLICAS, drafter_limits
-    from speclight.measure.drafter_profile import read_drafter_profile
-
-    folder = options.drafter.drafter_profile
-    if folder is None or not _is_drafter_record(folder):
-        return {}
-    record = read_drafter_profile(folder)
-    record = record.of_family(family) if family in record.families else record
-    # A figure asks for many budgets, and shows no intervals.
-    shown = parse_budgets(options.budget)
-    return {
-        budget: drafter_limits(record, budget, replicas=REPLICAS if budget in shown else 0)
-        for budget in budgets
-    }
-
-
 def _given(options: BoundOptions) -> list[str]:
     values = {"--mu": options.mu, "--mu2": options.mu2, "--profile": options.profile}
     return [name for name, value in values.items() if value is not None]
 
 
-def _from_moments(options: BoundOptions, budgets: tuple[int, ...]) -> tuple[BudgetBounds, ...]:
-    from speclight.theory.catalogue import bounds_from_moments
-    from speclight.theory.trace_bounds import MeasuredBound
-
-    assert options.mu is not None, "checked at the door"
-    assert options.mu2 is not None, "checked at the door"
-    lemma_7 = _lemma_7(options.drafter)
-    drafter = _drafter_limits(options, "", budgets)
-    return tuple(
-        BudgetBounds(
-            budget,
-            (
-                *(
-                    MeasuredBound(bound, None)
-                    for bound in (
-                        *bounds_from_moments(options.mu, options.mu2, budget, options.vocabulary),
-                        *lemma_7(budget),
-                    )
-                ),
-                *(drafter[budget].bounds if drafter else ()),
-            ),
-            drafter.get(budget),
-        )
-        for budget in budgets
-    )
-
-
-def _from_profile(
-    options: BoundOptions, folder: Path, budgets: tuple[int, ...]
-) -> tuple[list[FamilyBounds], dict[str, object]]:
+def _known(options: BoundOptions, largest: int) -> tuple[list[KnownFamily], dict[str, object] | None]:
+    """What the options tell, and a description of the profile if there is one; every folder is read once."""
+    from speclight.measure.drafter_profile import read_drafter_profile
+    from speclight.measure.known_families import known_families, with_drafter_record
     from speclight.measure.profile import read_profile
+    from speclight.theory.known import Known, Moments
+
+    folder = options.drafter.drafter_profile
+    record = read_drafter_profile(folder) if folder is not None and _is_drafter_record(folder) else None
+    drafter = _drafter_from_numbers(options.drafter)
+    if options.profile is None:
+        assert options.mu is not None, "checked at the door"
+        assert options.mu2 is not None, "checked at the door"
+        known = Known(Moments(options.mu, options.mu2), options.vocabulary, drafter=drafter)
+        return [with_drafter_record(known, record)], None
+    measured = read_profile(options.profile)
+    families = known_families(
+        measured,
+        largest,
+        families=options.families,
+        strata=options.strata,
+        strata_from=None if options.strata_from is None else read_profile(options.strata_from),
+        drafter=drafter,
+        record=record,
+    )
+    return families, _about(options.profile, measured)
+
+
+def _about(folder: Path, measured: Profile) -> dict[str, object]:
     from speclight.measure.store import read_plan
 
-    measured = read_profile(folder)
-    unknown = [name for name in options.families if name not in measured.families]
-    if unknown:
-        raise InvalidInput(
-            f"the profile has no family {unknown[0]!r}; choose among: {', '.join(measured.families)}"
-        )
-    names = [name for name in measured.families if not options.families or name in options.families]
-    families = [FamilyBounds(name, _of_family(options, measured, name, budgets)) for name in names]
     known = all(text.likely is not None for text in measured.texts)
-    about: dict[str, object] = {
+    return {
         "target": read_plan(folder)["target"],
         "temperature": measured.settings.sampling.temperature,
         "start_law": "uniform positions",
         "ergodic_from": "full laws" if known else "sampled log-probabilities",
     }
-    return families, about
 
 
-def _of_family(
-    options: BoundOptions, measured: Profile, family: str, budgets: tuple[int, ...]
-) -> tuple[BudgetBounds, ...]:
-    from speclight.theory.ergodic.strata import quantile_strata
-    from speclight.theory.trace_bounds import MeasuredBound, bounds_from_traces, starts_shared_by_budgets
-
-    texts = measured.sampled_texts(family)
-    strata = quantile_strata(_texts_for_strata(options, texts), options.strata)
-    starts = starts_shared_by_budgets(texts, max(budgets))
-    lemma_7 = _lemma_7(options.drafter)
-    law = measured.step_laws[family]
-    drafter = _drafter_limits(options, family, budgets)
-    return tuple(
-        BudgetBounds(
-            budget,
-            (
-                *bounds_from_traces(law, texts, budget, starts, strata),
-                *(MeasuredBound(bound, None) for bound in lemma_7(budget)),
-                *(drafter[budget].bounds if drafter else ()),
-            ),
-            drafter.get(budget),
-        )
-        for budget in budgets
-    )
-
-
-def _texts_for_strata(options: BoundOptions, own: list[SampledText]) -> list[SampledText]:
-    from speclight.measure.profile import read_profile
-
-    if options.strata_from is None:
-        return own
-    other = read_profile(options.strata_from)
-    return [text for family in other.families for text in other.sampled_texts(family)]
-
-
-def _lemma_7(drafter: DrafterOptions) -> Callable[[int], list[Bound]]:
-    """Lemma 7 in every form that what is known of the drafter allows, as a function of the node budget."""
+def _drafter_from_numbers(drafter: DrafterOptions) -> KnownDrafter | None:
     from functools import reduce
 
     from speclight.measure.profile import read_profile
-    from speclight.theory.iid.lemma_7 import (
-        lemma_7_corrected,
-        lemma_7_corrected_leading_order,
-        lemma_7_corrected_two_moments,
-        lemma_7_printed,
-    )
+    from speclight.theory.iid.known_drafter import OwnMoments, drafter_from_numbers
     from speclight.theory.laws.step_law import merged
 
     if drafter.cross_entropy is None:
-        return lambda _: []
-    on_hits, misses = drafter.cross_entropy, drafter.miss_probability
+        return None
     law = None
     if drafter.drafter_profile is not None:
         law = reduce(merged, read_profile(drafter.drafter_profile).step_laws.values())
-
-    def forms(budget: int) -> list[Bound]:
-        # The paper displays the mean ratio; from these two numbers its conditional reading is what is known.
-        found = [
-            lemma_7_printed(on_hits / (1.0 - misses) if misses < 1.0 else 0.0, misses, budget),
-            lemma_7_corrected_leading_order(on_hits, misses, budget),
-        ]
-        if law is not None:
-            found.append(lemma_7_corrected(on_hits, misses, law, budget))
-        if drafter.drafter_mu is not None and drafter.drafter_mu2 is not None:
-            found.append(
-                lemma_7_corrected_two_moments(
-                    on_hits, misses, drafter.drafter_mu, drafter.drafter_mu2, budget
-                )
-            )
-        return found
-
-    return forms
+    own = None
+    if drafter.drafter_mu is not None and drafter.drafter_mu2 is not None:
+        own = OwnMoments(drafter.drafter_mu, drafter.drafter_mu2)
+    return drafter_from_numbers(drafter.cross_entropy, drafter.miss_probability, law, own)
 
 
-def _plot(options: BoundOptions, path: Path, largest: int) -> str:
-    from speclight.experiments.limits.panels import BoundCurve, BoundPanel
+def _plot(known: list[KnownFamily], path: Path, largest: int) -> str:
+    from speclight.experiments.limits.panels import panel_of_bounds
     from speclight.experiments.limits.picture import budgets_up_to
     from speclight.report.bounds import write_bound_figure
 
     budgets = budgets_up_to(largest)
-    if options.profile is None:
-        families = [FamilyBounds("", _from_moments(options, budgets))]
-    else:
-        families, _ = _from_profile(options, options.profile, budgets)
-    panels: list[BoundPanel] = []
-    for family in families:
-        curves: list[BoundCurve] = []
-        for item in family.budgets[-1].bounds:
-            name = item.bound.name
-            values = [{m.bound.name: m.bound.value for m in each.bounds} for each in family.budgets]
-            if all(name in value for value in values):
-                curves.append(BoundCurve(name, item.bound.side, tuple(value[name] for value in values)))
-        panels.append(BoundPanel(family.family or "from two moments", budgets, tuple(curves)))
-    return write_bound_figure(tuple(panels), path).as_posix()
+    panels = tuple(
+        panel_of_bounds(
+            item.family or "from two moments",
+            budgets,
+            [item.without_intervals().known.bounds(budget) for budget in budgets],
+        )
+        for item in known
+    )
+    return write_bound_figure(panels, path).as_posix()

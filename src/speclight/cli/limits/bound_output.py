@@ -10,25 +10,19 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from speclight.cli.output import Output
-    from speclight.measure.drafter_limits import DrafterLimits
+    from speclight.measure.estimates import Estimate
     from speclight.theory.bound import Bound
-    from speclight.theory.trace_bounds import MeasuredBound
 
 READING = {"upper": "at most", "lower": "at least", "asymptotic": "about, for large P"}
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetBounds:
-    """Everything known at one node budget. drafter: measured, and Lemma 7 with it, if there is a record."""
+    """Everything known at one node budget. drafter: tokens per call of its trees, if there is a record."""
 
     budget: int
-    bounds: tuple[MeasuredBound, ...]
-    drafter: DrafterLimits | None = None
-
-    @property
-    def statements(self) -> list[Bound]:
-        """The bounds without their sampling errors."""
-        return [item.bound for item in self.bounds]
+    bounds: tuple[Bound, ...]
+    drafter: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +52,7 @@ def show_bounds(output: Output, families: list[FamilyBounds]) -> None:
         assumption
         for family in families
         for item in family.budgets
-        for bound in item.statements
+        for bound in item.bounds
         for assumption in bound.assumptions
     ]
     assumptions = tuple(dict.fromkeys(every))
@@ -69,21 +63,21 @@ def show_bounds(output: Output, families: list[FamilyBounds]) -> None:
 
 
 def _document(item: BudgetBounds) -> dict[str, object]:
-    from speclight.theory.trace_bounds import best_for_a_real_model, best_if_contexts_were_iid
+    from speclight.theory.bound import best_for_a_real_model, best_if_contexts_were_iid
 
     def named(bound: Bound) -> dict[str, object]:
         return {"name": bound.name, "value": bound.value}
 
     document: dict[str, object] = {
         "node_budget": item.budget,
-        "bounds": [bound_document(measured) for measured in item.bounds],
+        "bounds": [bound_document(bound) for bound in item.bounds],
         "best_upper": {
-            "real_model": named(best_for_a_real_model(item.statements)),
-            "iid_contexts": named(best_if_contexts_were_iid(item.statements)),
+            "real_model": named(best_for_a_real_model(item.bounds)),
+            "iid_contexts": named(best_if_contexts_were_iid(item.bounds)),
         },
     }
     if item.drafter is not None:
-        measured = item.drafter.measured
+        measured = item.drafter
         document["drafter_tokens_per_call"] = {
             "value": measured.value,
             "standard_error": measured.standard_error,
@@ -93,9 +87,8 @@ def _document(item: BudgetBounds) -> dict[str, object]:
     return document
 
 
-def bound_document(measured: MeasuredBound) -> dict[str, object]:
+def bound_document(bound: Bound) -> dict[str, object]:
     """One bound as JSON."""
-    bound = measured.bound
     document: dict[str, object] = {
         "name": bound.name,
         "value": bound.value,
@@ -103,24 +96,24 @@ def bound_document(measured: MeasuredBound) -> dict[str, object]:
         "assumptions": list(bound.assumptions),
         "source": bound.source,
     }
-    if measured.standard_error is not None:
-        document["standard_error"] = measured.standard_error
-    if measured.interval is not None:
-        interval = measured.interval
+    if bound.standard_error is not None:
+        document["standard_error"] = bound.standard_error
+    if bound.interval is not None:
+        interval = bound.interval
         document["interval"] = {"low": interval.lower, "high": interval.upper, "level": interval.level}
     return document
 
 
-def interval_of(measured: MeasuredBound) -> str:
+def interval_of(bound: Bound) -> str:
     """` [low, high]`, or nothing."""
-    interval = measured.interval
+    interval = bound.interval
     return "" if interval is None else f" [{interval.lower:.2f}, {interval.upper:.2f}]"
 
 
 def _drafter_lines(item: BudgetBounds) -> list[str]:
     if item.drafter is None:
         return []
-    measured = item.drafter.measured
+    measured = item.drafter
     spread = "" if measured.high is None else f" \N{PLUS-MINUS SIGN} {measured.high - measured.value:.2f}"
     return [
         f"the drafter's best-first trees of {item.budget} nodes, at starts of its own record: "
@@ -129,9 +122,9 @@ def _drafter_lines(item: BudgetBounds) -> list[str]:
 
 
 def _best_lines(item: BudgetBounds) -> list[str]:
-    from speclight.theory.trace_bounds import best_for_a_real_model, best_if_contexts_were_iid
+    from speclight.theory.bound import best_for_a_real_model, best_if_contexts_were_iid
 
-    real, iid = best_for_a_real_model(item.statements), best_if_contexts_were_iid(item.statements)
+    real, iid = best_for_a_real_model(item.bounds), best_if_contexts_were_iid(item.bounds)
     return [
         f"best_upper for a real model: {real.name}, {real.value:.4f}; "
         f"if contexts were i.i.d.: {iid.name}, {iid.value:.4f}",
@@ -149,15 +142,12 @@ def _table(family: str, item: BudgetBounds, assumptions: tuple[str, ...]) -> Tab
     table.add_column("tokens per call", justify="right", no_wrap=True)
     table.add_column("assumes", no_wrap=True)
     table.add_column("source")
-    for measured in item.bounds:
-        bound = measured.bound
-        error = (
-            "" if measured.standard_error is None else f" \N{PLUS-MINUS SIGN} {measured.standard_error:.2g}"
-        )
+    for bound in item.bounds:
+        error = "" if bound.standard_error is None else f" \N{PLUS-MINUS SIGN} {bound.standard_error:.2g}"
         table.add_row(
             bound.name,
             READING[bound.side],
-            f"{bound.value:.4f}{error}{interval_of(measured)}",
+            f"{bound.value:.4f}{error}{interval_of(bound)}",
             " ".join(sorted(_letter(assumptions, assumption) for assumption in bound.assumptions)),
             bound.source,
         )

@@ -5,36 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from math import hypot, isnan, nan, sqrt
+from math import hypot, nan, sqrt
 
 import numpy as np
 
-from speclight.errors import InvalidInput
 from speclight.experiments.limits.data import Family, LimitsTestSettings
 from speclight.measure.estimates import Estimate, mean_over, ratio_of_totals
 from speclight.measure.oracle_decode import OracleCall
 from speclight.measure.oracle_run import OracleRecord
 from speclight.measure.profile import Profile
-from speclight.theory.ergodic.bound import ErgodicRenewal, choose_thresholds, ergodic_renewal
+from speclight.theory.bound import Bound
+from speclight.theory.catalogue import BY_NAME, drawn_in
+from speclight.theory.ergodic.bound import choose_thresholds
 from speclight.theory.ergodic.start_features import StartSorter
 from speclight.theory.ergodic.trace_walk import trace_walk
-from speclight.theory.iid.leading_terms import limit
-from speclight.theory.iid.markov_renewal import markov_renewal
-from speclight.theory.iid.renewal import renewal
-from speclight.theory.iid.upper import leaf_entropy, sharpened_theorem_1, theorem_1
+from speclight.theory.known import Known, known_from_texts
 from speclight.theory.laws.sampled_text import SampledText
 from speclight.theory.laws.step_law import StepLaw, merged
-from speclight.theory.trace_bounds import kernel_of_texts, start_shares, starts_shared_by_budgets
-
-# Methods that bound the real model; all others are models of it or estimates.
-BOUNDS = ("ergodic_renewal", "ergodic_renewal_stratified")
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """One method against the oracle in one cell (family, temperature, P).
 
-    value: predicted tokens per call, bias-corrected by `correction` where the method has one (added already).
+    value: predicted tokens per call, bias-corrected where it is estimated by minimising.
     standard_error: of value, NaN with a single prompt, as truth_error. truth, truth_error: the oracle's.
     ratio, ratio_error: value over truth; both sides' errors are taken as independent, which they are for
     different prompts.
@@ -46,7 +40,6 @@ class Comparison:
     method: str
     value: float
     standard_error: float
-    correction: float | None
     truth: float
     truth_error: float
 
@@ -100,9 +93,11 @@ def compare_cell(cell: CellData, settings: LimitsTestSettings, sorter: StartSort
     """Every method at every node budget, against the oracle at uniform positions and the oracle decode."""
     texts = cell.trace_texts
     found: list[Comparison] = []
+    known = _known(texts, sorter, settings, cell.step_law)
+    own = _known(cell.oracle_texts.sampled_texts(cell.family.name), sorter, settings)
     for budget in settings.node_budgets:
         truth = cell.oracle.tokens_per_call(cell.family.name, budget)
-        found += _uniform(cell, settings, sorter, texts, budget, truth)
+        found += _uniform(cell, known, own, texts, budget, truth)
     for budget in sorted({call.node_budget for call in cell.calls}):
         found += _call_starts(cell, settings, sorter, texts, budget)
     return found
@@ -138,43 +133,32 @@ def pooled_errors(comparisons: Sequence[Comparison], node_budgets: Sequence[int]
 
 def _uniform(
     cell: CellData,
-    settings: LimitsTestSettings,
-    sorter: StartSorter,
+    known: Known,
+    own: Known,
     texts: list[SampledText],
     budget: int,
     truth: Estimate,
 ) -> list[Comparison]:
     add = _recorder(cell, budget, truth)
-    law = cell.step_law
     # The formulas of the step law move with 1/mu to first order; that is their sampling error here.
     mu = mean_over([t.prompt_id for t in texts], [float(t.surprisals.mean()) for t in texts])
     share = (nan if mu.standard_error is None else mu.standard_error) / mu.value
-    if law.vocabulary_size is None:
-        raise InvalidInput("the traces' step law must come from full laws, which know the vocabulary")
-    formulas = (
-        theorem_1(law.mu, law.mu2, budget),
-        sharpened_theorem_1(law.mu, law.mu2, budget),
-        leaf_entropy(law.mu, budget, law.vocabulary_size),
-        limit(law.mu, budget),
-        renewal(law, budget),
-    )
-    found = [add(bound.name, bound.value, share * bound.value, None) for bound in formulas]
-    largest = max(settings.node_budgets)
-    starts = starts_shared_by_budgets(texts, largest)
-    labelled = sorter.sorted_texts(texts)
-    markov = markov_renewal(
-        kernel_of_texts(labelled, sorter.strata),
-        start_shares(labelled, sorter.strata, budget, starts),
-        budget,
-    )
-    found.append(add(markov.name, markov.value, share * markov.value, None))
-    found.append(_ergodic(add, "ergodic_renewal", ergodic_renewal(texts, budget, None, starts)))
-    stratified = ergodic_renewal(labelled, budget, sorter.strata, starts)
-    found.append(_ergodic(add, "ergodic_renewal_stratified", stratified))
-    own = sorter.sorted_texts(cell.oracle_texts.sampled_texts(cell.family.name))
-    paired = ergodic_renewal(own, budget, sorter.strata, starts_shared_by_budgets(own, largest))
-    found.append(_ergodic(add, "stratified, oracle's own texts", paired))
+    found: list[Comparison] = []
+    for bound in known.bounds(budget, drawn_in("comparison")):
+        if bound.side != "lower":
+            error = bound.standard_error
+            found.append(add(bound.name, bound.value, share * bound.value if error is None else error))
+    paired = own.bounds(budget, (BY_NAME["ergodic_renewal_stratified"],))
+    found += [add("stratified, oracle's own texts", bound.value, _error(bound)) for bound in paired]
     return found
+
+
+def _known(
+    texts: list[SampledText], sorter: StartSorter, settings: LimitsTestSettings, law: StepLaw | None = None
+) -> Known:
+    """The texts with their starts sorted, at the starts that every node budget of the test can use."""
+    largest = max(settings.node_budgets)
+    return known_from_texts(sorter.sorted_texts(texts), largest, law, sorter.strata)
 
 
 def _call_starts(
@@ -202,7 +186,7 @@ def _call_starts(
         walk = trace_walk(
             sorter.sorted_texts([cut_for_starts(text, starts, budget) for text in walked]), thresholds
         )
-        found.append(add(name, walk.tokens_per_call, walk.standard_error, None))
+        found.append(add(name, walk.tokens_per_call, walk.standard_error))
     return found
 
 
@@ -220,10 +204,8 @@ def cut_for_starts(text: SampledText, starts_below: int, node_budget: int) -> Sa
     )
 
 
-def _recorder(
-    cell: CellData, budget: int, truth: Estimate
-) -> Callable[[str, float, float, float | None], Comparison]:
-    def add(method: str, value: float, error: float, correction: float | None) -> Comparison:
+def _recorder(cell: CellData, budget: int, truth: Estimate) -> Callable[[str, float, float], Comparison]:
+    def add(method: str, value: float, error: float) -> Comparison:
         return Comparison(
             family=cell.family.name,
             temperature=cell.temperature,
@@ -231,7 +213,6 @@ def _recorder(
             method=method,
             value=value,
             standard_error=error,
-            correction=correction,
             truth=truth.value,
             truth_error=nan if truth.standard_error is None else truth.standard_error,
         )
@@ -239,9 +220,5 @@ def _recorder(
     return add
 
 
-def _ergodic(
-    add: Callable[[str, float, float, float | None], Comparison], name: str, estimate: ErgodicRenewal
-) -> Comparison:
-    if isnan(estimate.corrected):
-        return add(name, estimate.value, nan, None)
-    return add(name, estimate.corrected, estimate.standard_error, estimate.corrected - estimate.value)
+def _error(bound: Bound) -> float:
+    return nan if bound.standard_error is None else bound.standard_error

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from speclight.errors import InvalidInput
+from speclight.theory.bound import Bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +33,17 @@ class BoundPanel:
                 raise InvalidInput(
                     f"the curve {curve.name!r} has {len(curve.values)} values for {len(self.budgets)} budgets"
                 )
+
+
+def panel_of_bounds(title: str, budgets: tuple[int, ...], found: Sequence[Sequence[Bound]]) -> BoundPanel:
+    """A curve for every statement that each budget has. found: per budget, its bounds."""
+    values = [{bound.name: bound.value for bound in bounds} for bounds in found]
+    return BoundPanel(
+        title,
+        budgets,
+        tuple(
+            BoundCurve(bound.name, bound.side, tuple(at_budget[bound.name] for at_budget in values))
+            for bound in found[-1]
+            if all(bound.name in at_budget for at_budget in values)
+        ),
+    )

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from speclight.experiments.limits.panels import BoundCurve, BoundPanel
+from speclight.experiments.limits.panels import BoundCurve, BoundPanel, panel_of_bounds
 from speclight.measure.oracle_run import OracleRecord
 from speclight.measure.profile import Profile
 from speclight.seeds import stream
-from speclight.theory.bound import Bound
-from speclight.theory.catalogue import bounds_from_step_law
-from speclight.theory.ergodic.bound import ergodic_bound, ergodic_renewal
+from speclight.theory.catalogue import drawn_in
 from speclight.theory.ergodic.strata import quantile_strata
+from speclight.theory.known import Known, known_from_law, known_from_texts
 from speclight.theory.laws.step_law import from_laws
-from speclight.theory.trace_bounds import bounds_from_traces, starts_shared_by_budgets
 from speclight.theory.truth.simulate import simulate_optimum
 from speclight.theory.truth.sources import TokenSource, reference_sources, sample_texts
 
 IID_SOURCE, CORRELATED_SOURCE = "dirichlet-0.3", "sticky-0.95"
-# What the picture shows; the other statements repeat one of these or their leading term.
-SHOWN = (
-    "theorem_1",
-    "sharpened_theorem_1",
-    "leaf_entropy",
-    "renewal",
-    "markov_renewal",
-    "ergodic_renewal",
-    "ergodic_renewal_stratified",
-    "lemma_6_renewal",
-    "limit",
-)
 _TREES = 20_000  # the optimum to half a per cent or better
 _TEXTS, _TOKENS = 120, 2000
 _SEED = 20251218  # of the synthetic panels; any other moves them by less than a line's width
@@ -54,18 +40,12 @@ def target_panel(
     Raises InvalidInput if the texts are too short for the largest budget.
     """
     texts = profile.sampled_texts(family)
-    strata = quantile_strata(texts, 4)
-    starts = starts_shared_by_budgets(texts, largest_budget)
-    budgets = budgets_up_to(largest_budget)
-    found = [
-        [m.bound for m in bounds_from_traces(profile.step_laws[family], texts, budget, starts, strata)]
-        for budget in budgets
-    ]
-    curves = _curves(found)
-    if oracle is not None:
-        values = tuple(oracle.tokens_per_call(family, budget).value for budget in budgets)
-        curves = (*curves, BoundCurve("optimum", "measured", values))
-    return BoundPanel(name, budgets, curves)
+    known = known_from_texts(texts, largest_budget, profile.step_laws[family], quantile_strata(texts, 4))
+    panel = _panel(name, known, largest_budget)
+    if oracle is None:
+        return panel
+    values = tuple(oracle.tokens_per_call(family, budget).value for budget in panel.budgets)
+    return _with_optimum(panel, values)
 
 
 def budgets_up_to(largest: int) -> tuple[int, ...]:
@@ -76,28 +56,21 @@ def budgets_up_to(largest: int) -> tuple[int, ...]:
 
 def _synthetic(source: TokenSource, kind: str, largest_budget: int) -> BoundPanel:
     rng = stream(_SEED)
-    budgets = budgets_up_to(largest_budget)
     types, rows, vocabulary = source.laws.shape
     law = from_laws(source.laws.reshape(types * rows, vocabulary), np.repeat(source.start / rows, rows))
     texts = sample_texts(source, rng.random((_TEXTS, _TOKENS, 3)))
-    found = [
-        (
-            *bounds_from_step_law(law, budget),
-            ergodic_bound(ergodic_renewal(texts, budget)),
-        )
-        for budget in budgets
-    ]
+    # Each budget at all of its own starts: the texts are long.
+    known = replace(known_from_law(law), texts=texts)
+    panel = _panel(f"{kind}: {source.name}", known, largest_budget)
     optimum = simulate_optimum(source, largest_budget, _TREES, rng).tokens_per_call
-    truth = tuple(float(optimum[budget - 1]) for budget in budgets)
-    curves = (*_curves(found), BoundCurve("optimum", "measured", truth))
-    return BoundPanel(f"{kind}: {source.name}", budgets, curves)
+    return _with_optimum(panel, tuple(float(optimum[budget - 1]) for budget in panel.budgets))
 
 
-def _curves(found: Sequence[Sequence[Bound]]) -> tuple[BoundCurve, ...]:
-    """A curve per statement shown; found: per budget, all of its bounds."""
-    values = [{bound.name: bound for bound in bounds} for bounds in found]
-    return tuple(
-        BoundCurve(name, values[0][name].side, tuple(at_budget[name].value for at_budget in values))
-        for name in SHOWN
-        if name in values[0]
-    )
+def _panel(title: str, known: Known, largest_budget: int) -> BoundPanel:
+    budgets = budgets_up_to(largest_budget)
+    shown = drawn_in("comparison")
+    return panel_of_bounds(title, budgets, [known.bounds(budget, shown) for budget in budgets])
+
+
+def _with_optimum(panel: BoundPanel, values: tuple[float, ...]) -> BoundPanel:
+    return replace(panel, curves=(*panel.curves, BoundCurve("optimum", "measured", values)))

@@ -12,6 +12,7 @@ import numpy as np
 
 from speclight.arrays import FloatArray, IntArray
 from speclight.errors import InvalidInput
+from speclight.theory.bound import Interval
 
 # Prompts left out in one array operation: a few MB of temporaries with hundreds of candidate thresholds.
 PROMPTS_PER_BATCH = 256
@@ -28,15 +29,6 @@ class DualSums:
 
     dual: FloatArray
     starts: FloatArray
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A confidence interval. level: nominal coverage in (0, 1)."""
-
-    lower: float
-    upper: float
-    level: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from speclight.arrays import FloatArray, IntArray
-from speclight.theory.bound import Assumption, Bound, check_node_budget
+from speclight.theory.bound import Assumption, Bound, Interval, check_node_budget
 from speclight.theory.ergodic.averaged_steps import tree_atoms
 from speclight.theory.ergodic.bootstrap import (
     DualSums,
-    Interval,
     basic_interval,
     bootstrap_values,
     jackknife,
@@ -197,6 +196,8 @@ def ergodic_bound(estimate: ErgodicRenewal) -> Bound:
             f"starts of {estimate.prompts} prompts under the start law '{estimate.start_law}', standard "
             f"error {estimate.standard_error:.3g}"
         ),
+        standard_error=None if np.isnan(estimate.standard_error) else estimate.standard_error,
+        interval=estimate.interval,
     )
 
 

@@ -196,16 +196,6 @@ def lemma_7_corrected(
     )
 
 
-def lemma_7_forms(moments: DrafterMoments, drafter_law: StepLaw, node_budget: int) -> tuple[Bound, ...]:
-    """Printed (at the paper's displayed mu_CE, the mean ratio), corrected to leading order, and at this P."""
-    on_hits, misses = moments.cross_entropy_on_hits, moments.miss_probability
-    return (
-        lemma_7_printed(moments.mean_ratio, misses, node_budget),
-        lemma_7_corrected_leading_order(on_hits, misses, node_budget),
-        lemma_7_corrected(on_hits, misses, drafter_law, node_budget),
-    )
-
-
 def lemma_7_corrected_two_moments(
     cross_entropy_on_hits: float,
     miss_probability: float,

@@ -65,6 +65,16 @@ def uniform_positions(texts: Sequence[SampledText]) -> StartLaw:
     return StartLaw("uniform positions", tuple(np.ones(len(text)) for text in texts))
 
 
+def starts_shared_by_budgets(texts: Sequence[SampledText], largest_budget: int) -> StartLaw:
+    """Uniform positions among the starts that the largest node budget can use, for every smaller one too."""
+    weights: list[FloatArray] = []
+    for text in texts:
+        weight = np.zeros(len(text))
+        weight[: usable_starts(text, largest_budget)] = 1.0
+        weights.append(weight)
+    return StartLaw("uniform positions", tuple(weights))
+
+
 def call_starts(texts: Sequence[SampledText], starts: Sequence[IntArray]) -> StartLaw:
     """The positions at which a decoder's calls began: one array of start indices per text, repeats counted.
 

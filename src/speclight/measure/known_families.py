@@ -1,0 +1,85 @@
+"""What records tell of a target and a drafter, family by family: every folder is read once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from speclight.errors import InvalidInput
+from speclight.measure.drafter_limits import known_drafter, measured_tokens
+from speclight.measure.drafter_profile import DrafterProfile
+from speclight.measure.estimates import Estimate
+from speclight.measure.profile import Profile
+from speclight.theory.ergodic.strata import quantile_strata
+from speclight.theory.iid.known_drafter import KnownDrafter
+from speclight.theory.known import Known, known_from_texts
+from speclight.theory.laws.sampled_text import SampledText
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFamily:
+    """One family of prompts (blank if there is no profile): what is known, and the drafter's own record."""
+
+    family: str
+    known: Known
+    record: DrafterProfile | None = None
+
+    def drafter_tokens(self, node_budget: int) -> Estimate | None:
+        """Tokens per call of the recorded drafter's trees; None without a record. Errors as there."""
+        return None if self.record is None else measured_tokens(self.record, node_budget)
+
+    def without_intervals(self) -> KnownFamily:
+        """The same without the replicas behind the drafter's intervals: for many node budgets."""
+        if self.known.drafter is None:
+            return self
+        drafter = replace(self.known.drafter, unsampled=None, replicas=())
+        return replace(self, known=replace(self.known, drafter=drafter))
+
+
+def with_drafter_record(known: Known, record: DrafterProfile | None, family: str = "") -> KnownFamily:
+    """The family beside what its drafter's record holds: its own prompts, or all if it has none of them."""
+    if record is None:
+        return KnownFamily(family, known)
+    own = record.of_family(family) if family in record.families else record
+    return KnownFamily(family, replace(known, drafter=known_drafter(own)), own)
+
+
+def known_families(
+    profile: Profile,
+    largest_budget: int,
+    *,
+    families: Sequence[str] = (),
+    strata: int = 1,
+    strata_from: Profile | None = None,
+    drafter: KnownDrafter | None = None,
+    record: DrafterProfile | None = None,
+) -> list[KnownFamily]:
+    """What a profile tells of each family, in its order; all of them if none is named.
+
+    strata: quantiles of the entropy that sort contexts, chosen on strata_from's texts, or on the family's
+    own. drafter, record: at most one of the two. Raises InvalidInput for a family the profile lacks or texts
+    without entropies.
+    """
+    unknown = [name for name in families if name not in profile.families]
+    if unknown:
+        raise InvalidInput(
+            f"the profile has no family {unknown[0]!r}; choose among: {', '.join(profile.families)}"
+        )
+    others = None if strata_from is None else _texts_of(strata_from)
+    found: list[KnownFamily] = []
+    for name in profile.families:
+        if not families or name in families:
+            texts = profile.sampled_texts(name)
+            known = known_from_texts(
+                texts,
+                largest_budget,
+                profile.step_laws[name],
+                quantile_strata(texts if others is None else others, strata),
+                drafter,
+            )
+            found.append(with_drafter_record(known, record, name))
+    return found
+
+
+def _texts_of(profile: Profile) -> list[SampledText]:
+    return [text for family in profile.families for text in profile.sampled_texts(family)]

@@ -105,6 +105,19 @@ def makes_a_generator(source: str) -> bool:
     return re.search(r"np\.random\.(Generator|SeedSequence|RandomState|default_rng)\(", source) is not None
 
 
+def flags_in_messages(source: str) -> list[str]:
+    """Command-line flags in the texts of `raise` statements."""
+    texts = [
+        part.value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Raise)
+        for part in ast.walk(node)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    ]
+    flags = [flag for text in texts for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)]
+    return [flag for flag in flags if flag != "--force-reinstall"]  # of pip
+
+
 def planted(package: str, source: str) -> list[Import]:
     path = SOURCE / "speclight" / package
     return list(imports_of(path if path.suffix else path / "planted.py", source))
@@ -156,6 +169,12 @@ def test_random_streams_are_opened_in_one_place() -> None:
     found = [path.name for path in MODULES if makes_a_generator(path.read_text(encoding="utf-8"))]
     # The reference sources are drawn once and for all by NumPy's default generator.
     assert sorted(found) == ["seeds.py", "sources.py"]
+
+
+def test_errors_of_the_library_name_arguments_and_no_flags() -> None:
+    assert flags_in_messages('raise InvalidInput(f"got {x}; lower --max-tokens")') == ["--max-tokens"]
+    library = [path for path in MODULES if package_of(path) != "cli"]
+    assert [path.name for path in library if flags_in_messages(path.read_text(encoding="utf-8"))] == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))

@@ -5,7 +5,15 @@ Every message says what was got, what was expected, and what to do.
 
 
 class SpeclightError(Exception):
-    """Base of every error that speclight raises on purpose."""
+    """Base of every error that speclight raises on purpose.
+
+    argument: the library's name of the argument that would help, where one does; the command line shows its
+    flag beside the message.
+    """
+
+    def __init__(self, message: str, argument: str | None = None) -> None:
+        super().__init__(message)
+        self.argument = argument
 
 
 class InvalidInput(SpeclightError, ValueError):

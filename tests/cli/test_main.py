@@ -146,3 +146,14 @@ def test_closed_stdout_is_no_bug() -> None:
     os.close(writing)
     assert done.returncode == 141
     assert done.stderr == b""
+
+
+def test_a_message_that_names_an_argument_is_shown_with_its_flag(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refusing() -> None:
+        raise InvalidInput("texts are short; profile longer ones (max_tokens)", argument="max_tokens")
+
+    monkeypatch.setattr(cli, "command_app", lambda: lambda *_, **__: refusing())
+    assert cli.main(["oracle"]) == 2
+    assert capsys.readouterr().err.endswith("longer ones (max_tokens) (the flag is --max-tokens)\n")

@@ -83,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
     except CycloptsError as error:
         return _refuse(f"{str(error).rstrip('.')}; `{_help_command(error)}` lists what is expected")
     except SpeclightError as error:
-        return _refuse(str(error))
+        return _refuse(f"{error}{_flag(error)}")
     except KeyboardInterrupt:
         print("speclight: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -91,6 +91,10 @@ def main(arguments: Sequence[str]) -> int:
         _silence_stdout()
         return EXIT_PIPE_CLOSED
     return EXIT_DONE
+
+
+def _flag(error: SpeclightError) -> str:
+    return "" if error.argument is None else f" (the flag is --{error.argument.replace('_', '-')})"
 
 
 def command_app() -> App:

@@ -68,7 +68,8 @@ def check_rule_fits(rule: VerifyRule, settings: DecodeSettings) -> None:
     if rule.name == "greedy" and sampling.temperature != 0.0:
         raise InvalidInput(
             f"rule 'greedy' always emits the most probable token, got temperature {sampling.temperature}; "
-            "use --temperature 0, or a sampling rule such as 'target_sample'"
+            "use temperature 0, or a sampling rule such as 'target_sample'",
+            argument="temperature",
         )
 
 

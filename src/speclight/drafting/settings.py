@@ -10,7 +10,7 @@ from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
 from speclight.trees.draft_tree import DraftKind
-from speclight.trees.limits import GrowthLimits
+from speclight.trees.limited_growth import GrowthLimits
 from speclight.trees.static_optimum import RankPath
 
 Vocabulary = Literal["same", "shared"]

@@ -16,7 +16,7 @@ from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
 from speclight.trees.best_first import BestFirstGrowth
 from speclight.trees.growing_tree import Growth
-from speclight.trees.limits import LimitedGrowth
+from speclight.trees.limited_growth import LimitedGrowth
 from speclight.trees.sampled import SampledGrowth
 from speclight.trees.shapes import TopRankGrowth, TreeShape, batch, by_choices, chain
 from speclight.trees.static_optimum import static_optimum

@@ -170,7 +170,8 @@ def _chosen_starts(
     if not chosen:
         raise InvalidInput(
             f"no text has a start followed by {settings.node_budget - 1} tokens; profile longer texts "
-            "(--max-tokens) or lower the node budget"
+            "(max_tokens) or lower the node budget",
+            argument="max_tokens",
         )
     return chosen
 

@@ -137,7 +137,8 @@ def _chosen_starts(profile: Profile, settings: OracleSettings) -> list[tuple[Pro
         if not pool:
             raise InvalidInput(
                 f"no text of family {family!r} has a start followed by {settings.node_budget - 1} tokens; "
-                "profile longer texts (--max-tokens) or lower the node budget"
+                "profile longer texts (max_tokens) or lower the node budget",
+                argument="max_tokens",
             )
         # Systematic sampling: every start is equally likely, and prompts share the contexts evenly.
         count = min(settings.contexts, len(pool))

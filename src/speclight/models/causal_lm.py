@@ -127,15 +127,19 @@ class CausalLM:
             )
         cache.record_positions(slot_positions)
         logits = output.logits.to(torch.promote_types(output.logits.dtype, torch.float32))
-        if torch.isnan(logits.amax()):  # as NaN as any of them, and found in a fraction of the time
-            raise BrokenModelOutput(
-                f"{self.name} returned NaN logits, expected finite numbers; check the weights, or use "
-                "--dtype float32 if the model overflows in a smaller type"
-            )
+        self._check_numbers(logits)
         if not hidden_layers:
             return ForwardPass(logits, None)
         states = [*output.hidden_states[: self.layers], *(last_outputs or [None]), output.hidden_states[-1]]
         return ForwardPass(logits, torch.cat([states[layer] for layer in hidden_layers], dim=-1))
+
+    def _check_numbers(self, logits: torch.Tensor) -> None:
+        if torch.isnan(logits.amax()):  # as NaN as any of them, and found in a fraction of the time
+            raise BrokenModelOutput(
+                f"{self.name} returned NaN logits, expected finite numbers; check the weights, or use dtype "
+                "float32 if the model overflows in a smaller type",
+                argument="dtype",
+            )
 
     def _text_bounds(self, cache: PathCache | JointCache) -> dict[str, torch.Tensor]:
         """The bounds of several texts, in Transformers' names for them, on their way to the attention.

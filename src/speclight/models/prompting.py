@@ -27,7 +27,10 @@ def chat_token_ids(model: CausalLM, messages: Sequence[dict[str, str]]) -> list[
     a chat template.
     """
     if model.tokenizer.chat_template is None:
-        raise InvalidInput(f"{model.name} has no chat template; use --raw to continue the bare text instead")
+        raise InvalidInput(
+            f"{model.name} has no chat template, expected one; continue the bare text (raw) instead",
+            argument="raw",
+        )
     text = model.tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, tokenize=False)
     assert isinstance(text, str)  # one conversation, not tokenised
     # The template writes every special token itself.

@@ -122,6 +122,17 @@ def check_node_budget(node_budget: int) -> int:
     return budget
 
 
+def check_count(count: int, name: str) -> int:
+    """The count as a plain int. Raises InvalidInput unless it is an integer of at least 1."""
+    try:
+        number = operator.index(count)
+    except TypeError as error:
+        raise InvalidInput(f"{name} must be an integer of at least 1, got {count!r}") from error
+    if number < 1:
+        raise InvalidInput(f"{name} must be an integer of at least 1, got {number}")
+    return number
+
+
 def check_moments(mu: float, mu2: float) -> float:
     """mu2, raised to mu^2 where rounding alone put it below.
 

@@ -20,8 +20,8 @@ from speclight.experiments.races.drafted_trees import TreePlan
 from speclight.experiments.races.invariance import DrafterMaker, Invariance, RandomLaw, drafter_invariance
 from speclight.experiments.races.laws import RACE_DRAFTERS, RaceDrafter
 from speclight.experiments.races.run import RaceComparison, compare, rank_texts
-from speclight.experiments.races.texts import RaceTextSettings, sample_texts
-from speclight.experiments.races.tree_comparison import TreeComparison, compare_trees
+from speclight.experiments.races.texts import RaceTextSettings, sample_race_texts
+from speclight.experiments.races.tree_comparison import TreeComparison, compare_drafted_trees
 from speclight.measure.prompts import Prompt
 from speclight.measure.store import RecordFolder, read_table
 from speclight.models.causal_lm import CausalLM
@@ -83,7 +83,7 @@ def run_race_experiment(
 
     also_invariant: drafters for the invariance part alone.
     """
-    texts = sample_texts(target, prompts, settings.texts, folder / "texts", progress)
+    texts = sample_race_texts(target, prompts, settings.texts, folder / "texts", progress)
     groups = rank_texts(target, drafters, texts, folder / "ranks", progress)
     by_name = {drafter.name: drafter for drafter in drafters}
     trees: list[TreeComparison] = []
@@ -91,7 +91,7 @@ def run_race_experiment(
         wanted = group.temperature in settings.tree_temperatures and group.drafter in settings.tree_drafters
         if settings.trees is not None and wanted:
             drafter = by_name[group.drafter]
-            trees += compare_trees(target, drafter, group, settings.trees, folder / "trees", progress)
+            trees += compare_drafted_trees(target, drafter, group, settings.trees, folder / "trees", progress)
     invariance = _invariance(
         target,
         [*drafters, *also_invariant],

@@ -44,7 +44,7 @@ class RaceDrafter:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LawPair:
+class LawsAtToken:
     """Target and drafter law [vocab] at one context, and the token that was emitted there."""
 
     target: FloatArray
@@ -88,7 +88,7 @@ def race_drafter(
     raise InvalidInput(f"no law to race with is called {name!r}, expected one of {', '.join(RACE_DRAFTERS)}")
 
 
-def laws_along(target: CausalLM, drafter: RaceDrafter, text: RaceText) -> Iterator[LawPair]:
+def laws_along(target: CausalLM, drafter: RaceDrafter, text: RaceText) -> Iterator[LawsAtToken]:
     """Both laws at every token of a text, in its order: the drafter's as at the root of a draft."""
     sampling = SamplingSettings(text.temperature)
     source = drafter.source(sampling)
@@ -103,7 +103,7 @@ def laws_along(target: CausalLM, drafter: RaceDrafter, text: RaceText) -> Iterat
     else:
         laws = _laws_at_roots(source, tokens, first, features)
     for logits_after, law, token in zip(logits, laws, text.token_ids, strict=True):
-        yield LawPair(
+        yield LawsAtToken(
             processed_probabilities(logits_after[None], sampling)[0],
             dense_law(law, target.vocabulary_size),
             token,

@@ -51,7 +51,7 @@ RANKED_RULES = ("rejection", "rejection_without_replacement", "race_with_replace
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RuleComparison:
     """Tokens per call of one rule and strategy with `drafted` tokens a call (the root not counted).
 
     race_minus: what the race of the same strategy and number emits more, at the same contexts; None for the
@@ -102,7 +102,7 @@ class RankAccounting:
 class RaceComparison:
     """The whole experiment."""
 
-    rows: tuple[Comparison, ...]
+    rows: tuple[RuleComparison, ...]
     accounting: tuple[RankAccounting, ...]
 
     def has_rows(self, drafter: str, temperature: float, strategy: str) -> bool:
@@ -112,7 +112,7 @@ class RaceComparison:
             for row in self.rows
         )
 
-    def row(self, drafter: str, temperature: float, rule: str, strategy: str, drafted: int) -> Comparison:
+    def row(self, drafter: str, temperature: float, rule: str, strategy: str, drafted: int) -> RuleComparison:
         """One row. Raises KeyError if it was not computed."""
         for row in self.rows:
             if (row.drafter, row.temperature, row.rule, row.strategy, row.drafted) == (
@@ -192,7 +192,7 @@ def compare(groups: Sequence[RankedTexts], vocabulary_size: int) -> RaceComparis
 
     Where a drafter's law depends on who wrote the text, only batches are compared: one level deep.
     """
-    rows: list[Comparison] = []
+    rows: list[RuleComparison] = []
     for group in groups:
         found = _rows(group)
         rows += found if group.has_static_laws else [row for row in found if row.strategy == "batch"]
@@ -205,8 +205,8 @@ def compare(groups: Sequence[RankedTexts], vocabulary_size: int) -> RaceComparis
     )
 
 
-def _rows(group: RankedTexts) -> list[Comparison]:
-    rows: list[Comparison] = []
+def _rows(group: RankedTexts) -> list[RuleComparison]:
+    rows: list[RuleComparison] = []
     for drafted in DRAFTED:
         values: dict[tuple[str, str], list[FloatArray]] = {}
         for rule in RANKED_RULES:
@@ -220,7 +220,7 @@ def _rows(group: RankedTexts) -> list[Comparison]:
             known = rule != "race" and len(by_text[0]) == len(race[0])
             less = [mine - theirs for mine, theirs in zip(race, by_text, strict=True)] if known else None
             rows.append(
-                Comparison(
+                RuleComparison(
                     group.drafter,
                     group.temperature,
                     rule,

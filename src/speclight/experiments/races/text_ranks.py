@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from speclight.arrays import FloatArray
-from speclight.experiments.races.laws import LawPair, RaceDrafter, laws_along
+from speclight.experiments.races.laws import LawsAtToken, RaceDrafter, laws_along
 from speclight.experiments.races.texts import RaceText
 from speclight.measure.store import write_whole
 from speclight.models.causal_lm import CausalLM
@@ -75,7 +75,7 @@ def text_ranks(target: CausalLM, drafter: RaceDrafter, text: RaceText, cache: Pa
         return TextRanks(**{name: stored[name] for name in names})
 
 
-def _computed(pairs: Iterable[LawPair], number: int) -> TextRanks:
+def _computed(pairs: Iterable[LawsAtToken], number: int) -> TextRanks:
     """number: of the text; seeds the sampled histories and the races."""
     rng = stream(number, RANKS)
     steps: list[EmittedRanks] = []

@@ -51,7 +51,7 @@ class RaceText:
     token_ids: tuple[int, ...]
 
 
-def sample_texts(
+def sample_race_texts(
     model: CausalLM,
     prompts: tuple[Prompt, ...],
     settings: RaceTextSettings,
@@ -72,7 +72,7 @@ def sample_texts(
 
 
 def read_texts(folder: Path) -> tuple[RaceText, ...]:
-    """The texts that `sample_texts` left in a folder.
+    """The texts that `sample_race_texts` left in a folder.
 
     Raises StorageError if it is unfinished, InvalidInput if it holds other records.
     """

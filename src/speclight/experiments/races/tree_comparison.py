@@ -57,7 +57,7 @@ class TreeComparison:
     minus_rejection: Estimate | None
 
 
-def compare_trees(
+def compare_drafted_trees(
     target: CausalLM,
     drafter: RaceDrafter,
     group: RankedTexts,

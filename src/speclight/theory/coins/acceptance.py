@@ -15,9 +15,9 @@ import numpy as np
 
 from speclight.arrays import FloatArray, IntArray
 from speclight.theory.bisection import increasing_root
+from speclight.theory.bound import check_count
 from speclight.theory.information import overlap
 from speclight.theory.laws.likelihood_ratio import LikelihoodRatioOrder, check_law_pair
-from speclight.theory.races.matching import check_count
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # array fields: compare with np.array_equal, not ==

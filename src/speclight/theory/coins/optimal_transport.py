@@ -12,10 +12,10 @@ import numpy as np
 
 from speclight.arrays import FloatArray, IntArray
 from speclight.errors import InvalidInput
+from speclight.theory.bound import check_count
 from speclight.theory.information import check_laws
 from speclight.theory.laws.arrival_counts import ArrivalRates, count_law, log_time_grid
 from speclight.theory.laws.likelihood_ratio import LikelihoodRatioOrder
-from speclight.theory.races.matching import check_count
 
 # Token sets are listed by bit mask; 2^20 doubles are 8 MB.
 LARGEST_SUBSET_VOCABULARY = 20

@@ -18,9 +18,9 @@ import numpy as np
 
 from speclight.arrays import FloatArray, IntArray
 from speclight.errors import InvalidInput
+from speclight.theory.bound import check_count
 from speclight.theory.coins.acceptance import AcceptanceLaw
 from speclight.theory.laws.likelihood_ratio import LikelihoodRatioOrder, check_law_pair
-from speclight.theory.races.matching import check_count
 
 # Histories are enumerated up to this number; one array over them is then 32 MB.
 LARGEST_ENUMERATION = 4_000_000

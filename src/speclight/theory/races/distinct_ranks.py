@@ -21,9 +21,10 @@ import numpy as np
 
 from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
+from speclight.theory.bound import check_count
 from speclight.theory.laws.arrival_counts import ArrivalRates, count_law, log_time_grid
 from speclight.theory.laws.likelihood_ratio import LikelihoodRatioOrder
-from speclight.theory.races.matching import RankConvention, RankLaw, check_count
+from speclight.theory.races.matching import RankConvention, RankLaw
 
 # Time is cut off where less than e^-45 = 3e-20 of Exp(1) is left.
 LARGEST_TIME = 45.0

@@ -13,7 +13,6 @@ available to us: the algorithms are a reconstruction from its abstract, and the 
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -21,6 +20,7 @@ import numpy as np
 
 from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
+from speclight.theory.bound import check_count
 from speclight.theory.laws.likelihood_ratio import LikelihoodRatioOrder, check_law_pair, likelihood_ratios
 
 # Doubles held at once while summing over pairs of tokens: 4e6 of them are 32 MB.
@@ -136,14 +136,3 @@ def arrival_mixture(pair: LikelihoodRatioOrder) -> tuple[FloatArray, FloatArray]
     """
     reachable = (pair.target[pair.order] > 0.0) & np.isfinite(pair.ratios)
     return pair.target[pair.order][reachable], pair.drafter_excess(pair.ratios[reachable])
-
-
-def check_count(count: int, name: str) -> int:
-    """The count as a plain int. Raises InvalidInput unless it is an integer of at least 1."""
-    try:
-        number = operator.index(count)
-    except TypeError as error:
-        raise InvalidInput(f"{name} must be an integer of at least 1, got {count!r}") from error
-    if number < 1:
-        raise InvalidInput(f"{name} must be an integer of at least 1, got {number}")
-    return number

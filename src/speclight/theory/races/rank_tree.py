@@ -9,8 +9,8 @@ import numpy as np
 
 from speclight.arrays import FloatArray, IntArray
 from speclight.errors import InvalidInput
+from speclight.theory.bound import check_count
 from speclight.theory.information import SUM_ATOL
-from speclight.theory.races.matching import check_count
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # array fields: compare with np.array_equal, not ==

@@ -16,8 +16,8 @@ import numpy as np
 from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
 from speclight.theory.bisection import increasing_root
-from speclight.theory.bound import Assumption, Bound, Origin, check_node_budget
-from speclight.theory.races.matching import RankConvention, check_count
+from speclight.theory.bound import Assumption, Bound, Origin, check_count, check_node_budget
+from speclight.theory.races.matching import RankConvention
 from speclight.theory.races.rank_entropy import entropy_terms
 
 PAPER = "arXiv 2504.15475 (abstract and public summaries; body not available)"

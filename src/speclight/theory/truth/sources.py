@@ -11,10 +11,10 @@ on the type before and on the token. This one form covers
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import polygamma  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
 from speclight.arrays import FloatArray, IntArray
 from speclight.errors import InvalidInput
@@ -118,8 +118,9 @@ def dirichlet_moments(concentration: float, vocabulary_size: int) -> LogMoments:
     mu = psi(m alpha + 1) - psi(alpha + 1) and mu2 = mu^2 + psi'(alpha + 1) - psi'(m alpha + 1).
     """
     total = concentration * vocabulary_size
-    mu = _digamma(total + 1) - _digamma(concentration + 1)
-    return LogMoments(mu, mu**2 + _trigamma(concentration + 1) - _trigamma(total + 1))
+    ends = np.array([concentration + 1.0, total + 1.0])
+    (low, high), (steep, flat) = np.asarray(polygamma([[0], [1]], ends), dtype=np.float64).tolist()
+    return LogMoments(high - low, (high - low) ** 2 + steep - flat)
 
 
 def near_deterministic_source(easy_share: float, miss: float, vocabulary_size: int) -> TokenSource:
@@ -246,28 +247,6 @@ def draw(laws: FloatArray, uniforms: FloatArray) -> IntArray:
     # A row that sums to 1 - 1e-16 could be passed entirely; its last possible outcome is meant then.
     last = laws.shape[1] - 1 - (laws[:, ::-1] > 0).argmax(axis=1)
     return np.minimum(passed, last)
-
-
-def _digamma(x: float) -> float:
-    """psi(x), x > 0: shifted to x >= 10, where the asymptotic series (DLMF 5.11.2) is exact to 1e-13."""
-    if x < 10:
-        return _digamma(x + 1) - 1 / x
-    inverse = 1 / x**2
-    series = inverse * (
-        1 / 12 - inverse * (1 / 120 - inverse * (1 / 252 - inverse * (1 / 240 - inverse / 132)))
-    )
-    return math.log(x) - 1 / (2 * x) - series
-
-
-def _trigamma(x: float) -> float:
-    """psi'(x), x > 0: shifted to x >= 10, where the asymptotic series (the derivative of psi's) serves."""
-    if x < 10:
-        return _trigamma(x + 1) + 1 / x**2
-    inverse = 1 / x**2
-    series = inverse * (
-        1 / 6 - inverse * (1 / 30 - inverse * (1 / 42 - inverse * (1 / 30 - inverse * 5 / 66)))
-    )
-    return 1 / x + inverse / 2 + series / x
 
 
 def _peaked_law(miss: float, vocabulary_size: int) -> FloatArray:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from speclight.errors import InvalidInput
 from speclight.trees.best_first import BestFirstGrowth
 from speclight.trees.growing_tree import CandidateLaw
-from speclight.trees.limits import GrowthLimits, LimitedGrowth
+from speclight.trees.limited_growth import GrowthLimits, LimitedGrowth
 
 VOCABULARY = 6
 SUM_ATOL = 1e-12  # sums of at most 40 products of a few float64 probabilities

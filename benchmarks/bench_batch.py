@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 import torch
 
-from speclight.decoding.generate import Generation, drafters_for, generate_batch_from_ids
+from speclight.decoding.fitting_drafters import drafters_for
+from speclight.decoding.generate import Generation, generate_batch_from_ids
 from speclight.decoding.settings import DecodeSettings
 from speclight.measure.prompts import shipped_prompts
 from speclight.models.causal_lm import CausalLM

@@ -21,7 +21,8 @@ import torch
 
 from speclight.decoding.call_trace import CallTrace
 from speclight.decoding.decode import decode_batch
-from speclight.decoding.generate import drafter_for, generate_from_ids
+from speclight.decoding.fitting_drafters import drafter_for
+from speclight.decoding.generate import generate_from_ids
 from speclight.decoding.settings import DecodeSettings
 from speclight.measure.prompts import shipped_prompts
 from speclight.models.causal_lm import CausalLM

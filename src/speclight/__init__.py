@@ -6,26 +6,41 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for type checkers and editors, which do not run __getattr__
+    from speclight.decoding.call_trace import CallTrace
     from speclight.decoding.conversation import Conversation
     from speclight.decoding.generate import Generation, generate, generate_batch, stream
+    from speclight.decoding.options import DecodeOptions
     from speclight.decoding.transformers_generate import transformers_generate
+    from speclight.drafting.drafters import DRAFTERS
+    from speclight.drafting.settings import DrafterSettings
     from speclight.errors import SpeclightError
+    from speclight.measure.public import oracle, profile
     from speclight.models.load import load
+    from speclight.models.sampling_settings import SamplingSettings
     from speclight.models.wrap import wrap
     from speclight.theory.bound import Bound
     from speclight.theory.known import bounds_from_moments as bounds
     from speclight.trees.draft_tree import DraftTree
+    from speclight.verification.rules import RULES
 
 __all__ = [
+    "DRAFTERS",
+    "RULES",
     "Bound",
+    "CallTrace",
     "Conversation",
+    "DecodeOptions",
     "DraftTree",
+    "DrafterSettings",
     "Generation",
+    "SamplingSettings",
     "SpeclightError",
     "bounds",
     "generate",
     "generate_batch",
     "load",
+    "oracle",
+    "profile",
     "stream",
     "transformers_generate",
     "wrap",
@@ -34,15 +49,23 @@ __version__ = "0.1.0"
 
 # Public name -> where it is defined, imported at first use: torch alone takes seconds.
 _PUBLIC = {
+    "DRAFTERS": "speclight.drafting.drafters:DRAFTERS",
+    "RULES": "speclight.verification.rules:RULES",
     "Bound": "speclight.theory.bound:Bound",
+    "CallTrace": "speclight.decoding.call_trace:CallTrace",
     "Conversation": "speclight.decoding.conversation:Conversation",
+    "DecodeOptions": "speclight.decoding.options:DecodeOptions",
     "DraftTree": "speclight.trees.draft_tree:DraftTree",
+    "DrafterSettings": "speclight.drafting.settings:DrafterSettings",
     "Generation": "speclight.decoding.generate:Generation",
+    "SamplingSettings": "speclight.models.sampling_settings:SamplingSettings",
     "SpeclightError": "speclight.errors:SpeclightError",
     "bounds": "speclight.theory.known:bounds_from_moments",
     "generate": "speclight.decoding.generate:generate",
     "generate_batch": "speclight.decoding.generate:generate_batch",
     "load": "speclight.models.load:load",
+    "oracle": "speclight.measure.public:oracle",
+    "profile": "speclight.measure.public:profile",
     "stream": "speclight.decoding.generate:stream",
     "transformers_generate": "speclight.decoding.transformers_generate:transformers_generate",
     "wrap": "speclight.models.wrap:wrap",

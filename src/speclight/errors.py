@@ -1,4 +1,4 @@
-"""The exception family, and the check that all settings share.
+"""The exception family.
 
 Every message says what was got, what was expected, and what to do.
 """
@@ -42,10 +42,3 @@ class BrokenModelOutput(SpeclightError):
 
 class StorageError(SpeclightError):
     """A record could not be written or read back (disk full, damaged file, changed plan)."""
-
-
-def check_at_least_one(settings: object, *names: str) -> None:
-    """Raise InvalidInput unless every attribute named is >= 1."""
-    for name in names:
-        if getattr(settings, name) < 1:
-            raise InvalidInput(f"{name} must be >= 1, got {getattr(settings, name)}")

@@ -15,7 +15,8 @@ from transformers import Gemma3ForCausalLM, Gemma3TextConfig, GPT2Config, GPT2LM
 
 import speclight
 from speclight.decoding.decode import DecodeRequest, decode_batch
-from speclight.decoding.generate import drafters_for, generate_batch_from_ids, generate_from_ids
+from speclight.decoding.fitting_drafters import drafters_for
+from speclight.decoding.generate import generate_batch_from_ids, generate_from_ids
 from speclight.decoding.running_text import RunningText
 from speclight.decoding.settings import DecodeSettings
 from speclight.drafting import drafters

@@ -8,7 +8,8 @@ import torch
 
 from every_outcome import law_of
 from speclight.decoding.decode import decode
-from speclight.decoding.generate import default_kind, drafter_for, generate_from_ids, stream
+from speclight.decoding.fitting_drafters import default_kind, drafter_for
+from speclight.decoding.generate import generate_from_ids, stream
 from speclight.decoding.settings import DecodeSettings
 from speclight.drafting.guarded import DraftingFailed
 from speclight.drafting.no_drafter import NoDrafter
@@ -244,6 +245,6 @@ def test_settings_out_of_range_are_refused(options, named):
 def test_a_stream_is_the_text_in_pieces():
     target = tiny_target(5, seed=2)
     settings = DecodeSettings(8, 20, seed=4)
-    pieces = list(stream(target, "t0 t1 t2 t3 t4", settings=settings, raw=True))
+    pieces = list(stream(target, "t0 t1 t2 t3 t4", node_budget=8, max_tokens=20, seed=4, raw=True))
     assert len(pieces) > 1
     assert "".join(pieces) == text_of(settings).text

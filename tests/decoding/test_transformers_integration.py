@@ -1,14 +1,14 @@
 """`model.generate(..., custom_generate=speclight.transformers_generate)`: the same texts, in fewer calls."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from transformers import GenerationConfig
 
 import speclight
 from speclight.decoding.conversation import Conversation
-from speclight.decoding.settings import DecodeSettings
 from speclight.errors import InvalidInput
-from speclight.models.sampling import SamplingSettings
 from toys import tiny_llama, word_tokenizer
 
 VOCABULARY = 7
@@ -155,6 +155,14 @@ def pooled_p_value(drawn, exact):
     [
         ({"num_beams": 2}, "num_beams 2"),
         ({"return_dict_in_generate": True, "output_scores": True}, "output_scores"),
+        ({"penalty_alpha": 0.6, "top_k": 4}, "penalty_alpha.*another law"),
+        ({"dola_layers": "low"}, "dola_layers"),
+        ({"prompt_lookup_num_tokens": 3}, "prompt_lookup_num_tokens.*drafter='ngram'"),
+        ({"assistant_model": "model"}, "assistant_model.*drafter='model'"),
+        ({"streamer": SimpleNamespace(put=print, end=print)}, "streamer.*on_call"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"node_budget": 8.0}, "node_budget.*write 8"),
+        ({"drafter": 7}, "drafter 7"),
     ],
 )
 def test_what_is_not_speculative_decoding_is_refused(model, options, reason):
@@ -162,19 +170,24 @@ def test_what_is_not_speculative_decoding_is_refused(model, options, reason):
         generated(model, max_new_tokens=3, custom_generate=speclight.transformers_generate, **options)
 
 
+def test_stop_strings_are_refused_by_transformers_itself(model):
+    options = {"custom_generate": speclight.transformers_generate, "tokenizer": word_tokenizer(VOCABULARY)}
+    with pytest.raises(ValueError, match="stop strings"):
+        generated(model, max_new_tokens=3, stop_strings=["t1"], **options)
+
+
 def test_a_wrapped_model_generates_streams_and_converses():
     target = speclight.wrap(
         tiny_llama(VOCABULARY, seed=4, window=512).double(), word_tokenizer(VOCABULARY), name="toy"
     )
     text = speclight.generate(target, "t1 t2 t3", max_tokens=20, seed=3).text
-    settings = DecodeSettings(max_tokens=20, seed=3)
-    assert "".join(speclight.stream(target, "t1 t2 t3", settings=settings)) == text
-    chat = Conversation(target, settings=DecodeSettings(max_tokens=20, sampling=SamplingSettings(0.0)))
+    assert "".join(speclight.stream(target, "t1 t2 t3", max_tokens=20, seed=3)) == text
+    chat = Conversation(target, max_tokens=20, temperature=0)
     chat.say("t1 t2 t3")
     held = chat.tokens_held
     second = chat.say("t4 t5")
     messages = [*chat.messages[:3]]
-    fresh = Conversation(target, settings=DecodeSettings(max_tokens=20, sampling=SamplingSettings(0.0)))
+    fresh = Conversation(target, max_tokens=20, temperature=0)
     fresh.messages = messages[:2]
     assert fresh.say("t4 t5").token_ids == second.token_ids
     assert held > 20

@@ -11,7 +11,7 @@ from speclight.cli.decoding import verify as command
 from speclight.cli.main import main
 from speclight.decoding import losslessness
 from speclight.decoding.divergence import NEAR_TIE_LOGITS, first_divergence, plain_greedy
-from speclight.decoding.generate import default_kind
+from speclight.decoding.fitting_drafters import default_kind
 from speclight.decoding.losslessness import Setup, greedy_test, loop_test, rule_test
 from speclight.decoding.string_law import FALSE_ALARM, POWER, StringLaw, string_test
 from speclight.drafting.settings import DrafterSettings

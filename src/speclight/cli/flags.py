@@ -23,7 +23,8 @@ NOT_FLAGS = ("processors", "stop_token_ids", "stop_criteria", "record_target_log
 NUMBERS = (tuple[int, ...], tuple[float, ...])
 
 
-def _spelled(name: str) -> str:
+def spelled(name: str) -> str:
+    """The flag of a field, without its dashes."""
     return SPELLED.get(name) or default_name_transform(name)
 
 
@@ -35,7 +36,7 @@ def _converted(type_: Any, tokens: Sequence[Token]) -> Any:
 
 
 FLAGS = Parameter(
-    name_transform=_spelled,
+    name_transform=spelled,
     converter=_converted,
     parse=re.compile(f"^(?!({'|'.join(NOT_FLAGS)})$)"),
     negative_iterable=(),  # an empty list of prompts is asked for by leaving the flag out

@@ -27,7 +27,7 @@ from speclight.cli.experiments.limits_picture import limits_picture
 from speclight.cli.experiments.limits_test import limits_test
 from speclight.cli.experiments.many_to_one import many_to_one
 from speclight.cli.experiments.race_vs_rejection import race_vs_rejection
-from speclight.cli.flags import FLAGS
+from speclight.cli.flags import FLAGS, spelled
 from speclight.cli.limits.bound import bound
 from speclight.cli.limits.demo import demo
 from speclight.cli.limits.oracle import oracle
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _flag(error: SpeclightError) -> str:
-    return "" if error.argument is None else f" (the flag is --{error.argument.replace('_', '-')})"
+    return "" if error.argument is None else f" (the flag is --{spelled(error.argument)})"
 
 
 def command_app() -> App:

@@ -117,7 +117,7 @@ def drafter_settings(options: DraftingOptions, rule: VerifyRule) -> DrafterSetti
     """Settings for `drafter_for`. Raises InvalidInput for a kind that does not exist or the rule refuses."""
     from typing import get_args
 
-    from speclight.decoding.generate import default_kind
+    from speclight.decoding.fitting_drafters import default_kind
     from speclight.drafting.settings import DrafterSettings
     from speclight.trees.draft_tree import DraftKind
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Unpack
 
 from speclight.decoding.call_trace import CallTrace
-from speclight.decoding.generate import Generation, drafter_for, generate_from_ids
-from speclight.decoding.settings import DecodeSettings
-from speclight.drafting.protocol import Drafter
+from speclight.decoding.generate import Generation, generate_from_ids
+from speclight.decoding.options import DecodeOptions, chosen_decoding
 from speclight.models.causal_lm import CausalLM
-from speclight.models.prompting import chat_token_ids
+from speclight.models.prompting import chat_token_ids, check_target, check_text
 from speclight.models.scored_text import ScoredText
-from speclight.verification.rule import VerifyRule
-from speclight.verification.rules import rule_named
 
 
 class Conversation:
@@ -22,31 +20,35 @@ class Conversation:
     Each turn the whole chat is written in the model's template, so the text is what a fresh start would give,
     and only tokens from its first difference to the cached text on are read: normally the new message and
     the template around it. The drafter starts each turn anew from the whole text.
-    settings: of every turn; turn number n (from 0) is decoded with seed `settings.seed + n`.
-    messages: the chat so far, role and content each; a system message goes first.
+    system: an instruction that stands before the first turn. options: of every turn, see `DecodeOptions`;
+    turn number n (from 0) is decoded with seed `seed + n`. messages: the chat so far, role and content each.
+    Raises InvalidInput as `speclight.generate` does.
     """
 
     def __init__(
         self,
         target: CausalLM,
         *,
-        drafter: str | Drafter = "ngram",
-        rule: str | VerifyRule = "target_sample",
-        settings: DecodeSettings | None = None,
         system: str | None = None,
+        **options: Unpack[DecodeOptions],
     ) -> None:
+        decoding = chosen_decoding(**options)
+        check_target(target)
+        if system is not None:
+            check_text("system", system)
         self.messages: list[dict[str, str]] = []
         if system is not None:
             self.messages.append({"role": "system", "content": system})
         self._target = target
-        self._settings = DecodeSettings() if settings is None else settings
-        self._rule = rule_named(rule) if isinstance(rule, str) else rule
-        self._drafter = drafter_for(target, drafter, self._rule, self._settings.sampling)
+        self._settings = decoding.settings
+        self._rule = decoding.rule
+        (self._drafter,) = decoding.drafters(target, 1)
         self._text: ScoredText | None = None
         self._turns = 0
 
     def say(self, message: str, on_call: Callable[[CallTrace], None] | None = None) -> Generation:
         """Answer one more user message. Raises ContextOverflow, the chat unchanged, when it is full."""
+        check_text("the message", message)
         messages = [*self.messages, {"role": "user", "content": message}]
         prompt_ids = chat_token_ids(self._target, messages)
         if self._text is None:

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import get_args
+from typing import Unpack, cast
 
+from speclight.checks import whole_number
 from speclight.decoding.call_trace import CallTrace
 from speclight.decoding.decode import BATCH_SIZE, DecodeRequest, decode, decode_batch
-from speclight.decoding.logits_processors import LogitsProcessor
+from speclight.decoding.options import DecodeOptions, chosen_decoding
 from speclight.decoding.settings import DecodeSettings
 from speclight.decoding.stopping import FinishReason
 from speclight.decoding.text_pieces import TextPieces
-from speclight.drafting.drafters import drafter_maker
 from speclight.drafting.protocol import Drafter
-from speclight.drafting.settings import DrafterSettings
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
-from speclight.models.prompting import prompt_token_ids
-from speclight.models.sampling import SamplingSettings
+from speclight.models.prompting import check_target, prompt_token_ids
 from speclight.models.scored_text import ScoredText
-from speclight.trees.draft_tree import DraftKind
 from speclight.verification.rule import VerifyRule
-from speclight.verification.rules import rule_named
+
+# Characters of a text that the repr of a generation shows.
+SHOWN = 60
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Generation:
     """A decoded continuation and how it came about.
 
@@ -41,6 +40,14 @@ class Generation:
     seconds: float
     prefill_seconds: float
 
+    def __repr__(self) -> str:
+        """In one line: the beginning of the text, and how it came about."""
+        start = self.text if len(self.text) <= SHOWN else f"{self.text[:SHOWN]}..."
+        return (
+            f"Generation({start!r}, {len(self.token_ids)} tokens in {len(self.calls)} calls, "
+            f"{self.finish_reason})"
+        )
+
     @property
     def tokens_per_call(self) -> float:
         """Emitted tokens over target calls; the target's own token of each call counts, prefill does not."""
@@ -51,99 +58,68 @@ def generate(
     target: CausalLM,
     prompt: str,
     *,
-    drafter: str | Drafter = "ngram",
-    rule: str | VerifyRule = "target_sample",
-    drafter_settings: DrafterSettings | None = None,
-    node_budget: int = 8,
-    max_tokens: int = 128,
-    seed: int = 0,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    repetition_penalty: float = 1.0,
-    processors: Sequence[LogitsProcessor] = (),
-    stop: str | Sequence[str] = (),
     raw: bool = False,
     on_call: Callable[[CallTrace], None] | None = None,
+    **options: Unpack[DecodeOptions],
 ) -> Generation:
     """Decode a continuation of `prompt` speculatively, with exactly the target's own law of texts.
 
-    target: from `speclight.load` or `speclight.wrap`. drafter, rule: a name, or an object of your own.
-    drafter_settings: how a drafter given by name drafts; by default with a kind of draft the rule verifies.
-    node_budget: P, positions scored in one target call, root included. temperature, top_k, top_p,
-    repetition_penalty, processors: the law that is sampled, see DecodeSettings; temperature 0 is greedy.
-    stop: strings that end the text, the one met included. raw: continue the bare text instead of answering
-    it as a chat turn. on_call: called after every target call.
+    target: from `speclight.load` or `speclight.wrap`. raw: continue the bare text instead of answering it as
+    a chat turn. on_call: called after every target call. options: who drafts, by which rule, what is sampled
+    and where it stops, see `DecodeOptions`.
     Raises InvalidInput for values out of range or unknown names and ContextOverflow for too long a prompt.
     """
-    (generation,) = generate_batch(
-        target,
-        [prompt],
-        drafter=drafter if isinstance(drafter, str) else [drafter],
-        rule=rule,
-        drafter_settings=drafter_settings,
-        node_budget=node_budget,
-        max_tokens=max_tokens,
-        seed=seed,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        repetition_penalty=repetition_penalty,
-        processors=processors,
-        stop=stop,
-        raw=raw,
-        on_call=on_call,
-    )
-    return generation
+    decoding = chosen_decoding(**options)
+    _check_call(target, on_call)
+    ids = prompt_token_ids(target, prompt, raw=raw)
+    (drafter,) = decoding.drafters(target, 1)
+    target.check_text_fits(ids, "the prompt")
+    return generate_from_ids(target, ids, drafter, decoding.rule, decoding.settings, on_call)
 
 
 def generate_batch(
     target: CausalLM,
     prompts: Sequence[str],
     *,
-    drafter: str | Sequence[Drafter] = "ngram",
-    rule: str | VerifyRule = "target_sample",
-    drafter_settings: DrafterSettings | None = None,
-    node_budget: int = 8,
-    max_tokens: int = 128,
-    seed: int = 0,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    repetition_penalty: float = 1.0,
-    processors: Sequence[LogitsProcessor] = (),
-    stop: str | Sequence[str] = (),
     raw: bool = False,
     batch_size: int = BATCH_SIZE,
     on_call: Callable[[CallTrace], None] | None = None,
+    **options: Unpack[DecodeOptions],
 ) -> list[Generation]:
     """`generate` for several prompts, one target call for all of them at a time; results in their order.
 
     Prompt number i (from 0) is decoded with seed `seed + i`: its text is that of
     `generate(target, prompts[i], seed=seed + i, ...)` with the same options.
-    drafter: a name, or one object for each prompt. node_budget: of each text. batch_size: texts under way at
-    a time; when one ends, the next prompt takes its place. on_call: called with each text's trace of every
-    call, `text_number` telling whose it is. Other arguments and errors: see `generate`.
+    batch_size: texts under way at a time; when one ends, the next prompt takes its place. on_call: called
+    with each text's trace of every call, `text_number` telling whose it is. Other arguments and errors: see
+    `generate`.
     """
-    settings = DecodeSettings(
-        node_budget=node_budget,
-        max_tokens=max_tokens,
-        seed=seed,
-        sampling=SamplingSettings(temperature, top_k, top_p),
-        repetition_penalty=repetition_penalty,
-        processors=tuple(processors),
-        stop_strings=(stop,) if isinstance(stop, str) else tuple(stop),
-    )
-    verify_rule = rule_named(rule) if isinstance(rule, str) else rule
+    decoding = chosen_decoding(**options)
+    _check_call(target, on_call)
+    batch_size = whole_number("batch_size", batch_size)
+    ids = [prompt_token_ids(target, prompt, raw=raw) for prompt in _several(prompts)]
+    drafters = decoding.drafters(target, len(ids))
     return generate_batch_from_ids(
-        target,
-        [prompt_token_ids(target, prompt, raw=raw) for prompt in prompts],
-        drafters_for(target, drafter, verify_rule, settings.sampling, drafter_settings, len(prompts)),
-        verify_rule,
-        settings,
-        batch_size,
-        on_call,
+        target, ids, drafters, decoding.rule, decoding.settings, batch_size, on_call
     )
+
+
+def _several(prompts: object) -> list[str]:
+    if isinstance(prompts, str):
+        raise InvalidInput(
+            f"got the text {prompts[:40]!r} as prompts, expected a list; write [text], or use generate"
+        )
+    if isinstance(prompts, Mapping) or not isinstance(prompts, Iterable):
+        raise InvalidInput(f"got prompts {prompts!r}, expected a list of texts; write [text]")
+    return list(cast(Iterable[str], prompts))
+
+
+def _check_call(target: object, on_call: object) -> None:
+    check_target(target)
+    if on_call is not None and not callable(on_call):
+        raise InvalidInput(
+            f"got on_call {on_call!r}, expected a function of a CallTrace; leave it out for none"
+        )
 
 
 def generate_from_ids(
@@ -210,76 +186,24 @@ def _generation(target: CausalLM, calls: tuple[CallTrace, ...]) -> Generation:
 
 
 def stream(
-    target: CausalLM,
-    prompt: str,
-    *,
-    drafter: str | Drafter = "ngram",
-    rule: str | VerifyRule = "target_sample",
-    drafter_settings: DrafterSettings | None = None,
-    settings: DecodeSettings | None = None,
-    raw: bool = False,
+    target: CausalLM, prompt: str, *, raw: bool = False, **options: Unpack[DecodeOptions]
 ) -> Iterator[str]:
     """`generate` as an iterator over pieces of text, one or none for each target call.
 
     Decoding goes on only while pieces are taken. The pieces together are the text of all emitted tokens.
-    settings: DecodeSettings() if None. Other arguments and errors: see `generate`.
+    Arguments and errors: see `generate`.
     """
-    settings = DecodeSettings() if settings is None else settings
-    verify_rule = rule_named(rule) if isinstance(rule, str) else rule
-    prompt_ids = prompt_token_ids(target, prompt, raw=raw)
-    chosen = drafter_for(target, drafter, verify_rule, settings.sampling, drafter_settings)
+    decoding = chosen_decoding(**options)
+    _check_call(target, None)
+    ids = prompt_token_ids(target, prompt, raw=raw)
+    (drafter,) = decoding.drafters(target, 1)
+    return _pieces(target, decode(target, drafter, decoding.rule, ids, decoding.settings))
+
+
+def _pieces(target: CausalLM, traces: Iterable[CallTrace]) -> Iterator[str]:
     pieces = TextPieces(target)
-    for trace in decode(target, chosen, verify_rule, prompt_ids, settings):
+    for trace in traces:
         if piece := pieces.add(trace.emitted_tokens):
             yield piece
     if piece := pieces.finish():
         yield piece
-
-
-def drafter_for(
-    target: CausalLM,
-    drafter: str | Drafter,
-    rule: VerifyRule,
-    sampling: SamplingSettings,
-    settings: DrafterSettings | None = None,
-) -> Drafter:
-    """A drafter that fits rule and sampling, made from a name; an object is taken as it is.
-
-    settings: by default those of a kind the rule verifies, deterministic where it can be. Their `sampling` is
-    always the one being decoded. Raises InvalidInput as `drafter_maker` does.
-    """
-    if not isinstance(drafter, str):
-        return drafter
-    (made,) = drafters_for(target, drafter, rule, sampling, settings, 1)
-    return made
-
-
-def drafters_for(
-    target: CausalLM,
-    drafter: str | Sequence[Drafter],
-    rule: VerifyRule,
-    sampling: SamplingSettings,
-    settings: DrafterSettings | None,
-    texts: int,
-) -> Iterable[Drafter]:
-    """`drafter_for` each of several texts: drafters made from one name share their weights, not their state.
-
-    Made one by one, as they are asked for. Raises InvalidInput, besides, for objects that are not as many
-    different ones as there are texts.
-    """
-    if not isinstance(drafter, str):
-        if len({id(one) for one in drafter}) != texts or len(drafter) != texts:
-            raise InvalidInput(
-                f"got {len(drafter)} drafter objects for {texts} texts, expected a different one for each: a "
-                "drafter follows one text at a time; or give a drafter's name"
-            )
-        return drafter
-    settings = DrafterSettings(kind=default_kind(rule)) if settings is None else settings
-    make = drafter_maker(drafter, target, replace(settings, sampling=sampling))
-    return (make() for _ in range(texts))
-
-
-def default_kind(rule: VerifyRule) -> DraftKind:
-    """The first kind of draft, in the order of `DraftKind`, that the rule verifies."""
-    kinds: tuple[DraftKind, ...] = get_args(DraftKind)
-    return next(kind for kind in kinds if kind in rule.draft_kinds)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from speclight.decoding.decode import decode
 from speclight.decoding.divergence import Divergence, first_divergence, plain_greedy
-from speclight.decoding.generate import drafter_for
+from speclight.decoding.fitting_drafters import drafter_for
 from speclight.decoding.rule_replay import RuleReplay
 from speclight.decoding.settings import DecodeSettings
 from speclight.decoding.string_law import LENGTH, StringLaw, StringTest, string_test

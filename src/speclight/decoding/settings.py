@@ -4,63 +4,90 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
-from transformers import RepetitionPenaltyLogitsProcessor
+from speclight.checks import check_whole_numbers, finite_number
+from speclight.errors import InvalidInput
+from speclight.models.sampling_settings import SamplingSettings
 
-from speclight.decoding.logits_processors import LogitsProcessor, refuse_stateful
-from speclight.errors import InvalidInput, check_at_least_one
-from speclight.models.sampling import SamplingSettings
+if TYPE_CHECKING:  # flags are made from this class without waiting for torch
+    import torch
 
+    # (ids [1, tokens] of a prefix, its logits [1, vocab]) -> logits [1, vocab]: what Transformers calls a
+    # LogitsProcessor. It must be a function of its arguments: nodes are asked for in any order, or never.
+    LogitsProcessor = Callable[[torch.LongTensor, torch.FloatTensor], torch.FloatTensor]
+else:
+    LogitsProcessor = Callable[..., Any]
 # The text so far, prompt included, its last token just decided -> whether decoding stops there.
 StopCriterion = Callable[[Sequence[int]], bool]
+# Beyond this a tree has more positions than any context window; a typing error, not a wish.
+LARGEST_BUDGET = 16_384
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeSettings:
-    """How to decode.
+    """How to decode. What is sampled belongs to the law that is decoded losslessly.
 
-    node_budget: P, positions scored in one target call, root included: a ceiling, only drafted nodes are
-    scored. max_tokens: tokens to emit at the most. seed: of all randomness.
-    sampling: temperature, top-k, top-p of the target's law. repetition_penalty: > 0, divides positive logits
-    of tokens that stand in the prefix and multiplies negative ones; 1 is none. processors: applied to each
-    visited node's logits with that node's own prefix, after the penalty and before `sampling`, as
-    Transformers orders them. All of it belongs to the law that is decoded losslessly. Each must be a
-    function of its arguments: nodes are asked for in any order, or not at all.
-    stop_token_ids, stop_strings, stop_criteria: where to stop besides the model's end-of-text tokens. What
-    made decoding stop is part of the text.
-    record_target_log_probs: whether traces hold the target's log-probability of every drafted node.
-    record_ranks: whether traces hold R of every emitted token; for the rule race only.
-    Raises InvalidInput for values out of range and for processors that are no functions of a prefix.
+    What made decoding stop is part of the text. Raises InvalidInput for values out of range.
     """
 
     node_budget: int = 8
+    """Node budget P: positions scored in one target call, root included; a ceiling."""
     max_tokens: int = 128
+    """Tokens to emit at the most for each prompt; an end of text stops earlier and counts as one."""
     seed: int = 0
+    """Seed of all randomness; of several prompts, each next one is decoded with the next seed."""
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    """Temperature, top-k and top-p of the target's law."""
     record_target_log_probs: bool = False
+    """Whether traces hold the target's log-probability of every drafted node."""
     record_ranks: bool = False
+    """With the rule race: where each token stood among the drafter's candidates, H[R], and its bound."""
     repetition_penalty: float = 1.0
+    """Divides positive logits of tokens the text holds already, and multiplies negative ones; 1 is none."""
     processors: tuple[LogitsProcessor, ...] = ()
+    """Applied to each visited node's logits with that node's own prefix, after the penalty and before
+    `sampling`, as Transformers orders them."""
     stop_token_ids: frozenset[int] = frozenset()
+    """Tokens that end the text, besides the model's end-of-text tokens."""
     stop_strings: tuple[str, ...] = ()
+    """Strings that end the text, the one met included."""
     stop_criteria: tuple[StopCriterion, ...] = ()
+    """Functions of the text so far that end it."""
 
     def __post_init__(self) -> None:
-        check_at_least_one(self, "node_budget", "max_tokens")
-        if self.seed < 0:
-            raise InvalidInput(f"seed must be >= 0, got {self.seed}")
-        if not 0.0 < self.repetition_penalty < float("inf"):
+        check_whole_numbers(self, "node_budget", "max_tokens")
+        check_whole_numbers(self, "seed", at_least=0)
+        if self.node_budget > LARGEST_BUDGET:
             raise InvalidInput(
-                f"repetition_penalty must be a finite number > 0, got {self.repetition_penalty}; 1 is none"
+                f"got node_budget {self.node_budget}, expected at most {LARGEST_BUDGET}; trees of more than "
+                "some hundred nodes gain next to nothing"
             )
-        refuse_stateful(self.processors)
-        if isinstance(self.stop_strings, str) or not all(self.stop_strings):
-            raise InvalidInput(f"stop_strings must be non-empty strings, got {self.stop_strings!r}")
+        expected, remedy = "a finite number > 0", "1 is no penalty"
+        penalty = finite_number("repetition_penalty", self.repetition_penalty, expected, remedy)
+        if penalty <= 0.0:
+            raise InvalidInput(f"got repetition_penalty {penalty}, expected {expected}; {remedy}")
+        _check_stop_strings(self.stop_strings)
+        for processor in self.processors:
+            if not callable(processor):
+                raise InvalidInput(
+                    f"got {processor!r} among the processors, expected functions of ids and logits; give "
+                    "LogitsProcessor objects"
+                )
 
     def logits_processors(self) -> tuple[LogitsProcessor, ...]:
         """All that is applied to logits before `sampling`, in order."""
         if self.repetition_penalty == 1.0:
             return self.processors
+        from transformers import RepetitionPenaltyLogitsProcessor
+
         penalty = cast(LogitsProcessor, RepetitionPenaltyLogitsProcessor(self.repetition_penalty))
         return (penalty, *self.processors)
+
+
+def _check_stop_strings(given: object) -> None:
+    strings = isinstance(given, tuple) and all(isinstance(string, str) and string for string in given)
+    if not strings:
+        raise InvalidInput(
+            f"got stop strings {given!r}, expected non-empty strings; give one or a list of them"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import cast
@@ -16,22 +17,20 @@ from transformers import (
 )
 from transformers.generation.utils import GenerateDecoderOnlyOutput
 
+from speclight.checks import whole_number
 from speclight.decoding.batch_row import BatchRow, padding_of_rows
 from speclight.decoding.call_trace import CallTrace
 from speclight.decoding.decode import BATCH_SIZE, DecodeRequest, decode_batch
-from speclight.decoding.generate import drafters_for
+from speclight.decoding.options import chosen_decoding
+from speclight.decoding.served_arguments import check_served
 from speclight.decoding.settings import DecodeSettings
 from speclight.drafting.protocol import Drafter
 from speclight.drafting.settings import DrafterSettings
-from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
 from speclight.models.wrap import wrap
 from speclight.verification.rule import VerifyRule
-from speclight.verification.rules import rule_named
 
-# Outputs that exist once per forward pass there, and would mean something else here.
-OUTPUTS_NOT_GIVEN = ("output_scores", "output_logits", "output_attentions", "output_hidden_states")
 SEEDS_BELOW = 2**62
 
 
@@ -57,33 +56,42 @@ def transformers_generate(
     drafter_settings, node_budget, batch_size, on_call: as in `speclight.generate_batch`; give them to
     `model.generate`. One seed for each row is drawn from torch's generator (`torch.manual_seed`), in their
     order. No cache is taken in or handed out.
+    `generate` hands its own `tokenizer` to no function of another library, and so refuses `stop_strings`:
+    give `stopping_criteria=[StopStringCriteria(tokenizer, strings)]` instead.
     target_tokenizer: only drafters that are other models need it, to compare vocabularies (`tokenizer`, the
     argument of `generate`, is not handed on by it).
 
     Returns [batch, longest] token ids, prompts included, padded on the right, or the output object asked for.
-    Raises InvalidInput for beams, outputs that only exist per forward pass, and unservable models.
+    Raises InvalidInput for beams, other ways of decoding, outputs that only exist per forward pass, and
+    unservable models.
     """
-    _check(generation_config, input_ids)
+    check_served(generation_config, input_ids, inspect.currentframe())
+    decoding = chosen_decoding(drafter=drafter, rule=rule, drafter_settings=drafter_settings)
     # Named in the signature, `generate` would take the mask away before preparing it.
     fronts = padding_of_rows(input_ids, model_kwargs.get("attention_mask"))
-    target = wrap(model, target_tokenizer or _NumberedTokens(model.config.get_text_config().vocab_size))
-    ends = getattr(generation_config, "_eos_token_tensor", None)
-    target.end_of_text = frozenset() if ends is None else frozenset(ends.flatten().tolist())
-    verify_rule = rule_named(rule) if isinstance(rule, str) else rule
+    target = _target(model, target_tokenizer, generation_config)
     rows: list[list[int]] = input_ids.tolist()
     drawn = [_settings(generation_config, len(row), node_budget) for row in rows]
-    given = drafter if isinstance(drafter, str | Sequence) else [drafter]
-    drafters = drafters_for(target, given, verify_rule, drawn[0].sampling, drafter_settings, len(rows))
+    drafters = replace(decoding, settings=drawn[0]).drafters(target, len(rows))
     requests = (
         _request(BatchRow(number, len(rows), front), row, chosen, plain, logits_processor, stopping_criteria)
         for number, (row, front, chosen, plain) in enumerate(zip(rows, fronts, drafters, drawn, strict=True))
     )
     texts = [list(row) for row in rows]
-    for trace in decode_batch(target, verify_rule, requests, batch_size):
+    for trace in decode_batch(target, decoding.rule, requests, whole_number("batch_size", batch_size)):
         texts[trace.text_number] += trace.emitted_tokens
         if on_call is not None:
             on_call(trace)
     return _output(texts, target, generation_config)
+
+
+def _target(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, config: GenerationConfig
+) -> CausalLM:
+    target = wrap(model, tokenizer or _NumberedTokens(model.config.get_text_config().vocab_size))
+    ends = getattr(config, "_eos_token_tensor", None)
+    target.end_of_text = frozenset() if ends is None else frozenset(ends.flatten().tolist())
+    return target
 
 
 class _NumberedTokens(PreTrainedTokenizerBase):
@@ -95,20 +103,6 @@ class _NumberedTokens(PreTrainedTokenizerBase):
 
     def get_vocab(self) -> dict[str, int]:
         return {f"token {number}": number for number in range(self._size)}
-
-
-def _check(config: GenerationConfig, input_ids: torch.Tensor) -> None:
-    if (config.num_beams or 1) > 1:
-        raise InvalidInput(
-            f"got num_beams {config.num_beams}, expected 1: beams are not speculative decoding"
-        )
-    asked = [name for name in OUTPUTS_NOT_GIVEN if getattr(config, name, None)]
-    if asked:
-        raise InvalidInput(
-            f"got {', '.join(asked)}, expected none of them; use on_call for traces of the calls"
-        )
-    if input_ids.shape[1] == 0:
-        raise InvalidInput("got no input_ids, expected a prompt of at least one token (not inputs_embeds)")
 
 
 def _settings(config: GenerationConfig, prompt_tokens: int, node_budget: int) -> DecodeSettings:

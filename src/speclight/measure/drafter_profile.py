@@ -16,8 +16,9 @@ import pyarrow as pa
 import torch
 
 from speclight.arrays import IntArray
+from speclight.checks import check_whole_numbers
 from speclight.drafting.protocol import LawSource
-from speclight.errors import InvalidInput, StorageError, check_at_least_one
+from speclight.errors import InvalidInput, StorageError
 from speclight.measure.profile import Profile, ProfiledText
 from speclight.measure.step_histogram import StepHistogram
 from speclight.measure.store import RecordFolder, read_plan, read_table
@@ -42,7 +43,7 @@ class DrafterProfileSettings:
     every: int = 4
 
     def __post_init__(self) -> None:
-        check_at_least_one(self, "node_budget", "every")
+        check_whole_numbers(self, "node_budget", "every")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

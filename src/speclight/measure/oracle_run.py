@@ -11,7 +11,8 @@ import pyarrow as pa
 import torch
 
 from speclight.arrays import FloatArray
-from speclight.errors import InvalidInput, StorageError, check_at_least_one
+from speclight.checks import check_whole_numbers
+from speclight.errors import InvalidInput, StorageError
 from speclight.measure.estimates import Estimate, mean_over, within
 from speclight.measure.profile import Profile, ProfiledText
 from speclight.measure.store import RecordFolder, read_plan, read_table
@@ -34,7 +35,7 @@ class OracleSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_at_least_one(self, "contexts", "node_budget")
+        check_whole_numbers(self, "contexts", "node_budget")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,8 @@ import pyarrow as pa
 import torch
 
 from speclight.arrays import FloatArray, IntArray
-from speclight.errors import InvalidInput, StorageError, check_at_least_one
+from speclight.checks import check_whole_numbers
+from speclight.errors import InvalidInput, StorageError
 from speclight.measure.prompts import Prompt
 from speclight.measure.recorded_laws import RecordedLaws, read_laws
 from speclight.measure.step_histogram import StepHistogram, read_histograms
@@ -41,7 +42,7 @@ class ProfileSettings:
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
 
     def __post_init__(self) -> None:
-        check_at_least_one(self, "samples", "max_tokens", "batch_size")
+        check_whole_numbers(self, "samples", "max_tokens", "batch_size")
         if self.sampling.temperature == 0.0:
             raise InvalidInput(
                 "a profile needs a temperature above 0, got 0: greedy text has no entropy; the limits of a "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
 
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
@@ -13,8 +15,7 @@ def prompt_token_ids(model: CausalLM, prompt: str, *, raw: bool = False) -> list
 
     Raises InvalidInput for an empty prompt, or for a model without a chat template unless `raw` is set.
     """
-    if not prompt:
-        raise InvalidInput("the prompt is empty, expected some text")
+    check_text("the prompt", prompt)
     if raw:
         return model.tokenizer.encode(prompt)
     return chat_token_ids(model, [{"role": "user", "content": prompt}])
@@ -35,3 +36,42 @@ def chat_token_ids(model: CausalLM, messages: Sequence[dict[str, str]]) -> list[
     assert isinstance(text, str)  # one conversation, not tokenised
     # The template writes every special token itself.
     return model.tokenizer.encode(text, add_special_tokens=False)
+
+
+def check_target(target: object) -> None:
+    """Raise InvalidInput unless it is a model as `speclight.load` and `speclight.wrap` make them."""
+    if isinstance(target, CausalLM):
+        return
+    if isinstance(target, str | Path):
+        raise InvalidInput(
+            f"got {str(target)!r} as target, expected a loaded model; write speclight.load({str(target)!r})"
+        )
+    got = f"the class {target.__name__}" if isinstance(target, type) else f"a {type(target).__name__}"
+    raise InvalidInput(
+        f"got {got} as target, expected a model from speclight.load or speclight.wrap; a model of "
+        "Transformers becomes one by speclight.wrap(model, tokenizer)"
+    )
+
+
+def check_text(name: str, given: object) -> None:
+    """Raise InvalidInput unless it is a text, and not an empty one."""
+    if isinstance(given, str):
+        if not given:
+            raise InvalidInput(
+                f"{name} is empty, expected some text; continue a space if nothing is to stand there"
+            )
+        return
+    remedy = "give a string"
+    if isinstance(given, bytes):
+        remedy = "decode it first, as in given.decode()"
+    elif isinstance(given, Sequence):
+        items = list(cast(Sequence[object], given))
+        if items and all(isinstance(item, str) for item in items):
+            remedy = "use generate_batch for several prompts"
+        elif items and all(isinstance(item, dict) for item in items):
+            remedy = (
+                "use Conversation for messages, or write them in the chat template yourself and set raw=True"
+            )
+        else:
+            remedy = "give text, not token ids"
+    raise InvalidInput(f"{name} is a {type(given).__name__}, expected a string; {remedy}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,32 +9,7 @@ import numpy.typing as npt
 
 from speclight.arrays import FloatArray
 from speclight.errors import BrokenModelOutput, InvalidInput
-
-
-@dataclass(frozen=True, slots=True)
-class SamplingSettings:
-    """How logits become probabilities.
-
-    temperature: >= 0; 0 means greedy (all mass on the best token). top_k: keep this many best tokens, >= 1,
-    None keeps all. top_p: keep the smallest set of best tokens with at least this mass, in (0, 1], None keeps
-    all. Raises InvalidInput outside these ranges.
-    """
-
-    temperature: float = 1.0
-    top_k: int | None = None
-    top_p: float | None = None
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.temperature) and self.temperature >= 0.0):
-            raise InvalidInput(
-                f"got temperature {self.temperature}, expected a finite number >= 0 (0 is greedy decoding)"
-            )
-        if self.top_k is not None and (not isinstance(self.top_k, int) or self.top_k < 1):
-            raise InvalidInput(
-                f"got top_k {self.top_k}, expected a whole number >= 1; leave it out to keep all"
-            )
-        if self.top_p is not None and not 0.0 < self.top_p <= 1.0:
-            raise InvalidInput(f"got top_p {self.top_p}, expected 0 < top_p <= 1; leave it out to keep all")
+from speclight.models.sampling_settings import SamplingSettings as SamplingSettings
 
 
 def processed_probabilities(logits: npt.NDArray[Any], settings: SamplingSettings) -> FloatArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from speclight.errors import check_at_least_one
+from speclight.checks import check_whole_numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class TrainingSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_at_least_one(
+        check_whole_numbers(
             self, "training_tokens", "draft_vocabulary", "unrolled_steps", "small_layers", "batch_tokens"
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from speclight.errors import check_at_least_one
+from speclight.checks import check_whole_numbers
 from speclight.trees.best_first import BestFirstGrowth
 from speclight.trees.draft_tree import DraftTree
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
@@ -26,7 +26,7 @@ class GrowthLimits:
     expanded_per_level: int = 10
 
     def __post_init__(self) -> None:
-        check_at_least_one(self, "max_depth", "children_per_node", "expanded_per_level")
+        check_whole_numbers(self, "max_depth", "children_per_node", "expanded_per_level")
 
 
 class LimitedGrowth:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from speclight.checks import check_whole_numbers
 from speclight.cli.options import DraftingOptions, JsonFlag, TargetOptions, drafter_settings, load_target
 from speclight.cli.output import Output, command_output
-from speclight.errors import InvalidInput, check_at_least_one
+from speclight.errors import InvalidInput
 
 if TYPE_CHECKING:
     from speclight.decoding.call_trace import CallTrace
@@ -61,14 +62,15 @@ def generate(options: GenerateOptions = GenerateOptions()) -> None:
 
         speclight generate --prompt "Explain tides." --drafter eagle3 --temperature 0 --budget 16
     """
-    from speclight.decoding.generate import drafters_for, generate_batch_from_ids
+    from speclight.decoding.fitting_drafters import drafters_for
+    from speclight.decoding.generate import generate_batch_from_ids
     from speclight.decoding.settings import DecodeSettings
     from speclight.models.prompting import prompt_token_ids
     from speclight.models.sampling import SamplingSettings
     from speclight.verification.rules import rule_named
 
     # Checked before the model is loaded, which takes seconds.
-    check_at_least_one(options, "batch_size")
+    check_whole_numbers(options, "batch_size")
     prompts = _prompts(options)
     settings = DecodeSettings(
         node_budget=options.drafting.budget,

@@ -11,7 +11,8 @@ import torch
 
 from speclight.decoding.decode import DecodeSettings
 from speclight.decoding.divergence import first_divergence
-from speclight.decoding.generate import Generation, drafter_for, generate_from_ids
+from speclight.decoding.fitting_drafters import drafter_for
+from speclight.decoding.generate import Generation, generate_from_ids
 from speclight.drafting.protocol import Drafter
 from speclight.experiments.demo.record import DecodingSummary
 from speclight.measure.estimates import ratio_of_totals, within

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from speclight.checks import check_whole_numbers
 from speclight.decoding.decode import DecodeSettings
-from speclight.errors import InvalidInput, check_at_least_one
+from speclight.errors import InvalidInput
 from speclight.experiments.demo.decoding import (
     DecodedPrompt,
     Divergences,
@@ -64,7 +65,9 @@ class DemoSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_at_least_one(self, "prompts_per_family", "oracle_contexts", "decoded_prompts", "decoded_tokens")
+        check_whole_numbers(
+            self, "prompts_per_family", "oracle_contexts", "decoded_prompts", "decoded_tokens"
+        )
         if self.profile_tokens < self.oracle_budget:
             raise InvalidInput(
                 f"profiled texts of {self.profile_tokens} tokens hold no start for an oracle of "

@@ -14,12 +14,13 @@ from typing import Any
 import pyarrow as pa
 import torch
 
+from speclight.checks import check_whole_numbers
 from speclight.decoding.call_trace import CallTrace
 from speclight.decoding.decode import DecodeSettings
 from speclight.decoding.divergence import first_divergence
 from speclight.drafting.drafters import NO_DRAFTER, drafter_named
 from speclight.drafting.protocol import Drafter
-from speclight.errors import InvalidInput, check_at_least_one
+from speclight.errors import InvalidInput
 from speclight.experiments.chosen_drafters import ComparedDrafter
 from speclight.experiments.demo.decoding import DecodedPrompt, decode_prompts
 from speclight.measure.prompts import Prompt
@@ -48,7 +49,7 @@ class DrafterComparisonSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_at_least_one(self, "prompts_per_family", "max_tokens", "node_budget")
+        check_whole_numbers(self, "prompts_per_family", "max_tokens", "node_budget")
         if not self.temperatures or len(set(self.temperatures)) < len(self.temperatures):
             raise InvalidInput(f"got temperatures {self.temperatures}, expected at least one, each once")
 

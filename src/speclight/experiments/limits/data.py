@@ -6,7 +6,8 @@ import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from speclight.errors import InvalidInput, check_at_least_one
+from speclight.checks import check_whole_numbers
+from speclight.errors import InvalidInput
 from speclight.measure.oracle_decode import OracleCall, run_oracle_decode
 from speclight.measure.oracle_run import OracleRecord, OracleSettings, run_oracle
 from speclight.measure.profile import Profile, ProfileSettings, run_profile
@@ -49,7 +50,7 @@ class LimitsTestSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_at_least_one(
+        check_whole_numbers(
             self, "trace_prompts", "trace_tokens", "oracle_contexts", "batch_size", "decode_texts"
         )
         if not self.temperatures or not self.node_budgets or min(self.node_budgets) < 1:

@@ -16,13 +16,14 @@ import numpy as np
 import pyarrow as pa
 
 from speclight.arrays import FloatArray
+from speclight.checks import check_whole_numbers
 from speclight.decoding.noise_streams import SeededNoise
 from speclight.drafting.drafters import DRAFTERS
 from speclight.drafting.protocol import LawSource
 from speclight.drafting.settings import DrafterSettings
 from speclight.drafting.tree_choice import growth_start
 from speclight.drafting.tree_drafter import GrowthStart
-from speclight.errors import InvalidInput, check_at_least_one
+from speclight.errors import InvalidInput
 from speclight.experiments.chosen_drafters import ComparedDrafter
 from speclight.experiments.trees.values import (
     expected_tokens,
@@ -68,8 +69,8 @@ class TreeSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_at_least_one(self, "prompts_per_family", "contexts", "max_tokens")
-        check_at_least_one(self, "calibration_prompts", "calibration_contexts")
+        check_whole_numbers(self, "prompts_per_family", "contexts", "max_tokens")
+        check_whole_numbers(self, "calibration_prompts", "calibration_contexts")
         budgets = self.node_budgets
         if not budgets or min(budgets) < 2 or any(a >= b for a, b in pairwise(budgets)):
             raise InvalidInput(f"got node budgets {budgets}, expected rising numbers >= 2")

@@ -6,7 +6,7 @@ It may be as bad as it likes: the text stays the target's, only the number of ca
 import numpy as np
 
 import speclight
-from speclight.drafting.protocol import Draft, DraftCost
+from speclight.trees.growing_tree import Draft, DraftCost
 
 
 class LastTime:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from speclight.trees.draft_tree import DraftTree
-from speclight.trees.growing_tree import CandidateLaw
+from speclight.trees.growing_tree import CandidateLaw, grown
 from speclight.trees.sampled import SampledGrowth
 from speclight.trees.shapes import TopRankGrowth, by_choices, by_level
 from speclight.verification.enumeration import enumerate_outcomes
@@ -121,11 +121,11 @@ def draft(pair: TabularPair, text: tuple[int, ...], shape, kind: str, draws) -> 
         growth = TopRankGrowth(0, shape)
     else:
         growth = SampledGrowth(0, shape, VOCABULARY, draws, replacement=kind == "with_replacement")
-    while nodes := growth.unexpanded():
-        for node in nodes:
-            path = [growth.known.tokens[step] for step in growth.known.path(node)[1:]]
-            growth.expand(node, candidates(pair.drafter((*text, *path))))
-    return growth.tree()
+
+    def laws(known, nodes):
+        return [candidates(pair.drafter((*text, *known.token_path(node)))) for node in nodes]
+
+    return grown(growth, laws).tree
 
 
 def target_laws(pair: TabularPair, text: tuple[int, ...], tree: DraftTree) -> Callable[[int], np.ndarray]:

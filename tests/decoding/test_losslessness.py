@@ -12,10 +12,10 @@ from scipy import stats
 from every_outcome import law_of
 from speclight.decoding.decode import DecodeSettings, decode
 from speclight.drafting.no_drafter import NoDrafter
-from speclight.drafting.protocol import Draft, DraftCost
 from speclight.models import visibility
 from speclight.models.kv_cache import PathCache
 from speclight.trees.draft_tree import DraftTree
+from speclight.trees.growing_tree import Draft, DraftCost
 from speclight.verification.rule import ANY_DRAFT
 from speclight.verification.target_sample import TargetSample
 from speclight.verification.verdict import Verdict

@@ -13,12 +13,12 @@ from speclight.decoding.generate import generate_from_ids, stream
 from speclight.decoding.settings import DecodeSettings
 from speclight.drafting.guarded import DraftingFailed
 from speclight.drafting.no_drafter import NoDrafter
-from speclight.drafting.protocol import Draft, DraftCost
 from speclight.drafting.settings import DrafterSettings
 from speclight.errors import BrokenModelOutput, InvalidInput
 from speclight.models.sampling import SamplingSettings
 from speclight.models.scored_text import ScoredText
 from speclight.trees.draft_tree import DraftTree
+from speclight.trees.growing_tree import Draft, DraftCost
 from speclight.verification.rules import RULES
 from toys import tiny_target
 

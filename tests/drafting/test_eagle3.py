@@ -14,7 +14,7 @@ from speclight.drafting.eagle3.unrolled import unrolled_states
 from speclight.drafting.settings import DrafterSettings
 from speclight.models.sampling import SamplingSettings
 from speclight.trees.best_first import BestFirstGrowth
-from speclight.trees.growing_tree import GrowingTree
+from speclight.trees.growing_tree import GrowingTree, grown
 from speclight.verification.rules import rule_named
 from toy_heads import (
     HEADS,
@@ -109,18 +109,13 @@ def test_tree_drafting_equals_path_by_path(tmp_path):
     target = six_layers()
     head = load_head(write_head(tmp_path, "SpecForge"), target)
     features = features_of(target, TEXT, LAYERS)
-    law, growth = law_of(head), BestFirstGrowth(TEXT[-1], 12)
+    law = law_of(head)
     law.begin(TEXT, features)
-    rows = {}
-    while nodes := growth.unexpanded():
-        for node, node_law in zip(nodes, law.laws(growth.known, nodes), strict=True):
-            rows[node] = node_law.log_probs
-            growth.expand(node, node_law)
-    assert max(growth.tree().depths) >= 3
-    for node, row in rows.items():
-        path = [growth.known.tokens[step] for step in growth.known.path(node)[1:]]
-        chain = drafted_log_probs(law_of(head), TEXT, features, path)
-        np.testing.assert_allclose(row, chain[-1], rtol=0, atol=FLOAT64_ATOL)
+    draft = grown(BestFirstGrowth(TEXT[-1], 12), law.laws)
+    assert max(draft.tree.depths) >= 3
+    for path, node_law in draft.laws.items():
+        chain = drafted_log_probs(law_of(head), TEXT, features, list(path))
+        np.testing.assert_allclose(node_law.log_probs, chain[-1], rtol=0, atol=FLOAT64_ATOL)
 
 
 def test_text_extended_in_pieces_equals_text_at_once(tmp_path):
@@ -132,10 +127,7 @@ def test_text_extended_in_pieces_equals_text_at_once(tmp_path):
     law = law_of(head)
     law.begin(tokens[:5], features[:4])
     for start, end in ((5, 6), (6, 9)):
-        growth = BestFirstGrowth(tokens[start - 1], 6)
-        while nodes := growth.unexpanded():
-            for node, node_law in zip(nodes, law.laws(growth.known, nodes), strict=True):
-                growth.expand(node, node_law)
+        grown(BestFirstGrowth(tokens[start - 1], 6), law.laws)
         law.extend(tokens[start:end], features[start - 1 : end - 1])
     got = law.laws(GrowingTree(tokens[-1]), [0])[0].log_probs
     fresh = drafted_log_probs(law_of(head), tokens, features, [])[0]

@@ -7,10 +7,10 @@ import pytest
 
 from speclight.decoding.decode import DecodeSettings, decode
 from speclight.drafting.guarded import DraftingFailed, GuardedDrafter, check_tree
-from speclight.drafting.protocol import Draft, DraftCost
 from speclight.errors import BrokenModelOutput, InvalidInput
 from speclight.models.sampling import SamplingSettings
 from speclight.trees.draft_tree import DraftTree, SampledChildren
+from speclight.trees.growing_tree import Draft, DraftCost
 from speclight.verification.greedy import Greedy
 from toys import law_after, tiny_target
 

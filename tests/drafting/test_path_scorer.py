@@ -6,11 +6,11 @@ import torch
 
 from speclight.drafting.layer_skip import early_exit
 from speclight.drafting.path_scorer import PathScorer
-from speclight.drafting.protocol import DraftCost
 from speclight.drafting.vocabulary import same_vocabulary
 from speclight.errors import BrokenModelOutput
 from speclight.models.scored_text import ScoredText
 from speclight.trees.draft_tree import DraftTree, root_only
+from speclight.trees.growing_tree import DraftCost
 from toys import as_target, law_after, tiny_llama, tiny_target
 
 # Both sides are float64; attention over 20 slots in another order moves a probability by less than this.

@@ -15,6 +15,7 @@ from speclight.errors import InvalidInput
 from speclight.theory.races.distinct_ranks import distinct_rank_law
 from speclight.theory.races.rank_tree import optimal_rank_tree
 from speclight.trees.growing_tree import CandidateLaw
+from speclight.trees.growing_tree import grown as grow_to_end
 from speclight.trees.race_noise import RaceField, race_order
 from speclight.trees.shapes import batch, by_choices, by_level
 
@@ -28,10 +29,10 @@ def law(seed, tokens=VOCABULARY):
 
 
 def grown(growth, tokens=VOCABULARY):
-    while nodes := growth.unexpanded():
-        for node in nodes:
-            growth.expand(node, law(100 * growth.known.depths[node] + growth.known.tokens[node], tokens))
-    return growth.tree()
+    def laws(known, nodes):
+        return [law(100 * known.depths[node] + known.tokens[node], tokens) for node in nodes]
+
+    return grow_to_end(growth, laws).tree
 
 
 def test_places_hold_the_candidates_of_their_ranks():

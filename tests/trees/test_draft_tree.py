@@ -32,6 +32,24 @@ def test_what_is_derived_from_a_tree():
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "nodes"),
+    [
+        ([1, 1, 3], [1, 3, 4]),
+        ([1, 1, 3, 3], [1, 3, 4]),  # longer than the tree is deep
+        ([1, 1], [1, 3]),  # shorter
+        ([2, 1, 3], [2]),  # token 1 stands below node 1 alone
+        ([7, 1], []),  # the root's own token is no child of it
+        ([], []),
+    ],
+)
+def test_a_text_is_followed_as_far_as_it_stays_in_the_tree(text, nodes):
+    followed = FORK.follow(text)
+    assert followed.dtype == np.int64
+    assert followed.tolist() == nodes
+    assert FORK.tokens[followed].tolist() == text[: len(nodes)]
+
+
 def test_the_arrays_are_copied_and_read_only():
     tokens = np.array([1, 2])
     copied = DraftTree(tokens, np.array([-1, 0]), np.zeros(2))

@@ -5,6 +5,7 @@ import pytest
 
 from speclight.errors import InvalidInput
 from speclight.trees.growing_tree import CandidateLaw
+from speclight.trees.growing_tree import grown as grow_to_end
 from speclight.trees.sampled import SampledGrowth, law_of_undrawn
 from speclight.trees.shapes import batch, by_choices, by_level, chain
 from speclight.verification.enumeration import enumerate_outcomes
@@ -30,10 +31,7 @@ def candidates(law):
 
 def grown(shape, draws, *, replacement, law=LAW, never_drafted=()):
     growth = SampledGrowth(9, shape, 3, draws, replacement=replacement, never_drafted=never_drafted)
-    while nodes := growth.unexpanded():
-        for node in nodes:
-            growth.expand(node, candidates(law))
-    return growth.tree()
+    return grow_to_end(growth, lambda known, nodes: [candidates(law) for _ in nodes]).tree
 
 
 def test_a_chain_of_samples():

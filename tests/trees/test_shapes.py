@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from speclight.errors import InvalidInput
 from speclight.trees.growing_tree import CandidateLaw
+from speclight.trees.growing_tree import grown as grow_to_end
 from speclight.trees.shapes import TopRankGrowth, TreeShape, batch, by_choices, by_level, chain
 
 NONE = np.array([], dtype=np.int64)
@@ -18,12 +19,11 @@ def law(*probabilities):
 
 
 def grown(shape, law_of, never_drafted=()):
-    growth, levels = TopRankGrowth(9, shape, never_drafted), 0
-    while nodes := growth.unexpanded():
-        for node in nodes:
-            growth.expand(node, law_of([growth.known.tokens[step] for step in growth.known.path(node)]))
-        levels += 1
-    return growth.tree(), levels
+    def laws(known, nodes):
+        return [law_of([9, *known.token_path(node)]) for node in nodes]
+
+    draft = grow_to_end(TopRankGrowth(9, shape, never_drafted), laws)
+    return draft.tree, draft.cost.calls
 
 
 def test_the_named_shapes():

@@ -14,7 +14,7 @@ from scipy import stats
 from speclight.drafting.race import RaceGrowth
 from speclight.theory.races.distinct_ranks import distinct_rank_law
 from speclight.theory.races.matching import arrival_index_law
-from speclight.trees.growing_tree import CandidateLaw
+from speclight.trees.growing_tree import CandidateLaw, grown
 from speclight.trees.race_noise import RaceField
 from speclight.trees.shapes import batch, by_level
 from speclight.verification.noise import UniformNoise
@@ -227,11 +227,11 @@ def decoded(name, kind, shape, field):
     while len(text) < LENGTH:
         race = field.from_position(len(text))
         growth = RaceGrowth(0, shape, race, VOCABULARY, kind=kind)
-        while nodes := growth.unexpanded():
-            for node in nodes:
-                path = [growth.known.tokens[step] for step in growth.known.path(node)[1:]]
-                growth.expand(node, candidates([*text, *path][: LENGTH - 1]))
-        tree = growth.tree()
+
+        def laws(known, nodes, start=tuple(text)):
+            return [candidates([*start, *known.token_path(node)][: LENGTH - 1]) for node in nodes]
+
+        tree = grown(growth, laws).tree
 
         def law(node, tree=tree, start=tuple(text)):
             path = tree.tokens[tree.path(node)[1:]].tolist()

@@ -9,9 +9,9 @@ import numpy as np
 from speclight.arrays import FloatArray, IntArray
 from speclight.decoding.rank_trace import RankTrace
 from speclight.decoding.stopping import FinishReason
-from speclight.drafting.protocol import DraftCost
 from speclight.errors import InvalidInput
 from speclight.trees.draft_tree import DraftTree
+from speclight.trees.growing_tree import DraftCost
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from speclight.arrays import FloatArray, IntArray
-from speclight.drafting.protocol import Draft
 from speclight.theory.information import kl_divergence
-from speclight.trees.growing_tree import CandidateLaw
+from speclight.trees.growing_tree import CandidateLaw, Draft
 from speclight.trees.race_noise import RaceView
 from speclight.verification.rule import TargetLaws
 

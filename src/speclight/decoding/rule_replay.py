@@ -11,13 +11,13 @@ import numpy as np
 from speclight.arrays import FloatArray
 from speclight.decoding.noise_streams import SeededNoise
 from speclight.decoding.string_law import LENGTH, StringLaw, TokenString
+from speclight.drafting.along_text import at_end
 from speclight.drafting.protocol import DraftNoise, LawSource
 from speclight.drafting.settings import DrafterSettings
 from speclight.drafting.tree_choice import growth_start
 from speclight.models.causal_lm import CausalLM
-from speclight.models.scored_text import ScoredText
 from speclight.trees.draft_tree import DraftTree, root_only
-from speclight.trees.growing_tree import CandidateLaw, GrowingTree
+from speclight.trees.growing_tree import CandidateLaw, GrowingTree, grown
 from speclight.verification.rule import VerifyRule
 
 NO_CANDIDATES = CandidateLaw(np.array([], dtype=np.int64), np.array([]))
@@ -66,7 +66,7 @@ class RuleReplay:
             dense[[number[token] for token in sparse.tokens.tolist()]] = sparse.probabilities
             self._targets[numbered] = dense
             if source is not None:
-                known = _law_after(target, source, [*prompt_ids, *context])
+                known = at_end(target, source, [*prompt_ids, *context]).law()
                 self._drafts[numbered] = _numbered(known, number, size)
         self._start = growth_start(settings, cast(CausalLM, _SmallVocabulary(size, self._ends)))
         self._certain: dict[TokenString, DraftTree] = {}
@@ -104,21 +104,12 @@ class RuleReplay:
         return self._certain[string]
 
     def _grown(self, string: TokenString, noise: DraftNoise) -> DraftTree:
-        growth = self._start(string[-1] if string else len(self._tokens), self._node_budget, noise)
-        while nodes := growth.unexpanded():
-            for node in nodes:
-                path = [growth.known.tokens[step] for step in growth.known.path(node)[1:]]
-                context = (*string, *path)[: LENGTH - 1]
-                growth.expand(node, self._drafts.get(context, NO_CANDIDATES))
-        return growth.tree()
+        def laws(known: GrowingTree, nodes: list[int]) -> list[CandidateLaw]:
+            contexts = [(*string, *known.token_path(node))[: LENGTH - 1] for node in nodes]
+            return [self._drafts.get(context, NO_CANDIDATES) for context in contexts]
 
-
-def _law_after(target: CausalLM, source: LawSource, token_ids: list[int]) -> CandidateLaw:
-    """The drafter's law after a text that is all committed."""
-    features = ScoredText(target, token_ids, source.hidden_layers).features if source.hidden_layers else None
-    source.begin(token_ids, features)
-    (law,) = source.laws(GrowingTree(token_ids[-1]), [0])
-    return law
+        root = string[-1] if string else len(self._tokens)
+        return grown(self._start(root, self._node_budget, noise), laws).tree
 
 
 def _numbered(law: CandidateLaw, number: dict[int, int], size: int) -> CandidateLaw:

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from speclight.arrays import FloatArray
-from speclight.drafting.model_law import token_path
 from speclight.drafting.ngram import LONGEST_NGRAM
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
 
@@ -63,7 +62,7 @@ class CountLaw:
         tokens = np.arange(self._vocabulary_size)
         return [
             CandidateLaw(
-                tokens, np.log(count_law([*self._text, *token_path(known, node)], self._vocabulary_size))
+                tokens, np.log(count_law([*self._text, *known.token_path(node)], self._vocabulary_size))
             )
             for node in nodes
         ]

@@ -8,17 +8,11 @@ import numpy as np
 import torch
 
 from speclight.arrays import FloatArray, IntArray
-from speclight.drafting.protocol import (
-    BorrowsTargetCache,
-    Draft,
-    DraftCost,
-    Drafter,
-    DraftNoise,
-    ObservesScores,
-)
+from speclight.drafting.protocol import BorrowsTargetCache, Drafter, DraftNoise, ObservesScores
 from speclight.errors import InvalidInput, SpeclightError
 from speclight.models.kv_cache import PathCache
 from speclight.trees.draft_tree import DraftTree, root_only
+from speclight.trees.growing_tree import Draft, DraftCost
 
 # What a computation raises when it goes wrong (torch's own errors are RuntimeErrors). An interrupt, or an
 # exception of the drafter's own invention, is passed on: that stops decoding, it does not change the text.

@@ -7,12 +7,11 @@ import torch
 
 from speclight.arrays import FloatArray
 from speclight.drafting.path_scorer import PathScorer, TokenPath
-from speclight.drafting.protocol import DraftCost
 from speclight.drafting.vocabulary import NO_TOKEN, TokenMap
 from speclight.models.causal_lm import CausalLM
 from speclight.models.kv_cache import PathCache
 from speclight.models.sampling import SamplingSettings, processed_probabilities
-from speclight.trees.growing_tree import CandidateLaw, GrowingTree
+from speclight.trees.growing_tree import CandidateLaw, DraftCost, GrowingTree
 
 NOTHING = CandidateLaw(np.array([], dtype=np.int64), np.array([]))
 
@@ -46,7 +45,7 @@ class ModelLaw:
 
     def laws(self, known: GrowingTree, nodes: list[int]) -> list[CandidateLaw]:
         """See LawSource."""
-        paths = [token_path(known, node) for node in nodes]
+        paths = [known.token_path(node) for node in nodes]
         self.score(paths)
         return [self.law_after(path) for path in paths]
 
@@ -86,11 +85,6 @@ class SharedCacheLaw(ModelLaw):
     def give_back(self) -> None:
         """See GivesBackTargetCache."""
         self._scorer.give_back()
-
-
-def token_path(known: GrowingTree, node: int) -> TokenPath:
-    """The tokens from the root, left out, to a node."""
-    return tuple(known.tokens[step] for step in known.path(node)[1:])
 
 
 def _log_probabilities(logits: torch.Tensor, sampling: SamplingSettings) -> FloatArray:

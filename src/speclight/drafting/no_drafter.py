@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from speclight.drafting.protocol import Draft, DraftCost, DraftNoise
+from speclight.drafting.protocol import DraftNoise
 from speclight.trees.draft_tree import root_only
+from speclight.trees.growing_tree import Draft, DraftCost
 
 
 class NoDrafter:

@@ -7,11 +7,11 @@ import itertools
 import torch
 from transformers import Cache
 
-from speclight.drafting.protocol import DraftCost
 from speclight.drafting.vocabulary import TokenMap
 from speclight.models.causal_lm import CausalLM
 from speclight.models.kv_cache import PathCache
 from speclight.models.visibility import below
+from speclight.trees.growing_tree import DraftCost
 
 # Tokens (of the target's vocabulary) from the last committed one, left out, to a drafted one; () is the root.
 TokenPath = tuple[int, ...]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -11,7 +9,7 @@ import torch
 from speclight.arrays import FloatArray, IntArray
 from speclight.models.kv_cache import PathCache
 from speclight.trees.draft_tree import DraftTree
-from speclight.trees.growing_tree import CandidateLaw, GrowingTree
+from speclight.trees.growing_tree import CandidateLaw, Draft, DraftCost, GrowingTree
 
 
 class DraftNoise(Protocol):
@@ -20,26 +18,6 @@ class DraftNoise(Protocol):
     def sample(self, law: FloatArray) -> int:
         """A fresh draw from `law` ([vocab], sums to 1)."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class DraftCost:
-    """What one draft took besides time: batched drafter calls and nodes whose law was computed."""
-
-    calls: int
-    expanded_nodes: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Draft:
-    """A proposed tree and what it cost.
-
-    laws: the laws it was grown from, by the tokens from the root, left out, to the node they come after.
-    """
-
-    tree: DraftTree
-    cost: DraftCost
-    laws: Mapping[tuple[int, ...], CandidateLaw] = field(default_factory=dict)
 
 
 class Drafter(Protocol):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
 from speclight.arrays import IntArray
 from speclight.drafting.protocol import (
     BorrowsTargetCache,
-    Draft,
-    DraftCost,
     DraftNoise,
     GivesBackTargetCache,
     LawSource,
@@ -19,7 +18,7 @@ from speclight.drafting.protocol import (
 )
 from speclight.models.kv_cache import PathCache
 from speclight.trees.draft_tree import DraftTree
-from speclight.trees.growing_tree import CandidateLaw, Growth
+from speclight.trees.growing_tree import Draft, Growth, grown
 
 # (root token, node budget, noise) -> an empty growth
 GrowthStart = Callable[[int, int, DraftNoise], Growth]
@@ -64,14 +63,7 @@ class TreeDrafter:
             self._source.observe(tree, best_tokens)
 
     def _grown(self, growth: Growth) -> Draft:
-        calls = expanded = 0
-        laws: dict[tuple[int, ...], CandidateLaw] = {}
-        while nodes := growth.unexpanded():
-            for node, law in zip(nodes, self._source.laws(growth.known, nodes), strict=True):
-                growth.expand(node, law)
-                laws[tuple(growth.known.tokens[step] for step in growth.known.path(node)[1:])] = law
-            calls += 1
-            expanded += len(nodes)
+        draft = grown(growth, self._source.laws)
         if isinstance(self._source, MetersItsCost):
-            return Draft(growth.tree(), self._source.spent(), laws)
-        return Draft(growth.tree(), DraftCost(calls, expanded), laws)
+            return replace(draft, cost=self._source.spent())
+        return draft

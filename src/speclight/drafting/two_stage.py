@@ -7,11 +7,11 @@ import heapq
 import numpy as np
 import torch
 
-from speclight.drafting.model_law import ModelLaw, SharedCacheLaw, token_path
+from speclight.drafting.model_law import ModelLaw, SharedCacheLaw
 from speclight.drafting.path_scorer import TokenPath
-from speclight.drafting.protocol import DraftCost, LawSource
+from speclight.drafting.protocol import LawSource
 from speclight.models.kv_cache import PathCache
-from speclight.trees.growing_tree import CandidateLaw, GrowingTree
+from speclight.trees.growing_tree import CandidateLaw, DraftCost, GrowingTree
 
 # Paths one call of the drafter model takes in besides those asked for. With the default target itself as
 # the drafter model, helped by prompt lookup on four of its greedy texts, chains of 6 nodes take 5.00 calls
@@ -63,7 +63,7 @@ class TwoStageLaw:
 
     def laws(self, known: GrowingTree, nodes: list[int]) -> list[CandidateLaw]:
         """See LawSource."""
-        paths = [token_path(known, node) for node in nodes]
+        paths = [known.token_path(node) for node in nodes]
         missing = {
             path: known.path_log_probs[node]
             for path, node in zip(paths, nodes, strict=True)

@@ -17,6 +17,7 @@ import torch
 
 from speclight.arrays import IntArray
 from speclight.checks import check_whole_numbers
+from speclight.drafting.along_text import AlongText, features_along
 from speclight.drafting.protocol import LawSource
 from speclight.errors import InvalidInput, StorageError
 from speclight.measure.profile import Profile, ProfiledText
@@ -29,8 +30,6 @@ from speclight.progress import Progress, silent
 from speclight.theory.laws.law_pairs import LawPair, pair_of_laws
 from speclight.theory.laws.start_law import usable_starts
 from speclight.trees.best_first import BestFirstGrowth
-from speclight.trees.draft_tree import DraftTree
-from speclight.trees.growing_tree import CandidateLaw
 
 KIND = "drafter profile"
 
@@ -189,51 +188,19 @@ def _lay_over(
     prompt, never = len(text.prompt_token_ids), sorted(model.end_of_text)
     token_ids = [*text.prompt_token_ids, *text.token_ids]
     laws = Forest(model, token_ids, [prompt + start - 1 for start in starts], sampling).root_laws
-    layers = source.hidden_layers
-    features = model.prefill(model.new_cache(), token_ids[:-1], layers) if layers else None
+    along, features = AlongText(source, token_ids), features_along(model, source, token_ids)
     found: list[DraftedStart] = []
-    read = 0
     for start, law in zip(starts, laws, strict=True):
-        committed = prompt + start
-        new = None if features is None else features[max(read - 1, 0) : committed - 1]
-        (source.extend if read else source.begin)(token_ids[read:committed], new)
-        read = committed
-        tree, root_law = _best_first(source, token_ids[committed - 1], settings.node_budget, never)
+        along.stop(prompt + start, features)
+        root_law = along.law()
+        tree = along.drafted(BestFirstGrowth(along.root, settings.node_budget, never)).tree
         dense = np.zeros((1, model.vocabulary_size))
         dense[0, root_law.tokens] = np.exp(root_law.log_probs)
         histogram.add(dense)
         pair = pair_of_laws(law, root_law.tokens, root_law.log_probs, never)
-        places = _followed(tree, list(text.token_ids[start:]))
+        places = tree.follow(text.token_ids[start:])
         found.append(DraftedStart(text.prompt_id, text.family, start, pair, places))
     return found
-
-
-def _best_first(
-    source: LawSource, root: int, node_budget: int, never_drafted: list[int]
-) -> tuple[DraftTree, CandidateLaw]:
-    growth = BestFirstGrowth(root, node_budget, never_drafted)
-    root_law = source.laws(growth.known, [0])[0]
-    growth.expand(0, root_law)
-    while nodes := growth.unexpanded() if node_budget > 1 else []:
-        for node, law in zip(nodes, source.laws(growth.known, nodes), strict=True):
-            growth.expand(node, law)
-    return growth.tree(), root_law
-
-
-def _followed(tree: DraftTree, tokens: list[int]) -> IntArray:
-    """Places of the nodes that the text follows, in a tree whose nodes stand by falling probability."""
-    child_of = {
-        (parent, token): node
-        for node, (parent, token) in enumerate(zip(tree.parents.tolist(), tree.tokens.tolist(), strict=True))
-    }
-    places: list[int] = []
-    node: int | None = 0
-    for token in tokens:
-        node = child_of.get((node, token))
-        if node is None:
-            break
-        places.append(node)
-    return np.array(places, dtype=np.int64)
 
 
 def _table(found: list[DraftedStart]) -> pa.Table:

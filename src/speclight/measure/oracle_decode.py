@@ -175,18 +175,8 @@ class _Walk:
             self._search.expand(0, CandidateLaw.most_probable(law, self.wanted))
 
     def _finish(self, tree: DraftTree) -> None:
-        children = {
-            (parent, token): node
-            for node, (parent, token) in enumerate(
-                zip(tree.parents.tolist(), tree.tokens.tolist(), strict=True)
-            )
-        }
-        node, emitted = 0, 1
-        while self._start + emitted < len(self._text.token_ids):
-            following = children.get((node, self._text.token_ids[self._start + emitted - 1]))
-            if following is None:
-                break
-            node, emitted = following, emitted + 1
+        # The text's last token can only be the one that the target itself adds.
+        emitted = 1 + len(tree.follow(self._text.token_ids[self._start : -1]))
         expected = float(np.exp(tree.path_log_probs).sum())
         self.calls.append(
             OracleCall(self._text.prompt_id, self._text.sample, self._budget, self._start, expected, emitted)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from speclight.arrays import FloatArray
+from speclight.drafting.along_text import AlongText
 from speclight.drafting.protocol import LawSource
 from speclight.training.shards import ScoredConversation
 from speclight.trees.best_first import BestFirstGrowth
-from speclight.trees.draft_tree import DraftTree
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,36 +41,12 @@ def replay(
     for text in texts:
         tokens = text.tokens.tolist()
         committed = text.answer_from
-        source.begin(tokens[:committed], text.features[: committed - 1])
+        along = AlongText(source, tokens)
         while committed < len(tokens):
-            tree = _grown(source, BestFirstGrowth(tokens[committed - 1], node_budget, never_drafted))
-            matched = _matched(tree, tokens[committed:])
-            end = committed + matched + 1
-            if end > len(tokens):
-                break
-            emitted.append(matched + 1)
-            source.extend(tokens[committed:end], text.features[committed - 1 : end - 1])
-            committed = end
+            along.stop(committed, text.features)
+            tree = along.drafted(BestFirstGrowth(along.root, node_budget, never_drafted)).tree
+            call = 1 + len(tree.follow(tokens[committed:]))
+            committed += call
+            if committed <= len(tokens):
+                emitted.append(call)
     return ReplayedCalls(np.array(emitted, dtype=np.float64))
-
-
-def _grown(source: LawSource, growth: BestFirstGrowth) -> DraftTree:
-    while nodes := growth.unexpanded():
-        for node, law in zip(nodes, source.laws(growth.known, nodes), strict=True):
-            growth.expand(node, law)
-    return growth.tree()
-
-
-def _matched(tree: DraftTree, tokens: list[int]) -> int:
-    """How many of the next tokens lie in the tree, one below the other."""
-    children = {
-        (parent, token): node
-        for node, (parent, token) in enumerate(zip(tree.parents.tolist(), tree.tokens.tolist(), strict=True))
-    }
-    node = matched = 0
-    for token in tokens:
-        child = children.get((node, token))
-        if child is None:
-            break
-        node, matched = child, matched + 1
-    return matched

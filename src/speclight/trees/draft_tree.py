@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -97,6 +98,18 @@ class DraftTree:
         while self.parents[nodes[-1]] >= 0:
             nodes.append(int(self.parents[nodes[-1]]))
         return np.array(nodes[::-1], dtype=np.int64)
+
+    def follow(self, tokens: Iterable[int]) -> IntArray:
+        """[followed] nodes below the root that a text runs through, as far as it stays in the tree."""
+        edges = zip(self.parents.tolist(), self.tokens.tolist(), strict=True)
+        child = {edge: node for node, edge in enumerate(edges)}
+        followed: list[int] = []
+        for token in tokens:
+            node = child.get((followed[-1] if followed else 0, token))
+            if node is None:
+                break
+            followed.append(node)
+        return np.array(followed, dtype=np.int64)
 
 
 def root_only(token: int) -> DraftTree:

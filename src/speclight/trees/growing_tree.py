@@ -1,8 +1,9 @@
-"""A draft tree while it grows: nodes known so far, and the interface of the ways to grow one."""
+"""A draft tree while it grows: nodes known so far, the interface of the ways to grow one, and growing it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -80,12 +81,13 @@ class GrowingTree:
             nodes.append(self.parents[nodes[-1]])
         return nodes[::-1]
 
+    def token_path(self, node: int) -> tuple[int, ...]:
+        """The tokens from the root, left out, to a node: () is the root."""
+        return tuple(self.tokens[step] for step in self.path(node)[1:])
+
 
 class Growth(Protocol):
-    """A way to grow a tree: asks for laws level by level, so that a model is called once per level.
-
-    Use: `while nodes := growth.unexpanded(): ...growth.expand(node, law) for each...`, then `tree()`.
-    """
+    """A way to grow a tree: asks for laws level by level, so that a model is called once per level."""
 
     @property
     def known(self) -> GrowingTree:
@@ -103,3 +105,40 @@ class Growth(Protocol):
     def tree(self) -> DraftTree:
         """The draft tree among the nodes known so far."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class DraftCost:
+    """What one draft took besides time: batched drafter calls and nodes whose law was computed."""
+
+    calls: int
+    expanded_nodes: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draft:
+    """A proposed tree and what it cost.
+
+    laws: the laws it was grown from, by the token path (see `GrowingTree`) to the node they come after.
+    """
+
+    tree: DraftTree
+    cost: DraftCost
+    laws: Mapping[tuple[int, ...], CandidateLaw] = field(default_factory=dict[tuple[int, ...], CandidateLaw])
+
+
+# (nodes known so far, those whose law is needed) -> the law after each of the latter
+LawsAfter = Callable[[GrowingTree, list[int]], Sequence[CandidateLaw]]
+
+
+def grown(growth: Growth, laws_after: LawsAfter) -> Draft:
+    """The tree that a growth ends with, asking for laws one level at a time; each level costs one call."""
+    calls = expanded = 0
+    laws: dict[tuple[int, ...], CandidateLaw] = {}
+    while nodes := growth.unexpanded():
+        for node, law in zip(nodes, laws_after(growth.known, nodes), strict=True):
+            growth.expand(node, law)
+            laws[growth.known.token_path(node)] = law
+        calls += 1
+        expanded += len(nodes)
+    return Draft(growth.tree(), DraftCost(calls, expanded), laws)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from speclight.decoding.noise_streams import SeededNoise
+from speclight.drafting.along_text import AlongText, stops_with_target
 from speclight.drafting.drafters import DRAFTERS
 from speclight.drafting.layer_skip import early_exit
 from speclight.drafting.settings import DrafterSettings
@@ -22,8 +23,6 @@ from speclight.experiments.trees.run import (
 from speclight.experiments.trees.summary import SUM_ATOL, summarise_trees
 from speclight.experiments.trees.values import (
     expected_tokens,
-    grown,
-    places_of,
     target_path_log_probs,
     union_of,
 )
@@ -69,13 +68,13 @@ def profiled(tokens, prompt=2):
     return ProfiledText("p", "toy", 0, given, sampled, blank, blank, blank, False)
 
 
-def trees_at(source, target, root, budgets=(3, 7), **settings):
+def trees_at(along, target, budgets=(3, 7)):
     """Every kind of tree at one place."""
     noise = SeededNoise(0).for_draft()
     chosen = {tree: DrafterSettings(tree=tree) for tree in TREES}
     chosen["static"] = DrafterSettings(tree="static", acceptance=(0.5, 0.2, 0.1))
     return [
-        grown(source, growth_start(chosen[tree], target)(root, budget, noise)).tree
+        along.drafted(growth_start(chosen[tree], target)(along.root, budget, noise)).tree
         for tree in TREES
         for budget in budgets
     ]
@@ -84,10 +83,9 @@ def trees_at(source, target, root, budgets=(3, 7), **settings):
 @pytest.mark.parametrize("name", ["ngram", "layer_skip"])
 def test_values_are_those_of_plain_passes_at_every_place(target, name):
     """One call over the union of all trees, after earlier calls at other places, against one pass a path."""
-    source = DRAFTERS[name].source(target, DrafterSettings())
-    text = profiled([0, 1, 2, 0, 1, 3, 0, 1, 2, 4])
-    for scored in places_of(target, source, text, [0, 3, 5]):
-        trees = trees_at(source, target, scored.token_ids[-1])
+    along = AlongText(DRAFTERS[name].source(target, DrafterSettings()), [0, 1, 2, 0, 1, 3, 0, 1, 2, 4])
+    for scored in stops_with_target(target, along, [2, 5, 7]):
+        trees = trees_at(along, target)
         union = union_of(trees)
         log_probs = target_path_log_probs(scored, union.tree, SamplingSettings())
         for tree, places in zip(trees, union.places, strict=True):
@@ -104,10 +102,9 @@ def test_values_are_those_of_plain_passes_at_every_place(target, name):
 
 
 def test_a_drafter_that_is_the_target_is_worth_as_much_under_both_laws(target):
-    source = DRAFTERS["oracle"].source(target, DrafterSettings())
-    text = profiled([0, 1, 2, 0, 1, 3, 5, 1, 2, 4])
-    for scored in places_of(target, source, text, [1, 2, 6]):
-        trees = trees_at(source, target, scored.token_ids[-1])
+    along = AlongText(DRAFTERS["oracle"].source(target, DrafterSettings()), [0, 1, 2, 0, 1, 3, 5, 1, 2, 4])
+    for scored in stops_with_target(target, along, [3, 4, 8]):
+        trees = trees_at(along, target)
         union = union_of(trees)
         log_probs = target_path_log_probs(scored, union.tree, SamplingSettings())
         for tree, places in zip(trees, union.places, strict=True):
@@ -115,10 +112,9 @@ def test_a_drafter_that_is_the_target_is_worth_as_much_under_both_laws(target):
 
 
 def test_a_union_holds_each_path_once(target):
-    source = DRAFTERS["oracle"].source(target, DrafterSettings())
-    text = profiled([0, 1, 2, 0])
-    (scored,) = places_of(target, source, text, [1])
-    trees = trees_at(source, target, scored.token_ids[-1])
+    along = AlongText(DRAFTERS["oracle"].source(target, DrafterSettings()), [0, 1, 2, 0])
+    along.stop(3, None)
+    trees = trees_at(along, target)
     union = union_of(trees)
     paths = {tuple(tree.tokens[tree.path(node)]) for tree in trees for node in range(len(tree))}
     assert len(union.tree) == len(paths)

@@ -8,7 +8,6 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from speclight.arrays import IntArray
 from speclight.drafting.eagle3.network import Eagle3Network
-from speclight.drafting.model_law import token_path
 from speclight.drafting.path_scorer import TokenPath
 from speclight.errors import InvalidInput
 from speclight.models.kv_cache import PathCache
@@ -61,7 +60,7 @@ class Eagle3Law:
     @torch.inference_mode()
     def laws(self, known: GrowingTree, nodes: list[int]) -> list[CandidateLaw]:
         """See LawSource."""
-        paths = [token_path(known, node) for node in nodes]
+        paths = [known.token_path(node) for node in nodes]
         if len(self._tokens) < 2:
             return [NOTHING for _ in paths]
         if self._unread:

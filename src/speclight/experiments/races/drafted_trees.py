@@ -17,6 +17,7 @@ import numpy as np
 
 from speclight.arrays import FloatArray
 from speclight.decoding.noise_streams import GeneratorNoise
+from speclight.drafting.along_text import at_end
 from speclight.drafting.path_scorer import PathScorer, TokenPath
 from speclight.drafting.protocol import DraftNoise, LawSource
 from speclight.drafting.race_confidence import AcceptanceByConfidence
@@ -31,7 +32,6 @@ from speclight.experiments.races.values import STARTS
 from speclight.measure.store import write_whole
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings, processed_probabilities
-from speclight.models.scored_text import ScoredText
 from speclight.seeds import stream
 from speclight.trees.draft_tree import DraftTree
 from speclight.trees.race_noise import RaceField, RaceView
@@ -167,20 +167,14 @@ class _Context:
     ) -> None:
         self.token_ids = token_ids
         self._sampling = sampling
-        self._source = source
         self._scorer = PathScorer(target, same_vocabulary(target, target))
         self._scorer.begin(token_ids)
         self._laws: dict[TokenPath, FloatArray] = {}
-        wanted = source.hidden_layers
-        source.begin(token_ids, ScoredText(target, token_ids, wanted).features if wanted else None)
+        self._along = at_end(target, source, token_ids)
 
     def drafted(self, start: GrowthStart, node_budget: int, noise: DraftNoise) -> DraftTree:
         """A tree grown as TreeDrafter grows it; laws asked for before are not computed again."""
-        growth = start(self.token_ids[-1], node_budget, noise)
-        while nodes := growth.unexpanded():
-            for node, law in zip(nodes, self._source.laws(growth.known, nodes), strict=True):
-                growth.expand(node, law)
-        return growth.tree()
+        return self._along.drafted(start(self._along.root, node_budget, noise)).tree
 
     def laws_inside(self, tree: DraftTree) -> TargetLaws:
         """The target's laws after inner nodes, scored here in one call; after a leaf, that of the root."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from speclight.arrays import FloatArray
+from speclight.drafting.along_text import AlongText
 from speclight.drafting.count_law import CountLaw
 from speclight.drafting.drafters import DRAFTERS
 from speclight.drafting.eagle3.shipped import shipped_head_folder
@@ -22,7 +23,7 @@ from speclight.experiments.races.texts import RaceText
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings, processed_probabilities
 from speclight.models.weights import load_weights
-from speclight.trees.growing_tree import CandidateLaw, GrowingTree
+from speclight.trees.growing_tree import CandidateLaw
 
 RACE_DRAFTERS = ("layer_skip", "ngram", "model", "eagle3")
 
@@ -96,12 +97,12 @@ def laws_along(target: CausalLM, drafter: RaceDrafter, text: RaceText) -> Iterat
     output = target.read(target.new_cache(), tokens[:-1], len(text.token_ids), source.hidden_layers)
     features = None if output.features is None else output.features[0]
     logits = output.logits[0].float().cpu().numpy()
-    before = None if features is None else features[: first - 1]
-    source.begin(tokens[:first], before)
+    along = AlongText(source, tokens)
     if drafter.is_function_of_text:
-        laws = _laws_of_a_draft(source, tokens[first - 1 : -1])
+        along.stop(first, features)
+        laws = along.laws_ahead()
     else:
-        laws = _laws_at_roots(source, tokens, first, features)
+        laws = _laws_at_roots(along, range(first, len(tokens)), features)
     for logits_after, law, token in zip(logits, laws, text.token_ids, strict=True):
         yield LawsAtToken(
             processed_probabilities(logits_after[None], sampling)[0],
@@ -110,22 +111,12 @@ def laws_along(target: CausalLM, drafter: RaceDrafter, text: RaceText) -> Iterat
         )
 
 
-def _laws_of_a_draft(source: LawSource, tokens: list[int]) -> list[CandidateLaw]:
-    """The laws after each token, the text treated as one long draft below the first of them: one call."""
-    known, nodes = GrowingTree(tokens[0]), [0]
-    for token in tokens[1:]:
-        nodes += known.add(nodes[-1], np.array([token]), np.array([0.0]))
-    return source.laws(known, nodes)
-
-
 def _laws_at_roots(
-    source: LawSource, tokens: list[int], first: int, features: torch.Tensor | None
+    along: AlongText, stops: Iterable[int], features: torch.Tensor | None
 ) -> Iterator[CandidateLaw]:
-    """The laws after tokens[first - 1] and all later ones but the last, each with the text committed."""
-    for end in range(first, len(tokens)):
-        (law,) = source.laws(GrowingTree(tokens[end - 1]), [0])
-        yield law
-        source.extend([tokens[end]], None if features is None else features[end - 1 : end])
+    for committed in stops:
+        along.stop(committed, features)
+        yield along.law()
 
 
 def dense_law(law: CandidateLaw, vocabulary_size: int) -> FloatArray:

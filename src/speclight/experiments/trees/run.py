@@ -18,6 +18,7 @@ import pyarrow as pa
 from speclight.arrays import FloatArray
 from speclight.checks import check_whole_numbers
 from speclight.decoding.noise_streams import SeededNoise
+from speclight.drafting.along_text import AlongText, stops_with_target
 from speclight.drafting.drafters import DRAFTERS
 from speclight.drafting.protocol import LawSource
 from speclight.drafting.settings import DrafterSettings
@@ -27,8 +28,6 @@ from speclight.errors import InvalidInput
 from speclight.experiments.chosen_drafters import ComparedDrafter
 from speclight.experiments.trees.values import (
     expected_tokens,
-    grown,
-    places_of,
     target_law,
     target_path_log_probs,
     union_of,
@@ -40,7 +39,6 @@ from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
 from speclight.progress import Progress, silent
 from speclight.seeds import stream
-from speclight.trees.growing_tree import GrowingTree
 
 BEST_FIRST = "best_first"
 TREES = (BEST_FIRST, "eagle2", "static", "chain", "batch")
@@ -216,9 +214,9 @@ def acceptance_vector(
     rates, places = np.zeros(ranks), 0
     for number, text in enumerate(texts):
         starts = _starts(text, settings.calibration_contexts, settings.seed, number)
-        for scored in places_of(target, source, text, starts):
-            (law,) = source.laws(GrowingTree(scored.token_ids[-1]), [0])
-            candidates = law.likeliest(ranks, excluded).tokens
+        along, stops = _along(source, text, starts)
+        for scored in stops_with_target(target, along, stops):
+            candidates = along.law().likeliest(ranks, excluded).tokens
             rates[: len(candidates)] += target_law(scored, settings.sampling)[candidates]
             places += 1
     return rates / places
@@ -234,6 +232,12 @@ def _starts(text: ProfiledText, count: int, seed: int, number: int) -> list[int]
     count = min(count, places)
     offset = stream(seed, number).random()
     return [int((offset + turn) * places / count) for turn in range(count)]
+
+
+def _along(source: LawSource, text: ProfiledText, starts: Sequence[int]) -> tuple[AlongText, list[int]]:
+    """The source at a text, and where it is to stop: before the text's sampled tokens of these indices."""
+    token_ids = [*text.prompt_token_ids, *text.token_ids]
+    return AlongText(source, token_ids), [len(text.prompt_token_ids) + start for start in starts]
 
 
 def _growth_starts(target: CausalLM, acceptance: tuple[float, ...]) -> dict[str, GrowthStart]:
@@ -252,11 +256,11 @@ def _values(
 ) -> list[TreeValue]:
     noise = SeededNoise(settings.seed).for_draft()  # deterministic trees take none
     values: list[TreeValue] = []
-    for start, scored in zip(starts, places_of(target, source, text, starts), strict=True):
+    along, stops = _along(source, text, starts)
+    for start, scored in zip(starts, stops_with_target(target, along, stops), strict=True):
         # The largest trees first: a law source remembers what it was asked at this place.
         wanted = [(tree, budget) for budget in reversed(settings.node_budgets) for tree in TREES]
-        root = scored.token_ids[-1]
-        trees = [grown(source, starts_of_trees[tree](root, budget, noise)) for tree, budget in wanted]
+        trees = [along.drafted(starts_of_trees[tree](along.root, budget, noise)) for tree, budget in wanted]
         union = union_of([each.tree for each in trees])
         log_probs = target_path_log_probs(scored, union.tree, settings.sampling)
         for (tree, budget), each, places in zip(wanted, trees, union.places, strict=True):
@@ -271,8 +275,8 @@ def _values(
                     own_tokens=expected_tokens(each.tree.path_log_probs),
                     nodes=len(each.tree),
                     depth=int(each.tree.depths.max()),
-                    calls=each.calls,
-                    expanded_nodes=each.expanded_nodes,
+                    calls=each.cost.calls,
+                    expanded_nodes=each.cost.expanded_nodes,
                 )
             )
     return values

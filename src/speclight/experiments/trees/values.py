@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from speclight.arrays import FloatArray, IntArray
 from speclight.decoding.node_laws import NodeLaws
-from speclight.drafting.protocol import LawSource
-from speclight.measure.profile import ProfiledText
-from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
 from speclight.models.scored_text import ScoredText
 from speclight.trees.draft_tree import DraftTree, root_only
-from speclight.trees.growing_tree import Growth
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GrownTree:
-    """A tree and what growing it took: batched calls (levels asked for) and nodes whose law was asked."""
-
-    tree: DraftTree
-    calls: int
-    expanded_nodes: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,17 +23,6 @@ class TreeUnion:
 
     tree: DraftTree
     places: tuple[IntArray, ...]
-
-
-def grown(source: LawSource, growth: Growth) -> GrownTree:
-    """Grow a tree to its end, one call of the law source a level."""
-    calls = expanded = 0
-    while nodes := growth.unexpanded():
-        for node, law in zip(nodes, source.laws(growth.known, nodes), strict=True):
-            growth.expand(node, law)
-        calls += 1
-        expanded += len(nodes)
-    return GrownTree(growth.tree(), calls, expanded)
 
 
 def union_of(trees: Sequence[DraftTree]) -> TreeUnion:
@@ -100,26 +76,3 @@ def target_law(text: ScoredText, sampling: SamplingSettings) -> FloatArray:
 def expected_tokens(path_log_probs: FloatArray) -> float:
     """E[X] of a tree: the sum of its path probabilities (arXiv 2512.11718v1, Lemma 1), root included."""
     return float(np.exp(path_log_probs).sum())
-
-
-def places_of(
-    target: CausalLM, source: LawSource, text: ProfiledText, starts: Sequence[int]
-) -> Iterator[ScoredText]:
-    """The text cut before each of the starts (ascending, indices of its sampled tokens), one after the other.
-
-    At each stop the drafter's law source has taken in the same tokens, with the features it asked for, and
-    the last one is the root of drafts made there.
-    """
-    token_ids = [*text.prompt_token_ids, *text.token_ids]
-    scored: ScoredText | None = None
-    for start in starts:
-        committed = len(text.prompt_token_ids) + start
-        if scored is None:
-            scored = ScoredText(target, token_ids[:committed], source.hidden_layers)
-            source.begin(scored.token_ids, scored.features)
-        else:
-            before = len(scored.token_ids)
-            scored.continue_with(token_ids[:committed])
-            features = scored.features
-            source.extend(token_ids[before:committed], None if features is None else features[before - 1 :])
-        yield scored

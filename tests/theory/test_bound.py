@@ -170,7 +170,7 @@ def test_a_greedy_target_has_no_limit_but_the_budget(budget):
 
 def test_best_upper_takes_the_smallest_that_is_granted():
     bounds = bounds_from_moments(0.279, 0.777, 60, vocabulary_size=1000)
-    assert best_upper(bounds, IID).name == "sharpened_theorem_1"
+    assert best_upper(bounds, IID).name == "two_moments"
     assert best_upper(bounds, frozenset({Assumption.IID_CONTEXTS})).name == "trivial"
     assert best_upper(bounds, frozenset()).name == "trivial"
     everything = frozenset(Assumption)
@@ -191,7 +191,7 @@ def test_every_bound_says_what_it_rests_on():
         if bound.name != "trivial":
             assert Assumption.IID_CONTEXTS in bound.assumptions
     sides = {bound.name: bound.side for bound in bounds}
-    for name in ("limit", "corollary_1", "lemma_5", "theorem_1_leading_term"):
+    for name in ("limit", "corollary_1", "two_moments_limit", "lemma_5", "theorem_1_leading_term"):
         assert sides[name] == "asymptotic"
 
 
@@ -203,6 +203,8 @@ def test_moments_and_budgets_out_of_range_are_refused(mu, mu2, budget):
     for function in (
         upper_bounds.theorem_1,
         upper_bounds.sharpened_theorem_1,
+        upper_bounds.two_moments,
+        lower_bounds.two_moments_lower,
         limits.theorem_1_leading_term,
         lower_bounds.lemma_6,
     ):

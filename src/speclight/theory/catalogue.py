@@ -13,17 +13,23 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from speclight.theory.bound import Bound
 from speclight.theory.ergodic.bound import ergodic_bound, ergodic_renewal
-from speclight.theory.iid.leading_terms import corollary_1, lemma_5, limit, theorem_1_leading_term
+from speclight.theory.iid.leading_terms import (
+    corollary_1,
+    lemma_5,
+    limit,
+    theorem_1_leading_term,
+    two_moments_limit,
+)
 from speclight.theory.iid.lemma_7 import (
     lemma_7_corrected,
     lemma_7_corrected_leading_order,
     lemma_7_corrected_two_moments,
     lemma_7_printed,
 )
-from speclight.theory.iid.lower import lemma_6, lemma_6_renewal
+from speclight.theory.iid.lower import lemma_6, lemma_6_renewal, two_moments_lower
 from speclight.theory.iid.markov_renewal import markov_renewal
 from speclight.theory.iid.renewal import renewal
-from speclight.theory.iid.upper import leaf_entropy, sharpened_theorem_1, theorem_1, trivial
+from speclight.theory.iid.upper import leaf_entropy, sharpened_theorem_1, theorem_1, trivial, two_moments
 from speclight.theory.laws.step_law import StepLaw
 
 if TYPE_CHECKING:
@@ -158,6 +164,14 @@ STATEMENTS = (
         "comparison",
     ),
     Statement(
+        "two_moments",
+        _MOMENTS,
+        _of_moments(two_moments),
+        "two moments (ours)",
+        "the sharpest form from the same two moments, if contexts were independent draws",
+        "demo",
+    ),
+    Statement(
         "leaf_entropy",
         (Fact.MOMENTS, Fact.VOCABULARY),
         _leaf_entropy,
@@ -173,6 +187,14 @@ STATEMENTS = (
         "what the best tree reaches at least, from two moments, if contexts were independent draws",
     ),
     Statement(
+        "two_moments_lower",
+        _MOMENTS,
+        _of_moments(two_moments_lower),
+        "two moments, from below (ours)",
+        "what the best tree reaches at least, the sharper form, if contexts were independent draws",
+        "comparison",
+    ),
+    Statement(
         "limit",
         _MOMENTS,
         _of_entropy(limit),
@@ -186,6 +208,13 @@ STATEMENTS = (
         _of_entropy(corollary_1),
         "Corollary 1",
         "the leading term ln(P)/μ from both sides; it bounds nothing at a finite P",
+    ),
+    Statement(
+        "two_moments_limit",
+        _MOMENTS,
+        _of_entropy(two_moments_limit),
+        "ln(P)/mu + O(1) (ours)",
+        "the same leading term for every law of surprisals, with a remainder bounded in P",
     ),
     Statement(
         "theorem_1_leading_term",

@@ -65,6 +65,25 @@ def corollary_1(mu: float, node_budget: int) -> Bound:
     )
 
 
+def two_moments_limit(mu: float, node_budget: int) -> Bound:
+    """ln(P)/mu, for E[X] = ln(P)/mu + O(1): both constants known, no condition on the law of the surprisals.
+
+    `upper.two_moments` and `lower.two_moments_lower` hold for every law with mu > 0 and finite mu2 and both
+    have the slope 1/mu; their difference tends to m + (1 + ln(1 + mu m/e))/mu, m = mu2/mu^2. Source: ours;
+    arXiv 2512.11718v1, Theorem 3 and Corollary 1, without Assumption 3 and with O(1) for o(ln P). Raises
+    InvalidInput for an entropy or a budget out of range.
+    """
+    return Bound(
+        name="two_moments_limit",
+        value=_log_budget_over_entropy(mu, node_budget),
+        side="asymptotic",
+        assumptions=(*_IID, Assumption.INFINITE_TREE),
+        source="ours; arXiv 2512.11718v1, Theorem 3 and Corollary 1, without Assumption 3",
+        origin="ours",
+        validity=f"up to a term bounded in P, on either side; {_GREEDY}",
+    )
+
+
 def lemma_5(mu: float, node_budget: int) -> Bound:
     """(ln P - ln ln P)/mu: what Lemma 5, put into Lemma 6, says of E[X] from below, O(1) omitted.
 

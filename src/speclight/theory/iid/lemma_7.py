@@ -91,7 +91,7 @@ def moments_of_contexts(
 
 
 def lemma_7_printed(cross_entropy: float, miss_probability: float, node_budget: int) -> Bound:
-    """min(1/eps, ln(P)/mu_CE), the o(ln P) omitted, exactly as the paper states and plots it.
+    """min(1/eps, ln(P)/mu_CE), the o(ln P) omitted, as the paper states and plots it; P where that is less.
 
     cross_entropy: mu_CE, one of the three readings in DrafterMoments (the paper displays mean_ratio).
     Source: arXiv 2512.11718v1, Lemma 7. Not a lower bound at any P once eps > 0: E[X] < 1/eps always,
@@ -102,15 +102,16 @@ def lemma_7_printed(cross_entropy: float, miss_probability: float, node_budget: 
     _check_drafter(cross_entropy, miss_probability)
     by_misses = 1.0 / miss_probability if miss_probability > 0.0 else inf
     by_budget = log(budget) / cross_entropy if cross_entropy > 0.0 else inf
-    value = min(by_misses, by_budget)
+    # The omitted o(ln P) is not small at small mu_CE: the paper's terms alone can exceed P.
+    value = min(by_misses, by_budget, float(budget))
     return Bound(
         name="lemma_7_printed",
-        value=value if isfinite(value) else float(budget),
+        value=value,
         side="asymptotic",
         assumptions=(*_PAIRS, Assumption.NON_ARITHMETIC, Assumption.LARGE_BUDGET),
         source="arXiv 2512.11718v1, Lemma 7",
         origin="as printed",
-        validity="leading order only, and false for eps > 0 wherever 1/eps is the smaller term",
+        validity="leading order only, P where that is smaller; false for eps > 0 wherever 1/eps is the least",
     )
 
 
@@ -129,12 +130,12 @@ def lemma_7_corrected_leading_order(
     rate = cross_entropy_on_hits + miss_probability * logarithm
     return Bound(
         name="lemma_7_corrected_leading_order",
-        value=logarithm / rate if rate > 0.0 else float(budget),
+        value=min(logarithm / rate, float(budget)) if rate > 0.0 else float(budget),
         side="asymptotic",
         assumptions=(*_PAIRS, Assumption.NON_ARITHMETIC, Assumption.LARGE_BUDGET),
         source="ours, correcting arXiv 2512.11718v1, Lemma 7",
         origin="corrected",
-        validity="leading order only; P at m = eps = 0",
+        validity="leading order only; P where that is smaller, and at m = eps = 0",
     )
 
 

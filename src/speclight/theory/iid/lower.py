@@ -7,7 +7,7 @@ average, so mu E[X] >= E[T_{P+1}]. End of text breaks the first step, hence the 
 
 from __future__ import annotations
 
-from math import isfinite, log1p
+from math import e, isfinite, log1p
 
 import numpy as np
 
@@ -43,6 +43,38 @@ def lemma_6(mu: float, mu2: float, node_budget: int) -> Bound:
         side="lower",
         assumptions=_IID_INFINITE,
         source="ours, finite-P form of arXiv 2512.11718v1, Lemma 6",
+        origin="ours",
+        validity=_FLOOR,
+    )
+
+
+def two_moments_lower(mu: float, mu2: float, node_budget: int) -> Bound:
+    """E[X] >= (T (1 + 1/(mu Q)) - 1)/mu with Q = P + 1, T = ln((Q + 1/mu)/(1/mu + m/e)), m = mu2/mu^2.
+
+    For Q >= m + (e - 1)/mu, which is T >= 1. In between, for Q > m: T = ln(1 + mu (Q - m)) and
+    (T (1 + (1/mu - m)/Q) - 1 + m/Q)/mu. As `lemma_6`, but x/mu <= U(x) <= x/mu + m enters the integral of
+    E N(t) over t instead of E N(t) itself, so m is paid on the last nat only; never below `lemma_6`. Source:
+    ours (docs/theory/limits.md, section 2). Raises InvalidInput for moments or a budget out of range.
+    """
+    mu2, budget = check_moments(mu, mu2), check_node_budget(node_budget)
+    value = float(budget)
+    if mu > 0.0:
+        m, nodes = mu2 / mu / mu, budget + 1.0
+        value = 1.0
+        if nodes >= m + (e - 1.0) / mu:
+            # ln((Q + 1/mu)/(1/mu + m/e)) with the digits of 1/mu cancelled beforehand.
+            threshold = log1p(mu * (nodes - m / e) / (1.0 + mu * m / e))
+            value = max(value, (threshold + threshold / (mu * nodes) - 1.0) / mu)
+        elif nodes > m:
+            threshold = log1p(mu * (nodes - m))
+            surprisal = threshold + threshold * (1.0 / mu - m) / nodes - 1.0 + m / nodes
+            value = max(value, surprisal / mu)
+    return Bound(
+        name="two_moments_lower",
+        value=value,
+        side="lower",
+        assumptions=_IID_INFINITE,
+        source="ours; from Wald's identity as in arXiv 2512.11718v1, Lemma 6",
         origin="ours",
         validity=_FLOOR,
     )

@@ -113,6 +113,31 @@ def _crossing_below_mu(mu: float, m: float, budget: int) -> float:
     return increasing_root(excess, 0.0, mu)
 
 
+def two_moments(mu: float, mu2: float, node_budget: int) -> Bound:
+    """E[X] <= m + ln(1 + mu (P - m))/mu with m = mu2/mu^2, for P >= m; P below.
+
+    For every t, E[X] <= P e^-t + int_0^t U(x) e^(x-t) dx (the dual form of Jensen's integral, by parts);
+    Lorden's U(x) <= x/mu + m and the best t, e^t = 1 + mu (P - m), give the value. Only the upper half of the
+    envelope enters, so it is never above `sharpened_theorem_1`, and its slope in ln P is 1/mu, the true one.
+    Source: ours (docs/theory/limits.md, section 2). Raises InvalidInput for moments or a budget out of range.
+    """
+    mu2, budget = check_moments(mu, mu2), check_node_budget(node_budget)
+    value = float(budget)
+    if mu > 0.0:
+        m = mu2 / mu / mu  # not mu2 / mu**2: the square of a tiny entropy underflows
+        if budget > m:
+            value = min(value, m + log1p(mu * (budget - m)) / mu)
+    return Bound(
+        name="two_moments",
+        value=value,
+        side="upper",
+        assumptions=_IID,
+        source="ours; from the moments of arXiv 2512.11718v1, Theorem 1",
+        origin="ours",
+        validity="every P >= 1; P itself is returned for P <= mu2/mu^2 and at mu = 0",
+    )
+
+
 def leaf_entropy(mu: float, node_budget: int, vocabulary_size: int) -> Bound:
     """E[X] <= ln(P (V - 1) + 1)/mu, V the largest number of tokens a context gives positive probability.
 

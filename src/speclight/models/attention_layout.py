@@ -67,6 +67,7 @@ def _why_not(model: PreTrainedModel, config: PreTrainedConfig) -> str | None:
         "whose layers carry a running state": getattr(model, "_is_stateful", False),
         "which attends in chunks": getattr(config, "attention_chunk_size", None) is not None and not strange,
         "which also attends to later tokens": bool(getattr(config, "use_bidirectional_attention", False)),
+        "whose layers keep a window in their own code": "local" in getattr(config, "attention_layers", ()),
         "which biases attention by distance (ALiBi)": bool(getattr(config, "alibi", False)),
         "whose layers share keys": bool(getattr(config, "num_kv_shared_layers", 0)),
         f"whose forward pass does not take {', '.join(missing)}": bool(missing),

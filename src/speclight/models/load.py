@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from speclight.models.causal_lm import CausalLM
+from speclight.models.probe import check_tree_scores
 from speclight.models.weights import load_weights
 
 
@@ -20,6 +21,8 @@ def load(
     name_or_path: "default", a folder, a .gguf file, or a Hugging Face hub id. See
     `speclight.models.weights.load_weights` for the other arguments and the errors raised.
     """
-    return CausalLM(
-        load_weights(name_or_path, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
-    )
+    loaded = load_weights(name_or_path, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
+    model = CausalLM(loaded)
+    if loaded.source in ("folder", "hub"):  # what is converted here is always a plain Llama
+        check_tree_scores(model)
+    return model

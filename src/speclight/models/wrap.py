@@ -5,6 +5,7 @@ from __future__ import annotations
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from speclight.models.causal_lm import CausalLM
+from speclight.models.probe import check_tree_scores
 from speclight.models.weights import LoadedModel
 
 
@@ -13,7 +14,7 @@ def wrap(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, name: st
 
     name: for reports; by default the model's class. Raises InvalidInput for a model that cannot score trees.
     """
-    return CausalLM(
+    wrapped = CausalLM(
         LoadedModel(
             model=model,
             tokenizer=tokenizer,
@@ -23,3 +24,5 @@ def wrap(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, name: st
             revision=None,
         )
     )
+    check_tree_scores(wrapped)
+    return wrapped

@@ -33,8 +33,8 @@ def none(config, tensors, target):
 
 
 def layers_off_by_one(config, tensors, target):
-    ids = config["eagle_config"]["eagle_aux_hidden_state_layer_ids"]
-    config["eagle_config"]["eagle_aux_hidden_state_layer_ids"] = [layer + 1 for layer in ids]
+    outputs = config.pop("eagle_config")["eagle_aux_hidden_state_layer_ids"]
+    config["eagle_aux_hidden_state_layer_ids"] = [layer + 2 for layer in outputs]
 
 
 def ids_in_place_of_offsets(config, tensors, target):

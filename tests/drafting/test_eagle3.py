@@ -84,8 +84,11 @@ def test_every_dialect_equals_the_one_page_reference(tmp_path, dialect, pickled)
     ("dialect", "changes", "flags"),
     [
         ("speculators", {"norm_before_residual": True}, {"residual_after_norm": True}),
+        ("SafeAILab", {"norm_before_residual": True}, {"residual_after_norm": True}),
+        ("SpecForge", {"norm_before_residual": True}, {"residual_after_norm": True}),
+        ("SafeAILab", {"norm_output": True}, {"normed_recurrence": True}),
+        ("SpecForge", {"norm_output": True}, {"normed_recurrence": True}),
         ("speculators", {"norm_output": True}, {"normed_recurrence": True}),
-        ("SpecForge", {"norm_output": False}, {"norm_before_output": False}),
     ],
 )
 def test_flags_mean_what_their_dialect_means(tmp_path, dialect, changes, flags):
@@ -93,7 +96,7 @@ def test_flags_mean_what_their_dialect_means(tmp_path, dialect, changes, flags):
     target, path = six_layers(), [3, 11]
     state = {name: tensor.double() for name, tensor in random_state().items()}
     head = load_head(write_head(tmp_path, dialect, config=config_of(dialect, **changes)), target)
-    features = features_of(target, TEXT, LAYERS)
+    features = features_of(target, TEXT, head.network.conventions.layers)
     embedding = target.model.get_input_embeddings().weight
     got = drafted_log_probs(law_of(head), TEXT, features, path)
     plain, flagged = (

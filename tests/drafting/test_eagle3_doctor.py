@@ -64,8 +64,8 @@ def good(target, tmp_path_factory):
 
 
 def layers_off_by_one(config, tensors):
-    ids = config["eagle_config"]["eagle_aux_hidden_state_layer_ids"]
-    config["eagle_config"]["eagle_aux_hidden_state_layer_ids"] = [layer + 1 for layer in ids]
+    outputs = config.pop("eagle_config")["eagle_aux_hidden_state_layer_ids"]
+    config["eagle_aux_hidden_state_layer_ids"] = [layer + 2 for layer in outputs]
 
 
 def swapped_norms(config, tensors):

@@ -145,7 +145,7 @@ def _scores(variant: HeadVariant, texts: list[AnsweredPrompt]) -> _Scores:
     """Over the answer's positions and the unrolled steps, mean by text."""
     network = variant.network
     rows = torch.from_numpy(variant.target_ids)
-    weight = network.fc.weight
+    weight = network.lm_head.weight
     acceptances: list[float] = []
     cross_entropies: list[float] = []
     for text in texts:

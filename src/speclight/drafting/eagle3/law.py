@@ -33,8 +33,9 @@ class Eagle3Law:
         self.hidden_layers = network.conventions.layers
         self._network = network
         self._target_ids = target_ids
-        self._weight = network.fc.weight
-        self._cache = PathCache(1)
+        self._weight = network.lm_head.weight
+        self._cache = PathCache(network.sizes.decoder_layers)
+        self._slot_positions: list[int] = []
         self._tokens: list[int] = []
         self._unread: list[torch.Tensor] = []
         self._states: dict[TokenPath, torch.Tensor] = {}
@@ -43,7 +44,7 @@ class Eagle3Law:
 
     def begin(self, token_ids: list[int], features: torch.Tensor | None) -> None:
         """See LawSource."""
-        self._cache = PathCache(1)
+        self._cache = PathCache(self._network.sizes.decoder_layers)
         self._tokens = []
         self._unread = []
         self.extend(token_ids, features)
@@ -100,18 +101,28 @@ class Eagle3Law:
     ) -> torch.Tensor:
         """[new, hidden size] states after new positions. visible: [new, filled + new]."""
         network, device = self._network, self._weight.device
-        projected = network.project(
-            torch.tensor([tokens], device=device), hidden[None], torch.tensor([positions], device=device)
-        )
-        keys, values = self._cache.path_layers[0].update(projected.keys, projected.values)
+        self._slot_positions = self._slot_positions[: self._cache.filled] + positions
+        token_ids, places = torch.tensor([tokens], device=device), torch.tensor([positions], device=device)
+        state = hidden[None]
         groups = network.sizes.heads // network.sizes.kv_heads
-        attended = scaled_dot_product_attention(
-            projected.queries,
-            keys.repeat_interleave(groups, dim=1),
-            values.repeat_interleave(groups, dim=1),
-            attn_mask=visible.to(device),
-        )
-        return network.finish(projected.residual, attended)[0]
+        for layer, cache in enumerate(self._cache.path_layers):
+            projected = network.project(token_ids, state, places, layer)
+            keys, values = cache.update(projected.keys, projected.values)
+            attended = scaled_dot_product_attention(
+                projected.queries,
+                keys.repeat_interleave(groups, dim=1),
+                values.repeat_interleave(groups, dim=1),
+                attn_mask=self._within(network.conventions.window(layer), visible, positions).to(device),
+            )
+            state = network.finish(projected.residual, attended, layer)
+        return state[0]
+
+    def _within(self, window: int | None, visible: torch.Tensor, positions: list[int]) -> torch.Tensor:
+        """The part of `visible` that a decoder layer with this window sees."""
+        if window is None:
+            return visible
+        ages = torch.tensor(positions)[:, None] - torch.tensor(self._slot_positions)[None]
+        return visible & (ages < window)
 
     def _remember(self, paths: list[TokenPath], states: torch.Tensor) -> None:
         rows = torch.log_softmax(self._network.logits(states).double(), dim=-1).cpu().numpy()

@@ -43,7 +43,7 @@ def save_head(
         "attention_bias": layer.attention_bias,
         "vocab_size": sizes.vocabulary,
         "draft_vocab_size": sizes.draft_vocabulary,
-        "norm_output": conventions.norm_before_output,
+        "eagle_aux_hidden_state_layer_ids": list(conventions.layers),
         "eagle_config": {
             "eagle_aux_hidden_state_layer_ids": [layer_id - 1 for layer_id in conventions.layers],
             "use_aux_hidden_state": True,

@@ -25,37 +25,42 @@ def unrolled_states(
     """
     positions = torch.arange(next_tokens.shape[1], device=next_tokens.device)[None]
     hidden = network.fuse(features)
-    keys: list[torch.Tensor] = []
-    values: list[torch.Tensor] = []
+    layers = range(network.sizes.decoder_layers)
+    keys: list[list[torch.Tensor]] = [[] for _ in layers]
+    values: list[list[torch.Tensor]] = [[] for _ in layers]
     groups = network.sizes.heads // network.sizes.kv_heads
     for _ in range(steps):
-        projected = network.project(next_tokens, hidden, positions)
-        keys.append(projected.keys.repeat_interleave(groups, dim=1))
-        values.append(projected.values.repeat_interleave(groups, dim=1))
-        state = network.finish(projected.residual, unrolled_attention(projected.queries, keys, values))
+        state = hidden
+        for layer in layers:
+            projected = network.project(next_tokens, state, positions, layer)
+            keys[layer].append(projected.keys.repeat_interleave(groups, dim=1))
+            values[layer].append(projected.values.repeat_interleave(groups, dim=1))
+            window = network.conventions.window(layer)
+            attended = unrolled_attention(projected.queries, keys[layer], values[layer], window)
+            state = network.finish(projected.residual, attended, layer)
         yield state
         hidden = later(network.fed_back(state), 1, dim=1)
 
 
 def unrolled_attention(
-    queries: torch.Tensor, keys: list[torch.Tensor], values: list[torch.Tensor]
+    queries: torch.Tensor, keys: list[torch.Tensor], values: list[torch.Tensor], window: int | None = None
 ) -> torch.Tensor:
     """What the queries of the newest step read, [batch, heads, positions, head size].
 
-    keys, values: of step 0 and every later step up to the newest, shaped like the queries.
+    keys, values: of step 0 and every later step up to the newest, shaped like the queries. window: how many
+    positions are seen, a position's own included; None: all.
     """
     step, length, scale = len(keys) - 1, queries.shape[2], queries.shape[3] ** -0.5
     place = torch.arange(length, device=queries.device)
-    too_late = place[None, :] > place[:, None] - step
-    scores = (queries @ keys[0].transpose(2, 3) * scale).masked_fill(too_late, -torch.inf)
-    own = [
-        (queries * later(keys[m], step - m, dim=2)).sum(dim=-1, keepdim=True) * scale
-        for m in range(1, step + 1)
-    ]
+    unseen = place[None, :] > place[:, None] - step
+    if window is not None:
+        unseen |= place[None, :] <= place[:, None] - window
+    scores = (queries @ keys[0].transpose(2, 3) * scale).masked_fill(unseen, -torch.inf)
+    seen_steps = range(1 if window is None else max(1, step - window + 1), step + 1)
+    own = [(queries * later(keys[m], step - m, dim=2)).sum(dim=-1, keepdim=True) * scale for m in seen_steps]
     weights = torch.softmax(torch.cat([scores, *own], dim=-1).float(), dim=-1).to(values[0].dtype)
     attended = weights[..., :length] @ values[0]
-    for m in range(1, step + 1):
-        column = length + m - 1
+    for column, m in enumerate(seen_steps, start=length):
         attended = attended + weights[..., column : column + 1] * later(values[m], step - m, dim=2)
     return attended
 

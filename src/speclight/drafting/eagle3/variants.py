@@ -12,7 +12,7 @@ import torch
 
 from speclight.arrays import IntArray
 from speclight.drafting.eagle3.conventions import Conventions
-from speclight.drafting.eagle3.loading import Eagle3Head
+from speclight.drafting.eagle3.loading import OWN, Eagle3Head
 from speclight.drafting.eagle3.network import Eagle3Network
 
 
@@ -68,7 +68,7 @@ def neighbouring_variants(
     absolute = head.target_ids - np.arange(len(head.target_ids))
     if absolute.min() >= 0 and len(np.unique(absolute)) == len(absolute):
         yield HeadVariant("d2t as target ids", "store d2t as target id minus row", network, absolute)
-    if head.own_embedding and embedding.shape == network.embed_tokens.weight.shape:
+    if head.embedding == OWN and embedding.shape == network.embed_tokens.weight.shape:
         other = copy.deepcopy(network)
         other.embed_tokens.weight.data.copy_(embedding)
         yield HeadVariant(

@@ -26,6 +26,7 @@ from speclight.cli.experiments.compare_trees import compare_trees
 from speclight.cli.experiments.limits_picture import limits_picture
 from speclight.cli.experiments.limits_test import limits_test
 from speclight.cli.experiments.many_to_one import many_to_one
+from speclight.cli.experiments.published_limits import published_limits
 from speclight.cli.experiments.race_vs_rejection import race_vs_rejection
 from speclight.cli.experiments.replay_drafters import replay_drafters
 from speclight.cli.flags import FLAGS, spelled
@@ -56,6 +57,7 @@ EXPERIMENTS: dict[str, Callable[..., None]] = {
     "limits-picture": limits_picture,
     "limits-test": limits_test,
     "many-to-one": many_to_one,
+    "published-limits": published_limits,
     "race-vs-rejection": race_vs_rejection,
     "replay-drafters": replay_drafters,
 }

@@ -9,6 +9,7 @@ import torch
 from transformers import DynamicCache
 
 from speclight.models.causal_lm import CausalLM
+from speclight.models.common_prefix import common_prefix_length
 
 # Logits of one token scored alone and in a tree differ by float32 rounding, about 1e-5 of their size (tens).
 # A choice between two tokens closer than this may fall either way; anything wider is a bug.
@@ -51,13 +52,13 @@ def first_divergence(
     target: CausalLM, prompt_ids: list[int], emitted: Sequence[int], plain: Sequence[int]
 ) -> Divergence | None:
     """Where emitted tokens first differ from plain greedy decoding's of the same prompt; None if nowhere."""
-    for place, (ours, best) in enumerate(zip(emitted, plain, strict=False)):
-        if ours != best:
-            logits = plain_logits(target, [*prompt_ids, *plain[:place]])
-            return Divergence(place, abs(float(logits[best] - logits[ours])))
-    if len(emitted) == len(plain):
+    place = common_prefix_length(emitted, plain)
+    if place == max(len(emitted), len(plain)):
         return None
-    return Divergence(min(len(emitted), len(plain)), float("inf"))
+    if place == min(len(emitted), len(plain)):
+        return Divergence(place, float("inf"))
+    logits = plain_logits(target, [*prompt_ids, *plain[:place]])
+    return Divergence(place, abs(float(logits[plain[place]] - logits[emitted[place]])))
 
 
 @torch.inference_mode()

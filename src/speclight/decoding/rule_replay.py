@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 
@@ -25,7 +24,7 @@ NO_CANDIDATES = CandidateLaw(np.array([], dtype=np.int64), np.array([]))
 
 @dataclass(frozen=True, slots=True)
 class _SmallVocabulary:
-    """What growing a tree asks of a target."""
+    """The strings' tokens and one for all others, see TokenSet."""
 
     vocabulary_size: int
     end_of_text: frozenset[int]
@@ -68,7 +67,7 @@ class RuleReplay:
             if source is not None:
                 known = at_end(target, source, [*prompt_ids, *context]).law()
                 self._drafts[numbered] = _numbered(known, number, size)
-        self._start = growth_start(settings, cast(CausalLM, _SmallVocabulary(size, self._ends)))
+        self._start = growth_start(settings, _SmallVocabulary(size, self._ends))
         self._certain: dict[TokenString, DraftTree] = {}
 
     def string(self, seed: int) -> TokenString:

@@ -117,7 +117,8 @@ class RunningText:
             self._noise.at(len(self.scored.token_ids))
         # A path of n nodes needs n positions, so a budget within the window's room cannot overflow it.
         budget = min(self._settings.node_budget, self.scored.room)
-        self._draft = self._drafter.propose(budget, self._noise.for_draft())
+        self._draft_noise = self._noise.for_draft()
+        self._draft = self._drafter.propose(budget, self._draft_noise)
         check_draft_fits(self._rule, self._draft.tree)
         self._draft_seconds = time.perf_counter() - started
         return self._draft.tree
@@ -135,7 +136,7 @@ class RunningText:
         log_probs = laws.node_log_probs() if self._settings.record_target_log_probs else None
         ranks = None
         if self._settings.record_ranks:
-            race, ends = race_of(self._noise.for_draft()), text.model.end_of_text
+            race, ends = race_of(self._draft_noise), text.model.end_of_text
             ranks = traced_ranks(self._draft, verdict.path, emitted, laws, race, ends)
         clock.append(time.perf_counter())
         features = text.commit(verdict.path, emitted)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-
 import torch
 from transformers import Cache
 
 from speclight.drafting.vocabulary import TokenMap
 from speclight.models.causal_lm import CausalLM
+from speclight.models.common_prefix import common_prefix_length
 from speclight.models.kv_cache import PathCache
 from speclight.models.visibility import below
 from speclight.trees.growing_tree import DraftCost
@@ -62,8 +61,7 @@ class PathScorer:
         self._text = self.tokens.spelled(token_ids)
         self._borrowed, self._offered = self._offered, None
         self._forget()
-        common = zip(held, self._text[:-1], strict=False)
-        kept = sum(itertools.accumulate((one == other for one, other in common), min))
+        kept = common_prefix_length(held, self._text[:-1])
         if kept:
             self._own.rewind(kept)
         else:

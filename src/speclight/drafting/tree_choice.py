@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import Protocol
 
 from speclight.drafting.protocol import DraftNoise
 from speclight.drafting.race import RaceGrowth, race_of
@@ -13,7 +14,6 @@ from speclight.drafting.race_shapes import parallel_chains, rank_tree_shape
 from speclight.drafting.settings import DrafterSettings
 from speclight.drafting.tree_drafter import GrowthStart
 from speclight.errors import InvalidInput
-from speclight.models.causal_lm import CausalLM
 from speclight.trees.best_first import BestFirstGrowth
 from speclight.trees.growing_tree import Growth
 from speclight.trees.limited_growth import LimitedGrowth
@@ -25,6 +25,20 @@ ShapeOfBudget = Callable[[int], TreeShape]
 
 
 RACE_KINDS = ("race", "race_with_replacement", "gls")
+
+
+class TokenSet(Protocol):
+    """What growing a tree needs to know of a target: how many tokens there are, and which end a text."""
+
+    @property
+    def vocabulary_size(self) -> int:
+        """How many tokens there are."""
+        ...
+
+    @property
+    def end_of_text(self) -> frozenset[int]:
+        """Those after which a text is over; they are never drafted."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +53,15 @@ class FixedShapes:
 class GrownTrees:
     """A tree whose shape follows from the drafter's probabilities: deterministic only."""
 
-    growth: Callable[[int, int, DrafterSettings, CausalLM], Growth]
+    growth: Callable[[int, int, DrafterSettings, TokenSet], Growth]
     options: frozenset[str] = frozenset()
 
 
-def _best_first(root: int, node_budget: int, settings: DrafterSettings, target: CausalLM) -> Growth:
+def _best_first(root: int, node_budget: int, settings: DrafterSettings, target: TokenSet) -> Growth:
     return BestFirstGrowth(root, node_budget, target.end_of_text)
 
 
-def _eagle_2(root: int, node_budget: int, settings: DrafterSettings, target: CausalLM) -> Growth:
+def _eagle_2(root: int, node_budget: int, settings: DrafterSettings, target: TokenSet) -> Growth:
     return LimitedGrowth(root, node_budget, settings.limits, target.end_of_text)
 
 
@@ -105,7 +119,7 @@ def tree_named(name: str) -> FixedShapes | GrownTrees | RacedTrees:
     return TREES[name]
 
 
-def growth_start(settings: DrafterSettings, target: CausalLM) -> GrowthStart:
+def growth_start(settings: DrafterSettings, target: TokenSet) -> GrowthStart:
     """How each draft begins. Raises InvalidInput for an unknown tree, or one that holds no samples."""
     tree = tree_named(settings.tree_name)
     if isinstance(tree, RacedTrees):
@@ -144,7 +158,7 @@ def growth_start(settings: DrafterSettings, target: CausalLM) -> GrowthStart:
     return sampled
 
 
-def _confidence_start(settings: DrafterSettings, target: CausalLM) -> GrowthStart:
+def _confidence_start(settings: DrafterSettings, target: TokenSet) -> GrowthStart:
     acceptance = settings.confidence
     if acceptance is None or settings.kind != "race":
         raise InvalidInput(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from speclight.arrays import IntArray
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
+from speclight.models.common_prefix import common_prefix_length
 from speclight.models.joint_cache import JointCache
 from speclight.models.visibility import of_trees
 from speclight.trees.attention import position_ids
@@ -44,8 +44,7 @@ class ScoredText:
         """
         self.model.check_text_fits(token_ids)
         # The last token is left to the next call, which reads it, whether it was read before or not.
-        common = zip(self.token_ids[: self.cache.committed], token_ids[:-1], strict=False)
-        kept = sum(itertools.accumulate((held == wanted for held, wanted in common), min))
+        kept = common_prefix_length(self.token_ids[: self.cache.committed], token_ids[:-1])
         features = self.features
         self._features = [] if features is None else [features[:kept]]
         self._tree_features = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -52,13 +52,7 @@ def decode_prompts(
     decoded: list[DecodedPrompt] = []
     for number, prompt in enumerate(prompts):
         ids = chat_token_ids(model, [{"role": "user", "content": prompt.turns[0]}])
-        own = DecodeSettings(
-            node_budget=settings.node_budget,
-            max_tokens=settings.max_tokens,
-            seed=settings.seed + number,
-            sampling=settings.sampling,
-            record_target_log_probs=settings.record_target_log_probs,
-        )
+        own = replace(settings, seed=settings.seed + number)
         generation = generate_from_ids(model, ids, drafter, verify_rule, own)
         decoded.append(DecodedPrompt(prompt, ids, generation))
     return decoded

@@ -15,6 +15,7 @@ from speclight.drafting.no_drafter import NoDrafter
 from speclight.drafting.protocol import Drafter
 from speclight.measure.rank_run import rank_run
 from speclight.models.causal_lm import CausalLM
+from speclight.models.common_prefix import common_prefix_length
 from speclight.models.sampling import SamplingSettings, processed_probabilities
 from speclight.progress import Progress, silent
 from speclight.seeds import stream
@@ -161,10 +162,11 @@ def _difference(
     By a plain pass over the common text; infinite if the race is not between the two tokens, or one text
     just ends.
     """
-    pairs = zip(text.token_ids, reference.token_ids, strict=False)
-    place = next((place for place, (ours, theirs) in enumerate(pairs) if ours != theirs), None)
-    if place is None:
-        return None if len(text.token_ids) == len(reference.token_ids) else float("inf")
+    place = common_prefix_length(text.token_ids, reference.token_ids)
+    if place == max(len(text.token_ids), len(reference.token_ids)):
+        return None
+    if place == min(len(text.token_ids), len(reference.token_ids)):
+        return float("inf")
     before = [*prompt, *reference.token_ids[:place]]
     law = processed_probabilities(plain_logits(target, before).cpu().numpy()[None], settings.sampling)[0]
     times = RaceField(settings.seed).times(len(before), len(law))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -62,6 +62,26 @@ class TextRanks:
     without_transport: FloatArray
 
 
+@dataclass(frozen=True, slots=True)
+class _OfContext:
+    """One context's row of the quantities that are cheap, named as in TextRanks."""
+
+    divergence: float
+    total_variation: float
+    confidence: float
+    missing: float
+    rank: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Unconditional:
+    """One row of the dear quantities, named as in TextRanks."""
+
+    rank_law: FloatArray
+    with_transport: FloatArray
+    without_transport: FloatArray
+
+
 def text_ranks(target: CausalLM, drafter: RaceDrafter, text: RaceText, cache: Path) -> TextRanks:
     """The rank laws along a text, kept in a file of the folder `cache` once computed; the laws are not."""
     path = cache / f"temperature-{text.temperature}-text-{text.number:03d}.npz"
@@ -79,41 +99,29 @@ def _computed(pairs: Iterable[LawsAtToken], number: int) -> TextRanks:
     """number: of the text; seeds the sampled histories and the races."""
     rng = stream(number, RANKS)
     steps: list[EmittedRanks] = []
-    plain: list[tuple[float, float, float, float, int]] = []
-    dear: list[tuple[FloatArray, FloatArray, FloatArray]] = []
+    plain: list[_OfContext] = []
+    dear: list[_Unconditional] = []
     for place, pair in enumerate(pairs):
         target, law = pair.target, pair.drafter
         steps.append(emitted_ranks(target, law, pair.token, rng.random((HISTORIES, RANKS - 1))))
         plain.append(
-            (
-                float(kl_divergence(target, law)),
-                float(total_variation(target, law)),
-                float(law.max()),
-                float(target[law == 0.0].sum()),
-                _raced_rank(target, law, RaceField(0, number).times(place, len(law))),
+            _OfContext(
+                divergence=float(kl_divergence(target, law)),
+                total_variation=float(total_variation(target, law)),
+                confidence=float(law.max()),
+                missing=float(target[law == 0.0].sum()),
+                rank=_raced_rank(target, law, RaceField(0, number).times(place, len(law))),
             )
         )
         if place % STRIDE == 0:
             dear.append(_unconditional(target, law))
-    of_steps = {
-        field.name: np.stack([np.asarray(getattr(step, field.name)) for step in steps])
-        for field in fields(EmittedRanks)
-    }
-    divergence, distance, confidence, missing, rank = (
-        np.array(column) for column in zip(*plain, strict=True)
-    )
-    rank_law, with_transport, without_transport = (np.stack(column) for column in zip(*dear, strict=True))
-    return TextRanks(
-        **of_steps,
-        divergence=divergence,
-        total_variation=distance,
-        confidence=confidence,
-        missing=missing,
-        rank=rank,
-        rank_law=rank_law,
-        with_transport=with_transport,
-        without_transport=without_transport,
-    )
+    return TextRanks(**_stacked(steps), **_stacked(plain), **_stacked(dear))
+
+
+def _stacked(rows: Sequence[EmittedRanks | _OfContext | _Unconditional]) -> dict[str, FloatArray]:
+    """The rows' fields by name, [rows, ...] each."""
+    names = [field.name for field in fields(rows[0])]
+    return {name: np.stack([np.asarray(getattr(row, name)) for row in rows]) for name in names}
 
 
 def _raced_rank(target: FloatArray, drafter: FloatArray, times: FloatArray) -> int:
@@ -123,13 +131,15 @@ def _raced_rank(target: FloatArray, drafter: FloatArray, times: FloatArray) -> i
     return min(ahead + 1, RANKS + 1)
 
 
-def _unconditional(target: FloatArray, drafter: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _unconditional(target: FloatArray, drafter: FloatArray) -> _Unconditional:
     pair = LikelihoodRatioOrder(target, drafter)
     law = distinct_rank_law(pair.target, pair.drafter, RANKS, RANK_TOLERANCE)
-    return (
-        law.probabilities,
-        np.array([transport_with_replacement(target, drafter, count) for count in TRANSPORT_CANDIDATES]),
-        np.array(
+    return _Unconditional(
+        rank_law=law.probabilities,
+        with_transport=np.array(
+            [transport_with_replacement(target, drafter, count) for count in TRANSPORT_CANDIDATES]
+        ),
+        without_transport=np.array(
             [
                 transport_without_replacement(target, drafter, count, TRANSPORT_TOLERANCE)
                 for count in TRANSPORT_CANDIDATES

@@ -16,7 +16,6 @@ from speclight.measure.oracle_run import OracleRecord
 from speclight.measure.profile import Profile
 from speclight.theory.bound import Bound
 from speclight.theory.catalogue import BY_NAME, drawn_in
-from speclight.theory.ergodic.bound import choose_thresholds
 from speclight.theory.ergodic.start_features import StartSorter
 from speclight.theory.ergodic.trace_walk import trace_walk
 from speclight.theory.known import Known, known_from_texts
@@ -99,7 +98,7 @@ def compare_cell(cell: CellData, settings: LimitsTestSettings, sorter: StartSort
         truth = cell.oracle.tokens_per_call(cell.family.name, budget)
         found += _uniform(cell, known, own, texts, budget, truth)
     for budget in sorted({call.node_budget for call in cell.calls}):
-        found += _call_starts(cell, settings, sorter, texts, budget)
+        found += _call_starts(cell, settings, texts, budget)
     return found
 
 
@@ -162,11 +161,7 @@ def _known(
 
 
 def _call_starts(
-    cell: CellData,
-    settings: LimitsTestSettings,
-    sorter: StartSorter,
-    texts: list[SampledText],
-    budget: int,
+    cell: CellData, settings: LimitsTestSettings, texts: list[SampledText], budget: int
 ) -> list[Comparison]:
     calls = [call for call in cell.calls if call.node_budget == budget]
     # E[X | context] in place of the tokens drawn: the same mean with less noise.
@@ -182,10 +177,7 @@ def _call_starts(
         ("trace_walk", texts),
         ("trace walk, decoded texts", [text for text in own if text.prompt_id in decoded]),
     ):
-        thresholds = choose_thresholds(sorter.sorted_texts(texts), budget, sorter.strata)
-        walk = trace_walk(
-            sorter.sorted_texts([cut_for_starts(text, starts, budget) for text in walked]), thresholds
-        )
+        walk = trace_walk([cut_for_starts(text, starts, budget) for text in walked], budget)
         found.append(add(name, walk.tokens_per_call, walk.standard_error))
     return found
 

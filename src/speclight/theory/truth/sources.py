@@ -165,6 +165,18 @@ def token_driven_source(stay: float, rows: int, rng: np.random.Generator) -> Tok
     return _modulated(f"token-driven-{stay:g}", laws / laws.sum(axis=-1, keepdims=True), next_type)
 
 
+def runs_source(certain: int, spread: int) -> TokenSource:
+    """`certain` tokens that are certain, then one of `spread` equally likely ones, and again.
+
+    A decode can begin every call where certain tokens follow; uniform positions lie all over the runs.
+    """
+    states = certain + 1
+    laws, next_type = np.zeros((states, 1, spread)), np.zeros((states, spread, states))
+    laws[:certain, 0, 0], laws[certain, 0] = 1.0, 1.0 / spread
+    next_type[np.arange(states), :, (np.arange(states) + 1) % states] = 1.0
+    return _modulated(f"runs-{certain}-{spread}", laws, next_type)
+
+
 def tabular_source(
     states: int, vocabulary_size: int, rng: np.random.Generator, end_of_text: int | None = None
 ) -> TokenSource:

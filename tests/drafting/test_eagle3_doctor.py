@@ -12,6 +12,7 @@ from speclight.drafting.eagle3.conventions import default_layers
 from speclight.drafting.eagle3.doctor import SIGNIFICANCE, diagnose
 from speclight.drafting.eagle3.loading import load_head
 from speclight.drafting.eagle3.saving import save_head
+from speclight.drafting.eagle3.variants import other_layers, other_orders
 from speclight.errors import CorruptWeights, InvalidInput
 from speclight.training.head_trainer import new_training
 from speclight.training.shards import write_shard
@@ -68,6 +69,11 @@ def layers_off_by_one(config, tensors):
     config["eagle_aux_hidden_state_layer_ids"] = [layer + 2 for layer in outputs]
 
 
+def layers_off_by_three(config, tensors):
+    outputs = config.pop("eagle_config")["eagle_aux_hidden_state_layer_ids"]
+    config["eagle_aux_hidden_state_layer_ids"] = [layer + 4 for layer in outputs]
+
+
 def swapped_norms(config, tensors):
     one, other = "midlayer.input_layernorm.weight", "midlayer.hidden_norm.weight"
     tensors[one], tensors[other] = tensors[other], tensors[one]
@@ -94,7 +100,8 @@ def planted(good, folder, fault):
 def test_the_good_head_has_no_fault(target, good):
     """False alarm SIGNIFICANCE over all readings together; the texts' seed is fixed."""
     diagnosis = diagnose(load_head(good, target), target, PROMPTS, TOKENS)
-    assert "no fault found" in diagnosis.verdict
+    assert f"no fault found: none of {len(diagnosis.findings)} other readings" in diagnosis.verdict
+    assert not diagnosis.has_fault
     assert not any(finding.is_better for finding in diagnosis.findings)
     assert diagnosis.template_differs is False
     assert 0.0 < diagnosis.miss_probability < 0.5
@@ -104,6 +111,7 @@ def test_the_good_head_has_no_fault(target, good):
     ("fault", "words"),
     [
         (layers_off_by_one, "layers (2, 4, 5)"),
+        (layers_off_by_three, "layers (2, 4, 5)"),
         (swapped_norms, "exchanged"),
         (transposed_blocks, "fc blocks for layers 5, 4, 2"),
         (wrong_embedding, "the target's embedding"),
@@ -112,6 +120,7 @@ def test_the_good_head_has_no_fault(target, good):
 def test_planted_faults_are_found(target, good, tmp_path, fault, words):
     diagnosis = diagnose(load_head(planted(good, tmp_path, fault), target), target, PROMPTS, TOKENS)
     assert "wrong convention" in diagnosis.verdict
+    assert diagnosis.has_fault
     assert words in diagnosis.verdict
     best = next(finding for finding in diagnosis.findings if finding.is_better)
     assert best.p_value < SIGNIFICANCE
@@ -139,6 +148,25 @@ def test_another_chat_template_is_found(target, good):
     easier = dataclasses.replace(diagnosis, template_gain=-0.04)
     assert "wrong chat template" in easier.verdict
     assert f"{diagnosis.acceptance - 0.04:.3f} under the head's" in easier.verdict
+
+
+def test_the_readings_of_layer_ids():
+    """Three places either way, and the standard three however they were counted."""
+    assert other_layers((2, 15, 27), 30) == [
+        (1, 14, 26),
+        (3, 16, 28),
+        (0, 13, 25),
+        (4, 17, 29),
+        (5, 18, 30),
+    ]
+    assert {(2, 15, 27), (1, 14, 26), (3, 16, 28)} <= set(other_layers((10, 20, 30), 30))
+    assert other_layers((31,), 30) == [(30,), (29,), (28,)]
+
+
+def test_the_readings_of_block_orders():
+    assert len(other_orders(3)) == 5
+    assert other_orders(1) == []
+    assert len(other_orders(5)) == 10
 
 
 def test_too_few_prompts_are_refused(target, good):

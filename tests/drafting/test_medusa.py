@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from speclight.decoding.decode import DecodeSettings
 from speclight.decoding.generate import generate_from_ids
@@ -125,6 +125,55 @@ def test_a_token_map_names_the_tokens(tmp_path, target):
     assert laws[0].tokens.tolist() == [7, 0, 11, 3]
 
 
+@pytest.mark.parametrize("stated", [2, 5])
+def test_the_file_says_how_many_heads_there_are(tmp_path, target, stated):
+    """As published: medusa_num_heads of a config is overridden by its own loader."""
+    write_faster_decoding(tmp_path, random_heads())
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "medusa_num_heads": stated}))
+    with pytest.warns(UserWarning, match=f"medusa_num_heads = {stated}, the file holds {HEADS} heads"):
+        heads = load_medusa_heads(tmp_path, target)
+    assert len(heads.heads) == HEADS
+
+
+def test_a_head_missing_between_others_is_found(tmp_path, target):
+    folder = write_faster_decoding(tmp_path, random_heads(), pickled=False)
+    path = folder / "medusa_lm_head.safetensors"
+    save_file({name: t for name, t in load_file(path).items() if not name.startswith("1.")}, path)
+    with pytest.raises(CorruptWeights, match=r"heads \[0, 2\]"):
+        load_medusa_heads(folder, target)
+
+
+def test_a_token_map_picks_rows_of_a_whole_output_matrix(tmp_path, target):
+    """vLLM's loader does: the file may hold rows for all tokens."""
+    heads, picked = random_heads(), [7, 0, 11, 3]
+    laws, state = laws_down_a_path(write_vllm(tmp_path, heads, token_map=picked), target)
+    for head, law in zip(heads, laws, strict=False):
+        expected = expected_log_probs((head[0], head[1][picked]), state)
+        np.testing.assert_allclose(law.log_probs, expected, rtol=0, atol=ATOL)
+        assert law.tokens.tolist() == picked
+
+
+@pytest.mark.parametrize("token_map", [None, [7, 0, 11, 3]])
+@pytest.mark.parametrize("dialect", ["FasterDecoding", "vLLM"])
+def test_heads_without_an_output_matrix_use_the_targets(tmp_path, target, dialect, token_map):
+    output = target.model.get_output_embeddings().weight
+    heads = [(blocks, output.clone()) for blocks, _ in random_heads()]
+    if dialect == "vLLM":
+        write_vllm(tmp_path, heads, token_map)
+        path, mark = tmp_path / "model.safetensors", "lm_heads"
+    else:
+        token_map = None
+        write_faster_decoding(tmp_path, heads, pickled=False)
+        path, mark = tmp_path / "medusa_lm_head.safetensors", f".{BLOCKS}.weight"
+    save_file({name: tensor for name, tensor in load_file(path).items() if mark not in name}, path)
+    laws, state = laws_down_a_path(tmp_path, target)
+    rows = range(VOCABULARY) if token_map is None else token_map
+    for (blocks, _), law in zip(heads, laws, strict=False):
+        expected = expected_log_probs((blocks, output[list(rows)]), state)
+        np.testing.assert_allclose(law.log_probs, expected, rtol=0, atol=ATOL)
+
+
 def test_the_loop_with_medusa_is_lossless(tmp_path, target):
     folder = str(write_faster_decoding(tmp_path, random_heads()))
     settings = DecodeSettings(node_budget=6, max_tokens=24, sampling=SamplingSettings(0.0))
@@ -141,11 +190,11 @@ def test_bad_heads_are_refused(tmp_path, target):
     config = tmp_path / "config.json"
     write_faster_decoding(tmp_path, heads, pickled=False)
     good = json.loads(config.read_text())
-    config.write_text(json.dumps({**good, "medusa_num_heads": 2}))
-    with pytest.raises(CorruptWeights, match="unknown in the FasterDecoding"):
+    config.write_text(json.dumps({**good, "medusa_num_layers": 1}))
+    with pytest.raises(CorruptWeights, match=r"0\.1\.weight is missing|is unknown in the FasterDecoding"):
         load_medusa_heads(tmp_path, target)
-    config.write_text(json.dumps({**good, "medusa_num_heads": 4}))
-    with pytest.raises(CorruptWeights, match=r"3\.0\.linear\.weight is missing"):
+    config.write_text(json.dumps({**good, "something_new": 3}))
+    with pytest.raises(InvalidInput, match="something_new = 3"):
         load_medusa_heads(tmp_path, target)
     config.write_text(json.dumps({"num_heads": 3}))
     with pytest.raises(InvalidInput, match="model_type medusa"):

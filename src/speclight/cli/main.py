@@ -78,7 +78,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code.
 
     0: done. 2: bad input, explained on stderr. 130: interrupted. 141: stdout was closed by its reader.
-    `verify` exits with 1 itself where it finds a fault. Anything else is a bug of speclight and propagates,
+    `verify` and `doctor` exit with 1 themselves where they find a fault,
+    `doctor` with 2 for a head that cannot be read. Anything else is a bug of speclight and propagates,
     for Python to print the traceback and exit with 1.
     """
     try:

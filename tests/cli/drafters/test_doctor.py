@@ -40,18 +40,35 @@ def written_head(folder, target, template=None):
     return folder
 
 
+def exit_code(*arguments):
+    """Of a command that may leave by itself."""
+    try:
+        return main(["doctor", *arguments])
+    except SystemExit as left:
+        return left.code
+
+
 def run(capsys, folder, *arguments):
-    """The JSON document and what people saw."""
-    assert main(["doctor", str(folder), *FEW, *arguments, "--json"]) == 0
+    """The JSON document and what people saw; the exit code is the verdict's."""
+    code = exit_code(str(folder), *FEW, *arguments, "--json")
     captured = capsys.readouterr()
     assert captured.out.count("\n") == 1
-    return json.loads(captured.out), captured.err
+    document = json.loads(captured.out)
+    kinds = {"no fault": 0, "wrong": 1, "cannot be read": 2}
+    assert code == next(kinds[kind] for kind in kinds if document["verdict"].startswith(kind))
+    return document, captured.err
 
 
 def test_conventions_readings_and_verdict_are_shown(capsys, target, tmp_path):
     document, shown = run(capsys, written_head(tmp_path, target))
     names = [finding["name"] for finding in document["findings"]]
     assert {"layers (1, 3, 4)", "layers (3, 5, 6)", "fc blocks for layers 5, 4, 2"} <= set(names)
+    assert {"layers (0, 2, 3)", "layers (4, 6, 7)", "layers (5, 7, 8)"} <= set(names)
+    assert document["readings"] == len(names)
+    # A head that was never trained: whether another reading happens to be better is for the test to say.
+    better = any(finding["is_better"] for finding in document["findings"])
+    expected = "wrong convention" if better else f"none of {len(names)} other readings was better"
+    assert expected in document["verdict"]
     acceptances = [finding["acceptance"] for finding in document["findings"]]
     assert acceptances == sorted(acceptances, reverse=True)
     assert 0.0 < document["acceptance"] < 1.0
@@ -79,6 +96,7 @@ def test_a_head_that_cannot_be_read_gets_a_verdict(capsys, target, tmp_path):
 def test_a_recorded_template_that_writes_otherwise_is_seen(capsys, target, tmp_path):
     folder = written_head(tmp_path, target, template="t5 {{ messages[0]['content'] }} t6 t7")
     document, _ = run(capsys, folder)
+    assert document["verdict"].startswith("wrong")
     assert document["template_differs"] is True
     assert isinstance(document["template_gain"], float)
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from speclight.drafting.eagle3.doctor import Diagnosis
 
 SHIPPED = "shipped"
+EXIT_FAULT = 1
+EXIT_UNREADABLE = 2  # as for any other input that cannot be used
 
 
 @Parameter(name="*")
@@ -37,7 +39,8 @@ class DoctorOptions:
 def doctor(head: str = SHIPPED, /, *, options: DoctorOptions = DoctorOptions()) -> None:
     """Check an EAGLE-3 head against its target, and try every neighbouring convention on the same texts.
 
-    The last line says what is wrong, if anything is, and how to mend it.
+    The last line says what is wrong, if anything is, and how to mend it. Exits with 0 for a head without
+    fault, with 1 for a fault found, with 2 for a head that cannot be read.
 
         speclight doctor HEAD --target FOLDER
 
@@ -67,7 +70,7 @@ def doctor(head: str = SHIPPED, /, *, options: DoctorOptions = DoctorOptions()) 
             output.show(verdict)
             if options.json:
                 output.write_json({"verdict": verdict, "lines": [], "findings": []})
-            return
+            raise SystemExit(EXIT_UNREADABLE) from error
         diagnosis = diagnose(loaded, target, turns[: options.prompts], options.max_tokens, options.seed)
         output.show(
             *loaded.lines(),
@@ -77,6 +80,8 @@ def doctor(head: str = SHIPPED, /, *, options: DoctorOptions = DoctorOptions()) 
         )
         if options.json:
             output.write_json(_document(loaded.lines(), diagnosis))
+    if diagnosis.has_fault:
+        raise SystemExit(EXIT_FAULT)
 
 
 def _table(diagnosis: Diagnosis) -> Table:
@@ -98,6 +103,7 @@ def _document(lines: tuple[str, ...], diagnosis: Diagnosis) -> dict[str, object]
         "verdict": diagnosis.verdict,
         "lines": lines,
         "acceptance": diagnosis.acceptance,
+        "readings": len(diagnosis.findings),
         "miss_probability": diagnosis.miss_probability,
         "template_differs": diagnosis.template_differs,
         "template_gain": diagnosis.template_gain,

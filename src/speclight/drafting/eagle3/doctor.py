@@ -69,6 +69,12 @@ class Diagnosis:
     template_gain: float | None
 
     @property
+    def has_fault(self) -> bool:
+        """Whether the verdict names something to mend."""
+        differs = bool(self.template_differs) and self.template_gain is not None
+        return differs or any(finding.is_better for finding in self.findings)
+
+    @property
     def verdict(self) -> str:
         """One line: what is wrong and how to mend it."""
         better = [finding for finding in self.findings if finding.is_better]
@@ -85,7 +91,10 @@ class Diagnosis:
                 f"{self.acceptance + self.template_gain:.3f} under the head's, {self.acceptance:.3f} under "
                 "the target's)"
             )
-        return f"no fault found; acceptance of one draft {self.acceptance:.3f}"
+        return (
+            f"no fault found: none of {len(self.findings)} other readings was better; acceptance of one "
+            f"draft {self.acceptance:.3f}"
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from speclight.arrays import IntArray
-from speclight.drafting.eagle3.conventions import Conventions
+from speclight.drafting.eagle3.conventions import Conventions, default_layers
 from speclight.drafting.eagle3.loading import OWN, Eagle3Head
 from speclight.drafting.eagle3.network import Eagle3Network
 
@@ -39,32 +39,18 @@ def neighbouring_variants(
     embedding: [vocabulary, hidden] the target's table, tried in place of a head's own.
     """
     conventions, network = head.network.conventions, head.network
-    for shift in (-1, 1):
-        layers = tuple(layer + shift for layer in conventions.layers)
-        if all(0 <= layer <= target_layers for layer in layers):
-            yield _read(
-                head,
-                replace(conventions, layers=layers),
-                f"layers {layers}",
-                f"set the layer ids so that the states entering layers {layers} are fused",
-            )
-    for name, words in (
-        ("norm_before_output", "the last norm before the output matrix"),
-        ("residual_after_norm", "the residual after the hidden norm"),
-        ("normed_recurrence", "the state fed back after the last norm"),
-    ):
-        value = not getattr(conventions, name)
+    for layers in other_layers(conventions.layers, target_layers):
         yield _read(
             head,
-            replace(conventions, **{name: value}),
-            f"{words}: {'yes' if value else 'no'}",
-            f"set the flag of {words} to {str(value).lower()}",
+            replace(conventions, layers=layers),
+            f"layers {layers}",
+            f"set eagle_aux_hidden_state_layer_ids, outside eagle_config, to {list(layers)}",
         )
-    yield from _other_norms(head)
-    blocks = len(conventions.layers)
-    for order in itertools.permutations(range(blocks)):
-        if order != tuple(range(blocks)):
-            yield _with_blocks(head, order)
+    if not conventions.joins_embedding:  # EAGLE-1 and 2 have none of these norms
+        yield from _other_flags(head)
+        yield from _other_norms(head)
+    for order in other_orders(len(conventions.layers)):
+        yield _with_blocks(head, order)
     absolute = head.target_ids - np.arange(len(head.target_ids))
     if absolute.min() >= 0 and len(np.unique(absolute)) == len(absolute):
         yield HeadVariant("d2t as target ids", "store d2t as target id minus row", network, absolute)
@@ -73,6 +59,50 @@ def neighbouring_variants(
         other.embed_tokens.weight.data.copy_(embedding)
         yield HeadVariant(
             "the target's embedding", "leave embed_tokens out of the checkpoint", other, head.target_ids
+        )
+
+
+def other_layers(layers: tuple[int, ...], target_layers: int) -> list[tuple[int, ...]]:
+    """Other states that a head's layer ids may have meant, each once.
+
+    All of them up to three places off; and the authors' three layers, those counted as layers whose output is
+    taken but read as states, and those counted up twice.
+    """
+    candidates = [
+        tuple(layer + shift for layer in layers) for offset in (1, 2, 3) for shift in (-offset, offset)
+    ]
+    if len(layers) == len(default_layers(target_layers)):
+        candidates += [
+            tuple(layer + shift for layer in default_layers(target_layers)) for shift in (0, -1, 1)
+        ]
+    in_reach = [tried for tried in candidates if 0 <= min(tried) and max(tried) <= target_layers]
+    return [tried for tried in dict.fromkeys(in_reach) if tried != layers]
+
+
+def other_orders(blocks: int) -> list[tuple[int, ...]]:
+    """Other orders of the blocks of `fc`: all of three, and of more those with two blocks exchanged."""
+    usual = tuple(range(blocks))
+    orders = list(itertools.permutations(usual)) if blocks <= 3 else []
+    for one, other in itertools.combinations(usual, 2):
+        exchanged = list(usual)
+        exchanged[one], exchanged[other] = other, one
+        orders.append(tuple(exchanged))
+    return [order for order in dict.fromkeys(orders) if order != usual]
+
+
+def _other_flags(head: Eagle3Head) -> Iterator[HeadVariant]:
+    conventions = head.network.conventions
+    for name, key, words in (
+        ("norm_before_output", "the flag of this norm", "the last norm before the output matrix"),
+        ("residual_after_norm", "norm_before_residual", "the residual after the hidden norm"),
+        ("normed_recurrence", "norm_output", "the state fed back after the last norm"),
+    ):
+        value = not getattr(conventions, name)
+        yield _read(
+            head,
+            replace(conventions, **{name: value}),
+            f"{words}: {'yes' if value else 'no'}",
+            f"set {key} to {str(value).lower()}",
         )
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from speclight.arrays import IntArray
+from speclight.drafting.eagle3.config_keys import IRRELEVANT, NEUTRAL
 from speclight.drafting.eagle3.draft_tokens import check_target_ids
+from speclight.drafting.eagle3.target_matrices import output_matrix
+from speclight.drafting.head_config import HeadConfig
 from speclight.drafting.head_files import HeadFiles, read_head_files
 from speclight.drafting.medusa.heads import MedusaHead, MedusaHeads, ResidualBlock
 from speclight.errors import CorruptWeights, InvalidInput, VocabularyMismatch
@@ -17,20 +23,26 @@ from speclight.models.causal_lm import CausalLM
 
 FASTER_DECODING, VLLM = "FasterDecoding", "vLLM"
 VLLM_PREFIX = "medusa_heads."
+# The number of a head in a tensor's name.
+HEAD_NUMBERS = {
+    FASTER_DECODING: re.compile(r"(\d+)\."),
+    VLLM: re.compile(r"blocks\.(\d+)\."),
+}
 
 
 def load_medusa_heads(folder: str | Path, target: CausalLM) -> MedusaHeads:
     """Load the heads of a folder for a target, in its dtype and on its device.
 
     Raises ModelNotFound, CorruptWeights (damaged, unknown or missing tensors, wrong shapes), InvalidInput
-    (config of no Medusa dialect), VocabularyMismatch.
+    (config of no Medusa dialect, a key that is not read), VocabularyMismatch. The file is believed over the
+    config's number of heads, with a warning: a published config says 2 of 5 and its own loader overrides it.
     """
     return medusa_heads_from_files(read_head_files(folder), target)
 
 
 def medusa_heads_from_files(files: HeadFiles, target: CausalLM) -> MedusaHeads:
     """`load_medusa_heads` for files already read."""
-    config = files.config
+    config = HeadConfig(files.config)
     if "medusa_num_heads" in config:
         dialect, count_key, blocks_key = FASTER_DECODING, "medusa_num_heads", "medusa_num_layers"
     elif config.get("model_type") == "medusa":
@@ -40,13 +52,36 @@ def medusa_heads_from_files(files: HeadFiles, target: CausalLM) -> MedusaHeads:
             "config.json has neither medusa_num_heads (FasterDecoding) nor model_type medusa (vLLM), "
             "expected one of them; give the folder of Medusa heads"
         )
-    count, blocks = _count(config, count_key), _count(config, blocks_key)
+    stated, blocks = _count(config, count_key), _count(config, blocks_key)
+    layout = _Layout(
+        blocks,
+        config.flag("medusa_fc_bias") or dialect == FASTER_DECODING,
+        config.flag("original_lm_head"),
+    )
     tensors = _Tensors(files.tensors, dialect, target)
+    count = tensors.heads()
+    if count != stated:
+        warnings.warn(
+            f"config.json says {count_key} = {stated}, the file holds {count} heads: all of them are used",
+            stacklevel=2,
+        )
+    for key in ("hidden_size", "vocab_size", "truncated_vocab_size"):
+        config.get(key)  # the shapes of the tensors say the same and are checked
+    config.check_all_used(IRRELEVANT, NEUTRAL)
     target_ids = _target_ids(tensors, target) if dialect == VLLM else np.arange(target.vocabulary_size)
     read = _vllm_head if dialect == VLLM else _faster_decoding_head
-    heads = tuple(read(tensors, config, head, blocks, len(target_ids)) for head in range(count))
+    heads = tuple(read(tensors, layout, head, target_ids) for head in range(count))
     tensors.check_all_used()
     return MedusaHeads(dialect, heads, target.output_state, target_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """blocks: residual blocks of each head. has_bias: of a block. shares_output: one matrix for all heads."""
+
+    blocks: int
+    has_bias: bool
+    shares_output: bool
 
 
 class _Tensors:
@@ -61,6 +96,31 @@ class _Tensors:
 
     def __contains__(self, name: str) -> bool:
         return name in self._tensors
+
+    def heads(self) -> int:
+        """How many there are, by the tensors' names. Raises CorruptWeights if one is missing."""
+        pattern = HEAD_NUMBERS[self._dialect]
+        numbers = {int(match[1]) for name in self._tensors if (match := pattern.match(name))}
+        if not numbers or numbers != set(range(len(numbers))):
+            raise CorruptWeights(
+                f"got tensors of the heads {sorted(numbers)}, expected heads numbered from 0 without a gap "
+                f"({self._dialect} dialect); fetch the whole checkpoint"
+            )
+        return len(numbers)
+
+    def output(self, name: str, target_ids: IntArray) -> torch.Tensor:
+        """An output matrix's rows for these tokens; the target's own if the file has none.
+
+        With a token map the file may hold rows for the whole vocabulary, of which those of the map are meant.
+        """
+        if name not in self._tensors:
+            rows = output_matrix(self._target)
+            return rows[torch.from_numpy(target_ids).to(rows.device)].to(self._target.model.dtype)
+        whole = self._target.vocabulary_size
+        if len(target_ids) < whole and self._tensors[name].shape[0] == whole:
+            rows = self.weight(name, whole, self.hidden)
+            return rows[torch.from_numpy(target_ids).to(rows.device)]
+        return self.weight(name, len(target_ids), self.hidden)
 
     def raw(self, name: str) -> torch.Tensor:
         """As it stands in the file."""
@@ -98,37 +158,27 @@ class _Tensors:
             )
 
 
-def _faster_decoding_head(
-    tensors: _Tensors, config: Mapping[str, object], head: int, blocks: int, rows: int
-) -> MedusaHead:
-    hidden = tensors.hidden
-    return MedusaHead(
-        tuple(
-            ResidualBlock(
-                tensors.weight(f"{head}.{block}.linear.weight", hidden, hidden),
-                tensors.weight(f"{head}.{block}.linear.bias", hidden),
-            )
-            for block in range(blocks)
-        ),
-        tensors.weight(f"{head}.{blocks}.weight", rows, hidden),
+def _faster_decoding_head(tensors: _Tensors, layout: _Layout, head: int, target_ids: IntArray) -> MedusaHead:
+    blocks = tuple(
+        _block(tensors, f"{head}.{block}.linear", layout.has_bias) for block in range(layout.blocks)
     )
+    return MedusaHead(blocks, tensors.output(f"{head}.{layout.blocks}.weight", target_ids))
 
 
-def _vllm_head(
-    tensors: _Tensors, config: Mapping[str, object], head: int, blocks: int, rows: int
-) -> MedusaHead:
-    hidden, has_bias = tensors.hidden, config.get("medusa_fc_bias", False) is True
-    # With original_lm_head one output matrix serves all heads, stored as the first one's.
-    place = 0 if config.get("original_lm_head", False) is True else head
-    return MedusaHead(
-        tuple(
-            ResidualBlock(
-                tensors.weight(f"blocks.{head}.layers.{block}.weight", hidden, hidden),
-                tensors.weight(f"blocks.{head}.layers.{block}.bias", hidden) if has_bias else None,
-            )
-            for block in range(blocks)
-        ),
-        tensors.weight(f"lm_heads.{place}.weight", rows, hidden),
+def _vllm_head(tensors: _Tensors, layout: _Layout, head: int, target_ids: IntArray) -> MedusaHead:
+    blocks = tuple(
+        _block(tensors, f"blocks.{head}.layers.{block}", layout.has_bias) for block in range(layout.blocks)
+    )
+    # A shared matrix is stored as the first head's.
+    place = 0 if layout.shares_output else head
+    return MedusaHead(blocks, tensors.output(f"lm_heads.{place}.weight", target_ids))
+
+
+def _block(tensors: _Tensors, name: str, has_bias: bool) -> ResidualBlock:
+    hidden = tensors.hidden
+    return ResidualBlock(
+        tensors.weight(f"{name}.weight", hidden, hidden),
+        tensors.weight(f"{name}.bias", hidden) if has_bias else None,
     )
 
 
@@ -140,8 +190,8 @@ def _target_ids(tensors: _Tensors, target: CausalLM) -> IntArray:
     return target_ids
 
 
-def _count(config: Mapping[str, object], key: str) -> int:
-    value = config.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise CorruptWeights(f"{key} in config.json is {value!r}, expected a whole number >= 1; repair it")
-    return value
+def _count(config: HeadConfig, key: str) -> int:
+    count = config.size(key)
+    if count < 1:
+        raise CorruptWeights(f"{key} in config.json is {count}, expected at least 1; repair it")
+    return count

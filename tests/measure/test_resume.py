@@ -78,14 +78,14 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
         records.write("other", pa.table({"x": [3]}))
     assert not records.has("other")
     assert read_table(tmp_path, "unit").to_pydict() == {"x": [1]}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["plan.json", "unit.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["SHA256SUMS", "plan.json", "unit.parquet"]
 
 
 def test_what_a_killed_write_left_behind_is_removed(tmp_path):
     RecordFolder(tmp_path, {"kind": "toy"})
     (tmp_path / ".partial-abc").write_bytes(b"half")
     RecordFolder(tmp_path, {"kind": "toy"})
-    assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["SHA256SUMS", "plan.json"]
 
 
 def test_damaged_and_missing_records_are_named(tmp_path):

@@ -94,5 +94,7 @@ def test_damage_and_models_without_a_template_are_named(tmp_path):
     (tmp_path / "shard-0000-00000.safetensors").write_bytes(b"no shard")
     with pytest.raises(StorageError, match="shard-0000-00000"):
         read_shard(shard_paths(tmp_path)[0])
+    with pytest.raises(StorageError, match="shard-0000-00000"):
+        stored_tokens(tmp_path)
     with pytest.raises(InvalidInput, match="chat template"):
         chat_frame(as_target(tiny_llama(VOCABULARY)))

@@ -18,8 +18,9 @@ import torch
 
 from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
+from speclight.measure.plan import run_plan
 from speclight.measure.profile import Profile, ProfiledText
-from speclight.measure.store import RecordFolder, read_table
+from speclight.measure.store import read_table, recording
 from speclight.measure.true_limit import oracle_contexts
 from speclight.models.causal_lm import CausalLM
 from speclight.models.forest import Forest, ForestNode
@@ -97,32 +98,31 @@ def run_many_to_one(
     Raises StorageError if the folder holds another plan, InvalidInput if no text has a usable start.
     """
     chosen = _chosen_contexts(profile, settings)
-    plan: dict[str, object] = {
-        "kind": "many-to-one",
-        "target": model.name,
-        "weights_sha256": model.loaded.weights_sha256,
-        "dtype": str(model.model.dtype),
-        "threads": torch.get_num_threads(),
-        "settings": asdict(settings),
-        "sampling": asdict(profile.settings.sampling),
-        "starts": [[text.prompt_id, text.sample, start] for text, start in chosen],
-    }
-    records = RecordFolder(folder, plan)
+    plan = run_plan(
+        "many-to-one",
+        model,
+        dtype=str(model.model.dtype),
+        threads=torch.get_num_threads(),
+        settings=asdict(settings),
+        sampling=asdict(profile.settings.sampling),
+        starts=[[text.prompt_id, text.sample, start] for text, start in chosen],
+    )
     found: list[ContextCounts] = []
-    for number, (text, start) in enumerate(chosen):
-        name = f"context-{number:04d}"
-        if not records.has(name):
-            context = [*text.prompt_token_ids, *text.token_ids[:start]]
-            rng = stream(settings.seed, number)
-            uniforms = rng.random((settings.continuations, settings.node_budget - 1))
-            counts = node_counts(
-                model, context, settings.node_budget, settings.ranks, uniforms, profile.settings.sampling
-            )
-            records.write(name, pa.table({column: getattr(counts, column) for column in _COLUMNS}))
-        columns = read_table(folder, name).to_pydict()
-        counts = NodeCounts(*(np.array(columns[column]) for column in _COLUMNS))
-        found.append(ContextCounts(text.prompt_id, text.family, text.sample, start, counts))
-        progress(number + 1, len(chosen), f"many-to-one: {settings.continuations} continuations each")
+    with recording(folder, plan) as records:
+        for number, (text, start) in enumerate(chosen):
+            name = f"context-{number:04d}"
+            if not records.has(name):
+                context = [*text.prompt_token_ids, *text.token_ids[:start]]
+                rng = stream(settings.seed, number)
+                uniforms = rng.random((settings.continuations, settings.node_budget - 1))
+                counts = node_counts(
+                    model, context, settings.node_budget, settings.ranks, uniforms, profile.settings.sampling
+                )
+                records.write(name, pa.table({column: getattr(counts, column) for column in _COLUMNS}))
+            columns = read_table(folder, name).to_pydict()
+            counts = NodeCounts(*(np.array(columns[column]) for column in _COLUMNS))
+            found.append(ContextCounts(text.prompt_id, text.family, text.sample, start, counts))
+            progress(number + 1, len(chosen), f"many-to-one: {settings.continuations} continuations each")
     return found
 
 

@@ -19,10 +19,11 @@ from speclight.arrays import IntArray
 from speclight.checks import check_whole_numbers
 from speclight.drafting.along_text import AlongText, features_along
 from speclight.drafting.protocol import LawSource
-from speclight.errors import InvalidInput, StorageError
+from speclight.errors import InvalidInput
+from speclight.measure.plan import run_plan
 from speclight.measure.profile import Profile, ProfiledText
 from speclight.measure.step_histogram import StepHistogram
-from speclight.measure.store import RecordFolder, read_plan, read_table
+from speclight.measure.store import read_table, reading, recording
 from speclight.models.causal_lm import CausalLM
 from speclight.models.forest import Forest
 from speclight.models.sampling import SamplingSettings
@@ -103,55 +104,52 @@ def run_drafter_profile(
     InvalidInput if no text is long enough.
     """
     chosen = _chosen_starts(profile, settings)
-    plan: dict[str, object] = {
-        "kind": KIND,
-        "target": model.name,
-        "weights_sha256": model.loaded.weights_sha256,
-        "drafter": source.name,
-        "drafter_weights": weights,
-        "dtype": str(model.model.dtype),
-        "threads": torch.get_num_threads(),
-        "settings": asdict(settings),
-        "sampling": asdict(profile.settings.sampling),
-        "texts": [[text.prompt_id, text.sample, len(starts)] for text, starts in chosen],
-    }
-    records = RecordFolder(folder, plan)
-    for number, (text, starts) in enumerate(chosen):
-        name = f"text-{number:04d}"
-        if not records.has(name):
-            histogram = StepHistogram(text.family, model.vocabulary_size, tuple(sorted(model.end_of_text)))
-            found = _lay_over(model, source, text, starts, settings, profile.settings.sampling, histogram)
-            records.write(f"{name}-step-law", histogram.table())
-            records.write(name, _table(found))
-        progress(number + 1, len(chosen), f"{source.name} along the target's texts")
+    plan = run_plan(
+        KIND,
+        model,
+        drafter=source.name,
+        drafter_weights=weights,
+        dtype=str(model.model.dtype),
+        threads=torch.get_num_threads(),
+        settings=asdict(settings),
+        sampling=asdict(profile.settings.sampling),
+        texts=[[text.prompt_id, text.sample, len(starts)] for text, starts in chosen],
+    )
+    with recording(folder, plan) as records:
+        for number, (text, starts) in enumerate(chosen):
+            name = f"text-{number:04d}"
+            if not (records.has(name) and records.has(f"{name}-step-law")):
+                histogram = StepHistogram(
+                    text.family, model.vocabulary_size, tuple(sorted(model.end_of_text))
+                )
+                found = _lay_over(model, source, text, starts, settings, profile.settings.sampling, histogram)
+                records.write(f"{name}-step-law", histogram.table())
+                records.write(name, _table(found))
+            progress(number + 1, len(chosen), f"{source.name} along the target's texts")
     return read_drafter_profile(folder)
 
 
 def read_drafter_profile(folder: Path) -> DrafterProfile:
     """The record that `run_drafter_profile` left. Raises StorageError if it is not finished."""
-    plan: dict[str, Any] = read_plan(folder)
-    if plan.get("kind") != KIND:
-        raise StorageError(
-            f"{folder.name} holds a {plan.get('kind')!r}, expected the records of `speclight drafter-profile`"
+    with reading(folder, KIND) as plan:
+        starts: list[DraftedStart] = []
+        histograms: dict[str, StepHistogram] = {}
+        for number, (prompt_id, _, _) in enumerate(plan["texts"]):
+            rows = read_table(folder, f"text-{number:04d}").to_pylist()
+            starts += [_read_start(row) for row in rows]
+            table = read_table(folder, f"text-{number:04d}-step-law")
+            if prompt_id not in histograms:
+                size = int((table.schema.metadata or {})[b"vocabulary_size"])
+                histograms[prompt_id] = StepHistogram(rows[0]["family"], size, ())
+            histograms[prompt_id].merge(table)
+        return DrafterProfile(
+            plan["drafter"],
+            plan["target"],
+            DrafterProfileSettings(**plan["settings"]),
+            SamplingSettings(**plan["sampling"]),
+            tuple(starts),
+            histograms,
         )
-    starts: list[DraftedStart] = []
-    histograms: dict[str, StepHistogram] = {}
-    for number, (prompt_id, _, _) in enumerate(plan["texts"]):
-        rows = read_table(folder, f"text-{number:04d}").to_pylist()
-        starts += [_read_start(row) for row in rows]
-        table = read_table(folder, f"text-{number:04d}-step-law")
-        if prompt_id not in histograms:
-            size = int((table.schema.metadata or {})[b"vocabulary_size"])
-            histograms[prompt_id] = StepHistogram(rows[0]["family"], size, ())
-        histograms[prompt_id].merge(table)
-    return DrafterProfile(
-        plan["drafter"],
-        plan["target"],
-        DrafterProfileSettings(**plan["settings"]),
-        SamplingSettings(**plan["sampling"]),
-        tuple(starts),
-        histograms,
-    )
 
 
 def _chosen_starts(

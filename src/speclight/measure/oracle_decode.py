@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from speclight.measure.plan import run_plan
 from speclight.measure.profile import Profile, ProfiledText
-from speclight.measure.store import RecordFolder, read_table
+from speclight.measure.store import read_table, recording
 from speclight.models.causal_lm import CausalLM
 from speclight.models.forest import Forest, ForestNode
 from speclight.models.sampling import SamplingSettings
@@ -79,19 +80,15 @@ def run_oracle_decode(
 
     Asking for more texts later goes on in the same folder. Raises StorageError if it holds another plan.
     """
-    records = RecordFolder(
-        folder,
-        {
-            "kind": "oracle decode",
-            "target": model.name,
-            "weights_sha256": model.loaded.weights_sha256,
-            "dtype": str(model.model.dtype),
-            "threads": torch.get_num_threads(),
-            "temperature": profile.settings.sampling.temperature,
-            "seed": profile.settings.seed,
-            "node_budgets": list(node_budgets),
-            "starts_below": starts_below,
-        },
+    plan = run_plan(
+        "oracle decode",
+        model,
+        dtype=str(model.model.dtype),
+        threads=torch.get_num_threads(),
+        temperature=profile.settings.sampling.temperature,
+        seed=profile.settings.seed,
+        node_budgets=list(node_budgets),
+        starts_below=starts_below,
     )
     first_of_prompt = {text.prompt_id: text for text in reversed(profile.texts)}
     numbered = list(enumerate(sorted(first_of_prompt.values(), key=lambda text: _question(text.prompt_id))))
@@ -99,12 +96,13 @@ def run_oracle_decode(
     stride = max(1, len(numbered) // _FIRST_SWEEP)
     chosen = [item for offset in range(stride) for item in numbered[offset::stride]][:texts]
     calls: list[OracleCall] = []
-    for number, text in chosen:
-        name = f"text-{number:04d}"
-        if not records.has(name):
-            found = oracle_decode(model, text, node_budgets, starts_below, profile.settings.sampling)
-            records.write(name, _table(found))
-        calls += [OracleCall(**row) for row in read_table(folder, name).to_pylist()]
+    with recording(folder, plan) as records:
+        for number, text in chosen:
+            name = f"text-{number:04d}"
+            if not records.has(name):
+                found = oracle_decode(model, text, node_budgets, starts_below, profile.settings.sampling)
+                records.write(name, _table(found))
+            calls += [OracleCall(**row) for row in read_table(folder, name).to_pylist()]
     return calls
 
 

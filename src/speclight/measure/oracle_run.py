@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +11,11 @@ import torch
 
 from speclight.arrays import FloatArray
 from speclight.checks import check_whole_numbers
-from speclight.errors import InvalidInput, StorageError
+from speclight.errors import InvalidInput
 from speclight.measure.estimates import Estimate, mean_over, within
+from speclight.measure.plan import run_plan
 from speclight.measure.profile import Profile, ProfiledText
-from speclight.measure.store import RecordFolder, read_plan, read_table
+from speclight.measure.store import read_table, reading, recording
 from speclight.measure.true_limit import oracle_contexts
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
@@ -24,6 +24,8 @@ from speclight.seeds import stream
 from speclight.theory.laws.start_law import usable_starts
 
 START_LAW = "uniform positions"
+
+KIND = "oracle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,42 +92,39 @@ def run_oracle(
     bytes. Raises StorageError if the folder holds another plan, InvalidInput if texts are too short.
     """
     chosen = _chosen_starts(profile, settings)
-    records = RecordFolder(folder, _plan(model, profile, settings))
-    for number, (text, starts) in enumerate(chosen):
-        name = f"text-{number:04d}"
-        if not records.has(name):
-            records.write(name, _search(model, text, starts, settings, profile.settings.sampling))
-        progress(number + 1, len(chosen), f"oracle: best trees of {settings.node_budget} nodes")
+    with recording(folder, _plan(model, profile, settings)) as records:
+        for number, (text, starts) in enumerate(chosen):
+            name = f"text-{number:04d}"
+            if not records.has(name):
+                records.write(name, _search(model, text, starts, settings, profile.settings.sampling))
+            progress(number + 1, len(chosen), f"oracle: best trees of {settings.node_budget} nodes")
     return read_oracle(folder)
 
 
 def read_oracle(folder: Path) -> OracleRecord:
     """The record that `run_oracle` left in a folder. Raises StorageError if it is not finished."""
-    plan: dict[str, Any] = read_plan(folder)
-    if plan.get("kind") != "oracle":
-        raise StorageError(f"{folder.name} holds a {plan.get('kind')!r}, expected the records of an oracle")
-    rows = [
-        OracleRow(**{**row, "path_log_probs": np.array(row["path_log_probs"])})
-        for number in range(plan["texts"])
-        for row in read_table(folder, f"text-{number:04d}").to_pylist()
-    ]
-    sampling = SamplingSettings(**plan["sampling"])
-    return OracleRecord(OracleSettings(**plan["settings"]), sampling, tuple(rows))
+    with reading(folder, KIND) as plan:
+        rows = [
+            OracleRow(**{**row, "path_log_probs": np.array(row["path_log_probs"])})
+            for number in range(plan["texts"])
+            for row in read_table(folder, f"text-{number:04d}").to_pylist()
+        ]
+        sampling = SamplingSettings(**plan["sampling"])
+        return OracleRecord(OracleSettings(**plan["settings"]), sampling, tuple(rows))
 
 
 def _plan(model: CausalLM, profile: Profile, settings: OracleSettings) -> dict[str, object]:
     chosen = _chosen_starts(profile, settings)
-    return {
-        "kind": "oracle",
-        "target": model.name,
-        "weights_sha256": model.loaded.weights_sha256,
-        "dtype": str(model.model.dtype),
-        "threads": torch.get_num_threads(),
-        "settings": asdict(settings),
-        "sampling": asdict(profile.settings.sampling),
-        "texts": len(chosen),
-        "starts": [[text.prompt_id, text.sample, starts] for text, starts in chosen],
-    }
+    return run_plan(
+        KIND,
+        model,
+        dtype=str(model.model.dtype),
+        threads=torch.get_num_threads(),
+        settings=asdict(settings),
+        sampling=asdict(profile.settings.sampling),
+        texts=len(chosen),
+        starts=[[text.prompt_id, text.sample, starts] for text, starts in chosen],
+    )
 
 
 def _chosen_starts(profile: Profile, settings: OracleSettings) -> list[tuple[ProfiledText, list[int]]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,11 +11,12 @@ import torch
 
 from speclight.arrays import FloatArray, IntArray
 from speclight.checks import check_whole_numbers
-from speclight.errors import InvalidInput, StorageError
+from speclight.errors import InvalidInput
+from speclight.measure.plan import run_plan
 from speclight.measure.prompts import Prompt
 from speclight.measure.recorded_laws import RecordedLaws, read_laws
 from speclight.measure.step_histogram import StepHistogram, read_histograms
-from speclight.measure.store import RecordFolder, read_plan, read_table
+from speclight.measure.store import RecordFolder, read_table, reading, recording
 from speclight.models.batch_sampling import SampledContinuation, sample_continuations
 from speclight.models.causal_lm import CausalLM
 from speclight.models.prompting import chat_token_ids
@@ -26,6 +26,10 @@ from speclight.seeds import derived_seed
 from speclight.theory.laws.likely_tokens import LikelyTokens
 from speclight.theory.laws.sampled_text import SampledText
 from speclight.theory.laws.step_law import StepLaw
+
+KIND = "profile"
+# The units of a batch that every profile has; the last one written is "tokens".
+PARTS = ("texts", "step-law", "tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,39 +136,37 @@ def run_profile(
     StorageError if the folder holds another plan.
     """
     batches = _batches(model, prompts, settings)
-    records = RecordFolder(folder, _plan(model, prompts, settings))
-    for number, batch in enumerate(batches):
-        if not records.has(_name(number, "tokens")):
-            _run_batch(model, batch, settings, records, number, keep_laws)
-        progress(number + 1, len(batches), f"profile: sampling {len(prompts)} prompts")
+    with recording(folder, _plan(model, prompts, settings)) as records:
+        for number, batch in enumerate(batches):
+            laws_are_gone = records.lacks(_name(number, "laws"))
+            if laws_are_gone or not all(records.has(_name(number, part)) for part in PARTS):
+                _run_batch(model, batch, settings, records, number, keep_laws or laws_are_gone)
+            progress(number + 1, len(batches), f"profile: sampling {len(prompts)} prompts")
     return read_profile(folder)
 
 
 def read_profile(folder: Path) -> Profile:
     """The profile that `run_profile` left in a folder. Raises StorageError if it is not finished."""
-    plan: dict[str, Any] = read_plan(folder)
-    if plan.get("kind") != "profile":
-        raise StorageError(f"{folder.name} holds a {plan.get('kind')!r}, expected the records of a profile")
-    settings = ProfileSettings(
-        **{**plan["settings"], "sampling": SamplingSettings(**plan["settings"]["sampling"])}
-    )
-    names = [_name(number, "") for number in range(plan["batches"])]
-    texts = [text for name in names for text in _read_texts(folder, name)]
-    histograms = read_histograms(folder, [f"{name}step-law" for name in names])
-    return Profile(settings, tuple(texts), {family: law.step_law() for family, law in histograms.items()})
+    with reading(folder, KIND) as plan:
+        settings = ProfileSettings(
+            **{**plan["settings"], "sampling": SamplingSettings(**plan["settings"]["sampling"])}
+        )
+        names = [_name(number, "") for number in range(plan["batches"])]
+        texts = [text for name in names for text in _read_texts(folder, name)]
+        histograms = read_histograms(folder, [f"{name}step-law" for name in names])
+        return Profile(settings, tuple(texts), {name: law.step_law() for name, law in histograms.items()})
 
 
 def _plan(model: CausalLM, prompts: tuple[Prompt, ...], settings: ProfileSettings) -> dict[str, object]:
-    return {
-        "kind": "profile",
-        "target": model.name,
-        "weights_sha256": model.loaded.weights_sha256,
-        "dtype": str(model.model.dtype),
-        "threads": torch.get_num_threads(),
-        "settings": asdict(settings),
-        "prompts": [asdict(prompt) for prompt in prompts],
-        "batches": len(_batches(model, prompts, settings)),
-    }
+    return run_plan(
+        KIND,
+        model,
+        dtype=str(model.model.dtype),
+        threads=torch.get_num_threads(),
+        settings=asdict(settings),
+        prompts=[asdict(prompt) for prompt in prompts],
+        batches=len(_batches(model, prompts, settings)),
+    )
 
 
 def _batches(model: CausalLM, prompts: tuple[Prompt, ...], settings: ProfileSettings) -> list[list[_Item]]:

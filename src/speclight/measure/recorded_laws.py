@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from speclight.arrays import FloatArray, IntArray
-from speclight.measure.store import read_table
+from speclight.measure.store import is_recorded, read_table
 from speclight.theory.laws.likely_tokens import REACH, LikelyTokens, likely_tokens
 
 
@@ -47,7 +47,7 @@ class RecordedLaws:
 
 def read_laws(folder: Path, name: str, lengths: list[int]) -> list[LikelyTokens | None]:
     """The recorded laws of a batch's texts, of so many tokens each; None for each if none were recorded."""
-    if not (folder / f"{name}.parquet").exists():
+    if not is_recorded(folder, name):
         return [None] * len(lengths)
     table = read_table(folder, name).combine_chunks()
     kept = table["surprisals_nats"].combine_chunks()

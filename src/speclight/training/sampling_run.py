@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors import safe_open
-
 from speclight.models.causal_lm import CausalLM
 from speclight.progress import Progress, silent
 from speclight.training.conversations import ConversationSampler, ConversationSettings
-from speclight.training.shards import ScoredConversation, shard_paths, write_shard
+from speclight.training.shards import ScoredConversation, shard_paths, tokens_of_shard, write_shard
 
 # Tokens in a shard: about five minutes of sampling on two cores, which is what an interruption loses.
 SHARD_TOKENS = 16_000
@@ -17,11 +15,7 @@ SHARD_TOKENS = 16_000
 
 def stored_tokens(folder: Path) -> int:
     """Tokens of all shards in a folder; only their headers are read."""
-    total = 0
-    for path in shard_paths(folder):
-        with safe_open(path, framework="pt") as file:
-            total += file.get_slice("tokens").get_shape()[0]
-    return total
+    return sum(tokens_of_shard(path) for path in shard_paths(folder))
 
 
 def sample_until(

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load, save
 
 from speclight.errors import StorageError
-from speclight.measure.store import write_whole
+from speclight.measure.store import read_recorded, write_recorded
 
 SHARD_PATTERN = "shard-*.safetensors"
+_REMEDY = "delete it, and train-head samples what is missing"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,17 +47,24 @@ def write_shard(path: Path, texts: list[ScoredConversation]) -> None:
             "temperatures": torch.tensor([text.temperature for text in texts]),
         }
     )
-    write_whole(path, content)
+    write_recorded(path.parent, path.name, content)
+
+
+def tokens_of_shard(path: Path) -> int:
+    """Tokens of one shard, by its header alone. Raises StorageError if that is damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.get_slice("tokens").get_shape()[0]
+    except (OSError, SafetensorError) as error:
+        raise StorageError(f"could not read {path.name} ({error}); {_REMEDY}") from error
 
 
 def read_shard(path: Path) -> list[ScoredConversation]:
     """The texts of one shard. Raises StorageError if the file is damaged."""
     try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise StorageError(
-            f"could not read {path.name} ({error}); delete it, and train-head samples what is missing"
-        ) from error
+        tensors = load(read_recorded(path.parent, path.name))
+    except SafetensorError as error:
+        raise StorageError(f"could not read {path.name} ({error}); {_REMEDY}") from error
     lengths = tensors["lengths"].tolist()
     parts = zip(
         *(tensors[name].split(lengths) for name in ("tokens", "features", "last_states")),

@@ -64,11 +64,12 @@ def train_head(options: TrainHeadOptions) -> None:
         speclight train-head --target FOLDER --kind eagle3 --out out/head
     """
     from speclight.drafting.eagle3.conventions import default_layers
+    from speclight.measure.store import sole_writer
     from speclight.training.conversations import ConversationSettings
     from speclight.training.sampling_run import sample_until
 
     _check(options)
-    with command_output(options.json) as output, progress_bars() as progress:
+    with command_output(options.json) as output, sole_writer(options.out), progress_bars() as progress:
         target = load_target(options.target)
         texts = options.out / "texts"
         conversations = ConversationSettings(rows=options.rows, greedy_share=options.greedy_share)

@@ -123,7 +123,7 @@ def _is_drafter_record(folder: Path | None) -> bool:
     from speclight.measure.drafter_profile import KIND
     from speclight.measure.store import read_plan
 
-    return folder is not None and read_plan(folder).get("kind") == KIND
+    return folder is not None and read_plan(folder)["kind"] == KIND
 
 
 def _given(options: BoundOptions) -> list[str]:

@@ -43,13 +43,14 @@ def demo(options: DemoOptions = DemoOptions()) -> None:
         speclight demo --target FOLDER --prompts questions.jsonl --out out/demo
     """
     from speclight.experiments.demo.run import QUICK, DemoSettings, demo_drafters, run_demo
+    from speclight.measure.store import sole_writer
     from speclight.report.demo.html import write_report
     from speclight.report.demo.record_file import write_json
     from speclight.report.demo.terminal import terminal_table
 
     out = options.out or Path("out/demo-quick" if options.quick else "out/demo")
     prompts = read_prompt_options(options.prompts)
-    with command_output(options.json) as output:
+    with command_output(options.json) as output, sole_writer(out):
         target = load_target(options.target)
         settings = replace(
             QUICK if options.quick else DemoSettings(), drafters=demo_drafters(target), seed=options.seed

@@ -7,6 +7,7 @@ slower for a while is slower for all of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,10 @@ from speclight.drafting.protocol import Drafter
 from speclight.errors import InvalidInput
 from speclight.experiments.chosen_drafters import ComparedDrafter
 from speclight.experiments.demo.decoding import DecodedPrompt, decode_prompts
+from speclight.measure.plan import run_plan
 from speclight.measure.prompts import Prompt
 from speclight.measure.provenance import machine_class
-from speclight.measure.store import RecordFolder, read_table
+from speclight.measure.store import read_table, recording
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
 from speclight.progress import Progress, silent
@@ -116,9 +118,10 @@ def run_drafter_comparison(
     chosen = _chosen(prompts, settings.prompts_per_family)
     plain = ComparedDrafter(NO_DRAFTER)
     compared = (plain, *(drafter for drafter in drafters if drafter != plain))
-    run = _Run(target, chosen, compared, settings, folder)
-    for order, temperature in enumerate(settings.temperatures):
-        run.at_temperature(order, temperature, progress)
+    with ExitStack() as folders:
+        run = _Run(target, chosen, compared, settings, folder, folders)
+        for order, temperature in enumerate(settings.temperatures):
+            run.at_temperature(order, temperature, progress)
     return DrafterComparison(
         target.name,
         settings,
@@ -150,11 +153,13 @@ class _Run:
         drafters: Sequence[ComparedDrafter],
         settings: DrafterComparisonSettings,
         folder: Path,
+        folders: ExitStack,
     ) -> None:
         self._target, self._prompts, self._settings, self._folder = target, prompts, settings, folder
         self._drafters = drafters
         self._records = {
-            drafter: RecordFolder(folder / drafter.name, self._plan(drafter)) for drafter in drafters
+            drafter: folders.enter_context(recording(folder / drafter.name, self._plan(drafter)))
+            for drafter in drafters
         }
 
     def at_temperature(self, order: int, temperature: float, progress: Progress) -> None:
@@ -204,17 +209,16 @@ class _Run:
         return None if found is None else found.margin
 
     def _plan(self, drafter: ComparedDrafter) -> dict[str, object]:
-        return {
-            "kind": "drafted texts",
-            "target": self._target.name,
-            "weights_sha256": self._target.loaded.weights_sha256,
-            "dtype": str(self._target.model.dtype),
-            "machine": machine_class(),
-            "threads": torch.get_num_threads(),
-            "drafter": drafter.plan(),
-            "settings": asdict(self._settings),
-            "prompts": [asdict(prompt) for prompt in self._prompts],
-        }
+        return run_plan(
+            "drafted texts",
+            self._target,
+            dtype=str(self._target.model.dtype),
+            machine=machine_class(),
+            threads=torch.get_num_threads(),
+            drafter=drafter.plan(),
+            settings=asdict(self._settings),
+            prompts=[asdict(prompt) for prompt in self._prompts],
+        )
 
 
 def _drafted_text(

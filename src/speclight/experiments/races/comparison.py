@@ -22,8 +22,9 @@ from speclight.experiments.races.laws import RACE_DRAFTERS, RaceDrafter
 from speclight.experiments.races.run import RaceComparison, compare, rank_texts
 from speclight.experiments.races.texts import RaceTextSettings, sample_race_texts
 from speclight.experiments.races.tree_comparison import TreeComparison, compare_drafted_trees
+from speclight.measure.plan import run_plan
 from speclight.measure.prompts import Prompt
-from speclight.measure.store import RecordFolder, read_table
+from speclight.measure.store import read_table, recording
 from speclight.models.causal_lm import CausalLM
 from speclight.models.prompting import chat_token_ids
 from speclight.models.sampling import SamplingSettings
@@ -113,14 +114,12 @@ def _invariance(
 ) -> list[Invariance]:
     if settings.prompts == 0:
         return []
-    plan = {
-        "kind": "race-invariance",
-        "target": target.name,
-        "weights_sha256": target.loaded.weights_sha256,
-        "settings": asdict(settings),
-        "prompt_ids": [prompt.prompt_id for prompt in prompts[: settings.prompts]],
-    }
-    records = RecordFolder(folder, plan)
+    plan = run_plan(
+        "race-invariance",
+        target,
+        settings=asdict(settings),
+        prompt_ids=[prompt.prompt_id for prompt in prompts[: settings.prompts]],
+    )
     contexts = [
         chat_token_ids(target, [{"role": "user", "content": prompt.turns[0]}])
         for prompt in prompts[: settings.prompts]
@@ -129,15 +128,16 @@ def _invariance(
     makers = _makers(target, drafters, sampling)
     identities = {drafter.name: "-".join(drafter.identity)[:24] for drafter in drafters}
     rows: list[Invariance] = []
-    for name, make in makers.items():
-        for budget in settings.budgets:
-            unit = f"{name}-{identities.get(name, 'fixed')}-P-{budget}".replace("/", "-")
-            if not records.has(unit):
-                decode = DecodeSettings(max_tokens=settings.tokens, sampling=sampling)
-                found = drafter_invariance(target, contexts, {name: make}, [budget], decode)
-                records.write(unit, pa.Table.from_pylist([asdict(row) for row in found]))
-            rows += [Invariance(**row) for row in read_table(folder, unit).to_pylist()]
-            progress(len(rows), len(makers) * len(settings.budgets), "one text for every drafter")
+    with recording(folder, plan) as records:
+        for name, make in makers.items():
+            for budget in settings.budgets:
+                unit = f"{name}-{identities.get(name, 'fixed')}-P-{budget}".replace("/", "-")
+                if not records.has(unit):
+                    decode = DecodeSettings(max_tokens=settings.tokens, sampling=sampling)
+                    found = drafter_invariance(target, contexts, {name: make}, [budget], decode)
+                    records.write(unit, pa.Table.from_pylist([asdict(row) for row in found]))
+                rows += [Invariance(**row) for row in read_table(folder, unit).to_pylist()]
+                progress(len(rows), len(makers) * len(settings.budgets), "one text for every drafter")
     return rows
 
 

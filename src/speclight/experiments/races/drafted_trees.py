@@ -8,7 +8,6 @@ is.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,7 +28,7 @@ from speclight.errors import InvalidInput
 from speclight.experiments.races.laws import RaceDrafter
 from speclight.experiments.races.texts import RaceText
 from speclight.experiments.races.values import STARTS
-from speclight.measure.store import write_whole
+from speclight.measure.store import read_arrays, write_arrays
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings, processed_probabilities
 from speclight.seeds import stream
@@ -92,13 +91,10 @@ def tokens_on_trees(
     Coin rules: expected tokens given the drafted tree, by enumeration of the coins. Races: the tokens of the
     call with that race, which is 0-1 given the noise.
     """
-    path = cache / f"temperature-{text.temperature}-text-{text.number:03d}.npz"
-    if not path.exists():
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, tokens=_computed(target, drafter, text, rates, plan))
-        write_whole(path, buffer.getvalue())
-    with np.load(path) as stored:
-        return stored["tokens"]
+    unit = f"temperature-{text.temperature}-text-{text.number:03d}"
+    if not (cache / f"{unit}.npz").exists():
+        write_arrays(cache, unit, {"tokens": _computed(target, drafter, text, rates, plan)})
+    return read_arrays(cache, unit, ["tokens"])["tokens"]
 
 
 def expected_tokens(rule: VerifyRule, tree: DraftTree, laws: TargetLaws) -> float:

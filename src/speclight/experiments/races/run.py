@@ -35,7 +35,8 @@ from speclight.experiments.races.values import (
     tree_for,
 )
 from speclight.measure.estimates import Estimate, mean_over
-from speclight.measure.store import RecordFolder
+from speclight.measure.plan import run_plan
+from speclight.measure.store import recording
 from speclight.models.causal_lm import CausalLM
 from speclight.progress import Progress, silent
 from speclight.theory.races.emitted_ranks import MOST_FOLLOWED_SETS, MOST_K_SEQ_CHILDREN
@@ -156,12 +157,12 @@ def rank_texts(
     groups: list[RankedTexts] = []
     done, total = 0, len(drafters) * len(texts)
     for drafter in drafters:
-        folder = RecordFolder(cache / drafter.name, _plan(target, drafter, texts)).folder
         ranks: list[TextRanks] = []
-        for text in texts:
-            ranks.append(text_ranks(target, drafter, text, folder))
-            done += 1
-            progress(done, total, f"rank laws of every rule along the texts, {drafter.name}")
+        with recording(cache / drafter.name, _plan(target, drafter, texts)) as records:
+            for text in texts:
+                ranks.append(text_ranks(target, drafter, text, records.folder))
+                done += 1
+                progress(done, total, f"rank laws of every rule along the texts, {drafter.name}")
         for temperature in sorted({text.temperature for text in texts}):
             chosen = [place for place, text in enumerate(texts) if text.temperature == temperature]
             groups.append(
@@ -178,13 +179,12 @@ def rank_texts(
 
 def _plan(target: CausalLM, drafter: RaceDrafter, texts: Sequence[RaceText]) -> dict[str, object]:
     of_texts = json.dumps([asdict(text) for text in texts], sort_keys=True).encode()
-    return {
-        "kind": KIND,
-        "target": target.name,
-        "weights_sha256": target.loaded.weights_sha256,
-        "drafter": list(drafter.identity),
-        "texts_sha256": hashlib.sha256(of_texts).hexdigest(),
-    }
+    return run_plan(
+        KIND,
+        target,
+        drafter=list(drafter.identity),
+        texts_sha256=hashlib.sha256(of_texts).hexdigest(),
+    )
 
 
 def compare(groups: Sequence[RankedTexts], vocabulary_size: int) -> RaceComparison:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from speclight.arrays import FloatArray
 from speclight.experiments.races.laws import LawsAtToken, RaceDrafter, laws_along
 from speclight.experiments.races.texts import RaceText
-from speclight.measure.store import write_whole
+from speclight.measure.store import read_arrays, write_arrays
 from speclight.models.causal_lm import CausalLM
 from speclight.seeds import stream
 from speclight.theory.coins.optimal_transport import transport_with_replacement, transport_without_replacement
@@ -84,15 +83,12 @@ class _Unconditional:
 
 def text_ranks(target: CausalLM, drafter: RaceDrafter, text: RaceText, cache: Path) -> TextRanks:
     """The rank laws along a text, kept in a file of the folder `cache` once computed; the laws are not."""
-    path = cache / f"temperature-{text.temperature}-text-{text.number:03d}.npz"
+    unit = f"temperature-{text.temperature}-text-{text.number:03d}"
     names = [field.name for field in fields(TextRanks)]
-    if not path.exists():
+    if not (cache / f"{unit}.npz").exists():
         computed = _computed(laws_along(target, drafter, text), text.number)
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **{name: getattr(computed, name) for name in names})
-        write_whole(path, buffer.getvalue())
-    with np.load(path) as stored:
-        return TextRanks(**{name: stored[name] for name in names})
+        write_arrays(cache, unit, {name: getattr(computed, name) for name in names})
+    return TextRanks(**read_arrays(cache, unit, names))
 
 
 def _computed(pairs: Iterable[LawsAtToken], number: int) -> TextRanks:

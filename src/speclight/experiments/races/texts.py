@@ -8,8 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from speclight.errors import InvalidInput
+from speclight.measure.plan import run_plan
 from speclight.measure.prompts import Prompt
-from speclight.measure.store import RecordFolder, read_plan, read_table
+from speclight.measure.store import read_table, reading, recording
 from speclight.models.batch_sampling import SampledContinuation, sample_continuations
 from speclight.models.causal_lm import CausalLM
 from speclight.models.prompting import chat_token_ids
@@ -63,44 +64,41 @@ def sample_race_texts(
     Raises StorageError if the folder holds another plan, InvalidInput if too few of the prompts lead to texts
     of the length asked for.
     """
-    records = RecordFolder(folder, _plan(model, prompts, settings))
-    for order, temperature in enumerate(settings.temperatures):
-        if not records.has(_name(order)):
-            records.write(_name(order), _sampled(model, prompts, settings, temperature))
-        progress(order + 1, len(settings.temperatures), f"texts at temperature {temperature}")
+    with recording(folder, _plan(model, prompts, settings)) as records:
+        for order, temperature in enumerate(settings.temperatures):
+            if not records.has(_name(order)):
+                records.write(_name(order), _sampled(model, prompts, settings, temperature))
+            progress(order + 1, len(settings.temperatures), f"texts at temperature {temperature}")
     return read_texts(folder)
 
 
 def read_texts(folder: Path) -> tuple[RaceText, ...]:
     """The texts that `sample_race_texts` left in a folder.
 
-    Raises StorageError if it is unfinished, InvalidInput if it holds other records.
+    Raises StorageError if it is unfinished or holds other records.
     """
-    plan = read_plan(folder)
-    if plan.get("kind") != KIND:
-        raise InvalidInput(f"{folder.name} holds a {plan.get('kind')!r}, expected the texts of a race")
-    return tuple(
-        RaceText(
-            number,
-            row["prompt_id"],
-            temperature,
-            tuple(row["prompt_token_ids"]),
-            tuple(row["token_ids"]),
+    with reading(folder, KIND) as plan:
+        return tuple(
+            RaceText(
+                number,
+                row["prompt_id"],
+                temperature,
+                tuple(row["prompt_token_ids"]),
+                tuple(row["token_ids"]),
+            )
+            for order, temperature in enumerate(plan["settings"]["temperatures"])
+            for number, row in enumerate(read_table(folder, _name(order)).to_pylist())
         )
-        for order, temperature in enumerate(plan["settings"]["temperatures"])
-        for number, row in enumerate(read_table(folder, _name(order)).to_pylist())
-    )
 
 
 def _plan(model: CausalLM, prompts: tuple[Prompt, ...], settings: RaceTextSettings) -> dict[str, object]:
-    return {
-        "kind": KIND,
-        "target": model.name,
-        "weights_sha256": model.loaded.weights_sha256,
-        "dtype": str(model.model.dtype),
-        "settings": asdict(settings),
-        "prompt_ids": [prompt.prompt_id for prompt in prompts],
-    }
+    return run_plan(
+        KIND,
+        model,
+        dtype=str(model.model.dtype),
+        settings=asdict(settings),
+        prompt_ids=[prompt.prompt_id for prompt in prompts],
+    )
 
 
 def _name(order: int) -> str:

@@ -22,7 +22,8 @@ from speclight.experiments.races.laws import RaceDrafter
 from speclight.experiments.races.run import RankedTexts, other_halves
 from speclight.experiments.races.text_ranks import TextRanks
 from speclight.measure.estimates import Estimate, mean_over
-from speclight.measure.store import RecordFolder
+from speclight.measure.plan import run_plan
+from speclight.measure.store import recording
 from speclight.models.causal_lm import CausalLM
 from speclight.progress import Progress, silent
 from speclight.theory.races.matching import RankConvention, RankLaw
@@ -72,12 +73,12 @@ def compare_drafted_trees(
     """
     halves = [_rates(half) for half in other_halves(group.ranks)]
     name = f"{drafter.name}-temperature-{group.temperature}"
-    folder = RecordFolder(cache / name, _plan(target, drafter, group, plan, halves)).folder
     tokens: list[FloatArray] = []
-    for done, text in enumerate(group.texts, start=1):
-        rates = halves[text.number % 2]
-        tokens.append(tokens_on_trees(target, drafter, text, rates, plan, folder))
-        progress(done, len(group.texts), f"drafted trees, {drafter.name} at {group.temperature}")
+    with recording(cache / name, _plan(target, drafter, group, plan, halves)) as records:
+        for done, text in enumerate(group.texts, start=1):
+            rates = halves[text.number % 2]
+            tokens.append(tokens_on_trees(target, drafter, text, rates, plan, records.folder))
+            progress(done, len(group.texts), f"drafted trees, {drafter.name} at {group.temperature}")
     return _rows(group, plan, np.stack(tokens))
 
 
@@ -135,16 +136,15 @@ def _plan(
     plan: TreePlan,
     halves: Sequence[TreeRates],
 ) -> dict[str, object]:
-    return {
-        "kind": KIND,
-        "target": target.name,
-        "weights_sha256": target.loaded.weights_sha256,
-        "drafter": list(drafter.identity),
-        "temperature": group.temperature,
-        "texts": [[text.prompt_id, list(text.token_ids)] for text in group.texts],
-        "plan": asdict(plan),
-        "rates_sha256": [_hash(rates) for rates in halves],
-    }
+    return run_plan(
+        KIND,
+        target,
+        drafter=list(drafter.identity),
+        temperature=group.temperature,
+        texts=[[text.prompt_id, list(text.token_ids)] for text in group.texts],
+        plan=asdict(plan),
+        rates_sha256=[_hash(rates) for rates in halves],
+    )
 
 
 def _hash(rates: TreeRates) -> str:

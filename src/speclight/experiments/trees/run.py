@@ -32,9 +32,10 @@ from speclight.experiments.trees.values import (
     target_path_log_probs,
     union_of,
 )
+from speclight.measure.plan import run_plan
 from speclight.measure.profile import ProfiledText, ProfileSettings, run_profile
 from speclight.measure.prompts import Prompt
-from speclight.measure.store import RecordFolder, read_table
+from speclight.measure.store import read_table, recording
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
 from speclight.progress import Progress, silent
@@ -172,31 +173,28 @@ def _compare(
     progress: Progress,
 ) -> DrafterTrees:
     starts = [_starts(text, settings.contexts, settings.seed, n) for n, text in enumerate(texts)]
-    records = RecordFolder(
-        folder,
-        {
-            "kind": "trees",
-            "target": target.name,
-            "weights_sha256": target.loaded.weights_sha256,
-            "dtype": str(target.model.dtype),
-            "drafter": drafter.plan(),
-            "settings": asdict(settings),
-            "starts": [[text.prompt_id, own] for text, own in zip(texts, starts, strict=True)],
-            "calibrating": [text.prompt_id for text in calibrating],
-        },
+    plan = run_plan(
+        "trees",
+        target,
+        dtype=str(target.model.dtype),
+        drafter=drafter.plan(),
+        settings=asdict(settings),
+        starts=[[text.prompt_id, own] for text, own in zip(texts, starts, strict=True)],
+        calibrating=[text.prompt_id for text in calibrating],
     )
-    names = [f"text-{number:04d}" for number in range(len(texts))]
-    if not all(records.has(name) for name in (ACCEPTANCE, *names)):
-        source = DRAFTERS[drafter.name].source(target, drafter.settings(settings.sampling))
-        if not records.has(ACCEPTANCE):
-            rates = acceptance_vector(target, source, calibrating, settings)
-            records.write(ACCEPTANCE, pa.table({ACCEPTANCE: rates}))
-        starts_of_trees = _growth_starts(target, _acceptance(folder))
-        for number, name in enumerate(names):
-            if not records.has(name):
-                found = _values(target, source, starts_of_trees, texts[number], starts[number], settings)
-                records.write(name, pa.Table.from_pylist([asdict(value) for value in found]))
-            progress(number + 1, len(names), f"trees of {drafter.name}")
+    with recording(folder, plan) as records:
+        names = [f"text-{number:04d}" for number in range(len(texts))]
+        if not all(records.has(name) for name in (ACCEPTANCE, *names)):
+            source = DRAFTERS[drafter.name].source(target, drafter.settings(settings.sampling))
+            if not records.has(ACCEPTANCE):
+                rates = acceptance_vector(target, source, calibrating, settings)
+                records.write(ACCEPTANCE, pa.table({ACCEPTANCE: rates}))
+            starts_of_trees = _growth_starts(target, _acceptance(folder))
+            for number, name in enumerate(names):
+                if not records.has(name):
+                    found = _values(target, source, starts_of_trees, texts[number], starts[number], settings)
+                    records.write(name, pa.Table.from_pylist([asdict(value) for value in found]))
+                progress(number + 1, len(names), f"trees of {drafter.name}")
     values = [TreeValue(**row) for name in names for row in read_table(folder, name).to_pylist()]
     return DrafterTrees(drafter, _acceptance(folder), tuple(values))
 

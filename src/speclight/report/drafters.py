@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
+from matplotlib.figure import Figure
 
 from speclight.experiments.drafters.run import DrafterComparison
 from speclight.experiments.drafters.summary import DrafterRow
 from speclight.measure.estimates import Estimate
+from speclight.report.canvas import canvas, write_figure
 
 # Wong's palette and a marker for each temperature, in their order; used again from the start beyond these.
 DRAWN: tuple[tuple[str, str], ...] = (
@@ -105,14 +106,9 @@ def draw(comparison: DrafterComparison, rows: Sequence[DrafterRow], path: Path) 
 
     Writes and returns `path`.
     """
-    # A canvas of its own, so that the caller's backend and style are left alone.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     labels = list(dict.fromkeys(drafter_label(row) for row in rows))
-    with mpl.rc_context({"font.size": 9}):
+    with canvas():
         figure = Figure(figsize=(8.4, 0.34 * len(labels) + 1.4), layout="constrained")
-        FigureCanvasAgg(figure)
         tokens, speeds = figure.subplots(1, 2, sharey=True)
         for order, temperature in enumerate(comparison.settings.temperatures):
             own = [row for row in rows if row.temperature == temperature]
@@ -141,9 +137,7 @@ def draw(comparison: DrafterComparison, rows: Sequence[DrafterRow], path: Path) 
             axes.axvline(1.0, color="#999999", linewidth=0.8)
             axes.grid(axis="x", linewidth=0.3)
         tokens.legend(fontsize=7, frameon=False, loc="upper right")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
-    return path
+        return write_figure(figure, path)
 
 
 def _half(value: float, end: float | None) -> float:

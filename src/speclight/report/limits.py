@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib as mpl
+from matplotlib.figure import Figure
 
 from speclight.experiments.limits.cells import Comparison, PooledError, pooled_errors
 from speclight.experiments.limits.run import POOLED_FROM, LimitsTest
+from speclight.report.canvas import canvas, dash_pattern, write_figure
+from speclight.report.curve_style import COLOURS, statement_style
+from speclight.theory.catalogue import BY_NAME
 
 # Methods shown cell by cell besides their mean over the cells.
 BY_CELL = ("ergodic_renewal_stratified", "trace_walk")
-# Wong's palette, told apart by readers with any colour vision; dashes: what is not a bound of a real model.
-DRAWN: tuple[tuple[str, str, str], ...] = (
-    ("theorem_1", "#999999", ":"),
-    ("sharpened_theorem_1", "#000000", ":"),
-    ("leaf_entropy", "#CC79A7", ":"),
-    ("limit", "#E69F00", ":"),
-    ("renewal", "#56B4E9", "--"),
-    ("markov_renewal", "#009E73", "--"),
-    ("ergodic_renewal", "#D55E00", "-"),
-    ("ergodic_renewal_stratified", "#0072B2", "-"),
-)
 
 
 def markdown(result: LimitsTest) -> str:
@@ -34,23 +26,22 @@ def draw(result: LimitsTest, path: Path) -> Path:
 
     Writes and returns `path`.
     """
-    # A canvas of its own, so that the caller's backend and style are left alone.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     budgets = _budgets(result)
-    with mpl.rc_context({"font.size": 9}):
+    with canvas():
         figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-        FigureCanvasAgg(figure)
         axes = figure.subplots()
-        for method, colour, dashes in DRAWN:
+        methods = dict.fromkeys(comparison.method for comparison in result.comparisons)
+        for method in (name for name in methods if name in BY_NAME):
+            style = statement_style(method)
             means = [mean for budget in budgets if (mean := _mean(result, method, budget))]
             axes.errorbar(
                 [mean.node_budgets[0] for mean in means],
                 [1.0 + mean.signed_error for mean in means],
                 [2.0 * mean.standard_error for mean in means],
-                linestyle=dashes,
-                color=colour,
+                linestyle=dash_pattern(style.dashes),
+                color=COLOURS[style.variable].light,
+                marker=style.marker or None,
+                markersize=4,
                 label=method,
                 capsize=2,
             )
@@ -63,10 +54,8 @@ def draw(result: LimitsTest, path: Path) -> Path:
         axes.minorticks_off()
         axes.set_xlabel("node budget P")
         axes.set_ylabel("predicted / oracle")
-        figure.legend(loc="outside lower center", ncols=4, fontsize=7, frameon=False)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
-    return path
+        figure.legend(loc="outside lower center", ncols=4, fontsize=7)
+        return write_figure(figure, path)
 
 
 def _sizes(result: LimitsTest) -> str:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import matplotlib as mpl
+from matplotlib.figure import Figure
 
 from speclight.experiments.races.comparison import RaceExperiment
 from speclight.experiments.races.invariance import Invariance
 from speclight.experiments.races.run import DRAFTED, RaceComparison, RankAccounting
 from speclight.experiments.races.tree_comparison import TreeComparison
 from speclight.measure.estimates import Estimate
+from speclight.report.canvas import canvas, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -222,23 +223,16 @@ def draw(comparison: RaceComparison, path: Path) -> Path:
     The 95% intervals are over texts, so nearly the same for all rules of a panel; they are drawn for the last
     race alone. Writes and returns `path`.
     """
-    # A canvas of its own, so that the caller's backend and style are left alone.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context({"font.size": 9}):
+    with canvas():
         groups = comparison.accounting
         rows = (len(groups) + COLUMNS - 1) // COLUMNS
         figure = Figure(figsize=(9.6, 3.5 * rows), layout="constrained")
-        FigureCanvasAgg(figure)
         panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
         for group, axes in zip(groups, panels, strict=False):
             _panel(axes, comparison, group)
         for axes in panels[len(groups) :]:
             axes.set_axis_off()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
-    return path
+        return write_figure(figure, path)
 
 
 def _panel(axes: Axes, comparison: RaceComparison, group: RankAccounting) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
+from matplotlib.figure import Figure
 
 from speclight.experiments.trees.run import BEST_FIRST, TREES
 from speclight.experiments.trees.summary import TreeCell, TreeSummary
+from speclight.report.canvas import canvas, write_figure
 
 # Wong's palette: told apart by readers with any colour vision; markers tell the trees apart besides.
 DRAWN: dict[str, tuple[str, str]] = {
@@ -72,13 +73,8 @@ def draw(summaries: Sequence[TreeSummary], path: Path) -> Path:
 
     Writes and returns `path`.
     """
-    # A canvas of its own, so that the caller's backend and style are left alone.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context({"font.size": 9}):
+    with canvas():
         figure = Figure(figsize=(3.4 * len(summaries) + 1.0, 3.6), layout="constrained")
-        FigureCanvasAgg(figure)
         panels = figure.subplots(1, len(summaries), squeeze=False)
         for summary, axes in zip(summaries, panels[0], strict=True):
             budgets = summary.node_budgets
@@ -94,6 +90,4 @@ def draw(summaries: Sequence[TreeSummary], path: Path) -> Path:
             axes.set_xlabel("node budget P")
         panels[0, 0].set_ylabel("expected tokens per call")
         panels[0, 0].legend(fontsize=7, frameon=False)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
-    return path
+        return write_figure(figure, path)

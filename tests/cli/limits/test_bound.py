@@ -137,6 +137,8 @@ def test_one_family_of_a_profile_as_a_table(profile_folder: Path, capsys: pytest
     assert main(["bound", "--profile", str(profile_folder), "--budget", "4", "--families", "odd"]) == 0
     out = capsys.readouterr().out
     assert "odd: expected tokens" in out
+    assert out.startswith("odd: at P = 4 at most ")
+    assert "tokens per call (ergodic_renewal" in out.splitlines()[0]
     assert "even" not in out
     assert "best_upper for a real model" in out
     assert main(["bound", "--profile", str(profile_folder), "--budget", "4", "--families", "none"]) == 2
@@ -168,6 +170,10 @@ def test_several_budgets_give_a_list(capsys: pytest.CaptureFixture[str]) -> None
 def test_table_names_every_statement_its_side_and_its_assumptions(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*TABLE_1_ROW, "--budget", "60"]) == 0
     out = capsys.readouterr().out
+    assert out.splitlines()[0] == (
+        "At P = 60 at most 19.68 tokens per call if contexts were independent (two_moments); "
+        "for a real model nothing below P follows."
+    )
     for words in ("theorem_1", "31.7236", "at most", "limit", "14.6751", "for large P", "i.i.d.", "trivial"):
         assert words in out
 

@@ -9,7 +9,7 @@ from math import inf, nan
 import plotly.graph_objects
 
 from report.demo.synthetic_record import synthetic_record
-from speclight.report.demo.curve_style import COLOURS
+from speclight.report.curve_style import COLOURS
 from speclight.report.demo.html import write_report
 from speclight.report.demo.interactive import limits_panels, speed_figure
 

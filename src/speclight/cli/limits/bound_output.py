@@ -47,7 +47,8 @@ def document_of(
 
 
 def show_bounds(output: Output, families: list[FamilyBounds]) -> None:
-    """Tables for people; assumptions are spelled out once, below the tables that name them by a letter."""
+    """The answer in a line, then tables; assumptions are spelled out once, below, and named by a letter."""
+    output.show(*(answer(family) for family in families), "")
     every = [
         assumption
         for family in families
@@ -60,6 +61,26 @@ def show_bounds(output: Output, families: list[FamilyBounds]) -> None:
         for item in family.budgets:
             output.show(_table(family.family, item, assumptions), *_drafter_lines(item), *_best_lines(item))
     output.show("", *(f"{_letter(assumptions, sentence)}  {sentence}" for sentence in assumptions))
+
+
+def answer(family: FamilyBounds) -> str:
+    """What the bounds of a family come to at its largest node budget, in one line."""
+    from speclight.theory.bound import best_for_a_real_model, best_if_contexts_were_iid
+
+    item = max(family.budgets, key=lambda each: each.budget)
+    real, iid = best_for_a_real_model(item.bounds), best_if_contexts_were_iid(item.bounds)
+    start = f"{family.family}: at" if family.family else "At"
+    model = f"if contexts were independent ({iid.name})"
+    if real.name == "trivial":
+        return (
+            f"{start} P = {item.budget} at most {iid.value:.2f} tokens per call {model}; "
+            "for a real model nothing below P follows."
+        )
+    error = "" if real.standard_error is None else f" \N{PLUS-MINUS SIGN} {real.standard_error:.2g}"
+    return (
+        f"{start} P = {item.budget} at most {real.value:.2f}{error} tokens per call ({real.name}); "
+        f"{iid.value:.2f} {model}."
+    )
 
 
 def _document(item: BudgetBounds) -> dict[str, object]:

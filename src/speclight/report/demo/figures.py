@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from math import ceil, isfinite
 from pathlib import Path
-from typing import Literal
 
-import matplotlib
-import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from speclight.experiments.demo.record import DecodingSummary, DemoRecord, FamilyLimits, LimitCurve
 from speclight.measure.store import write_whole
-from speclight.report.demo.curve_style import COLOURS, in_legend_order, legend_label, style_of
+from speclight.report.canvas import canvas, dash_pattern, figure_bytes, write_figure
+from speclight.report.curve_style import COLOURS, in_legend_order, legend_label, style_of
 from speclight.report.demo.selection import (
     decodings_beside,
     decodings_by_setting,
@@ -33,8 +27,6 @@ from speclight.report.demo.selection import (
 )
 from speclight.report.number_format import ratio, shortened
 
-_PIXELS_PER_POINT = 96 / 72  # dash lengths are CSS pixels, Matplotlib counts in points
-_PNG_DPI = 160
 _NAME_LENGTH, _LEGEND_LENGTH = 28, 64  # characters that fit beside or above a panel, and into the legend
 
 
@@ -60,35 +52,17 @@ def write_figures(record: DemoRecord, folder: Path) -> FigureFiles:
 
     Raises StorageError if a file cannot be written.
     """
-    with _own_settings():
+    with canvas(9.5):
         limits = _saved(_limits_figure(record), folder / "limits") if record.limits else None
         speed = _saved(_speed_figure(record), folder / "speed") if record.decodings else None
     return FigureFiles(limits=limits, speed=speed)
 
 
-@contextmanager
-def _own_settings() -> Iterator[None]:
-    with matplotlib.style.context("default"), matplotlib.rc_context(), warnings.catch_warnings():
-        # Element ids from content alone: equal records give equal files.
-        matplotlib.rc("svg", hashsalt="speclight", fonttype="path")
-        matplotlib.rc("font", size=9.5)
-        matplotlib.rc("axes", grid=True, edgecolor="#5f6670", axisbelow=True)
-        matplotlib.rc("axes.spines", top=False, right=False)
-        matplotlib.rc("grid", color="#e3e6ea")
-        matplotlib.rc("legend", frameon=False)
-        # Family names come from the user's file, in any script; a box in the PNG is no reason to complain.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        yield
-
-
 def _saved(figure: Figure, stem: Path) -> FigureFile:
-    png, svg = BytesIO(), BytesIO()
-    figure.savefig(png, format="png", dpi=_PNG_DPI, metadata={"Software": None})
-    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    svg = stem.with_suffix(".svg")
+    content = figure_bytes(figure, ".svg")
     return FigureFile(
-        png=write_whole(stem.with_suffix(".png"), png.getvalue()),
-        svg=write_whole(stem.with_suffix(".svg"), svg.getvalue()),
-        svg_content=svg.getvalue(),
+        png=write_figure(figure, stem.with_suffix(".png")), svg=write_whole(svg, content), svg_content=content
     )
 
 
@@ -122,7 +96,9 @@ def _draw_limits(axes: Axes, limits: FamilyLimits, decodings: list[DecodingSumma
         style = style_of(curve)
         colour = COLOURS[style.variable].light
         points = visible_points(limits.budgets, curve.values)
-        axes.plot(*_columns(points), color=colour, linewidth=style.width, linestyle=_dashes(style.dashes))
+        axes.plot(
+            *_columns(points), color=colour, linewidth=style.width, linestyle=dash_pattern(style.dashes)
+        )
         if curve.lows is not None and curve.highs is not None:
             low = dict(visible_points(limits.budgets, curve.lows))
             high = dict(visible_points(limits.budgets, curve.highs))
@@ -177,7 +153,7 @@ def _curve_handle(curve: LimitCurve) -> Line2D:
         [],
         color=COLOURS[style.variable].light,
         linewidth=style.width,
-        linestyle=_dashes(style.dashes),
+        linestyle=dash_pattern(style.dashes),
         label=_legend_text(legend_label(curve)),
     )
 
@@ -248,11 +224,6 @@ def _speed_handles() -> list[Line2D]:
             label="speculative decoding (number: speed-up)",
         ),
     ]
-
-
-def _dashes(pixels: tuple[int, ...]) -> Literal["solid"] | tuple[float, tuple[float, ...]]:
-    # Matplotlib multiplies dash lengths by the line width, CSS does not; 1.6 px is the width of dashed lines.
-    return (0.0, tuple(length / (_PIXELS_PER_POINT * 1.6) for length in pixels)) if pixels else "solid"
 
 
 def _columns(points: list[tuple[int, float]]) -> tuple[list[int], list[float]]:

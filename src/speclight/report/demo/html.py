@@ -13,7 +13,7 @@ from plotly.offline import get_plotlyjs
 from speclight.experiments.demo.record import DemoRecord
 from speclight.measure.store import write_whole
 from speclight.report import number_format
-from speclight.report.demo.curve_style import COLOURS, holds_here, legend_label, style_of
+from speclight.report.curve_style import COLOURS, holds_here, legend_label, style_of
 from speclight.report.demo.embedding import script_json, svg_data_uri
 from speclight.report.demo.figures import write_figures
 from speclight.report.demo.interactive import limits_panels, speed_figure

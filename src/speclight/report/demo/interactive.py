@@ -11,7 +11,7 @@ from html import escape
 from math import isfinite, log2
 
 from speclight.experiments.demo.record import DecodingSummary, DemoRecord, FamilyLimits, LimitCurve
-from speclight.report.demo.curve_style import in_legend_order, style_of
+from speclight.report.curve_style import in_legend_order, style_of
 from speclight.report.demo.record_file import JsonValue, json_value
 from speclight.report.demo.selection import (
     decodings_beside,

@@ -7,7 +7,7 @@ from math import isfinite
 
 from speclight.experiments.demo.record import DecodingSummary, DemoRecord, FamilyLimits, LimitCurve
 from speclight.measure.estimates import Estimate
-from speclight.report.demo.curve_style import in_legend_order
+from speclight.report.curve_style import in_legend_order
 
 TABLE_BUDGETS = (8, 16, 64)  # small, medium and the largest of the demo; the figure shows the rest
 

@@ -9,13 +9,15 @@ from importlib.resources import files
 import pytest
 
 from report.demo.synthetic_record import synthetic_record
-from speclight.report.demo.curve_style import (
+from speclight.report.curve_style import (
     COLOURS,
     NOT_A_BOUND_HERE,
     in_legend_order,
     legend_label,
+    statement_style,
     style_of,
 )
+from speclight.theory.catalogue import BY_NAME
 
 # WCAG 2.2, success criterion 1.4.11: graphical objects need this contrast against what is next to them.
 GRAPHICAL_CONTRAST = 3.0
@@ -62,3 +64,17 @@ def test_what_was_measured_leads_the_legend_and_later_bounds_close_it():
     later = replace(limits.curves[0], name="a_later_bound")
     names = [curve.name for curve in in_legend_order((later, *limits.curves))]
     assert names == ["oracle", "ergodic_renewal", "renewal", "theorem_1", "limit", "a_later_bound"]
+
+
+def test_no_two_statements_look_alike():
+    styles = {name: statement_style(name) for name in (*BY_NAME, "oracle", "optimum")}
+    looks = [(COLOURS[s.variable].light, s.dashes, s.marker) for s in styles.values()]
+    assert len(set(looks)) == len(looks)
+    assert all(style.meaning for name, style in styles.items() if name in BY_NAME)
+
+
+def test_what_is_drawn_without_independence_is_solid_and_nothing_else_is():
+    for name in ("ergodic_renewal", "ergodic_renewal_stratified", "trivial"):
+        assert statement_style(name).dashes == ()
+    for name in ("theorem_1", "two_moments", "renewal", "markov_renewal", "lemma_6", "limit"):
+        assert statement_style(name).dashes

@@ -5,12 +5,20 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
+from transformers import DynamicCache
 
 from speclight.cli.decoding import verify as command
 from speclight.cli.main import main
 from speclight.decoding import losslessness
-from speclight.decoding.divergence import NEAR_TIE_LOGITS, first_divergence, plain_greedy
+from speclight.decoding.divergence import (
+    NEAR_TIE_LOGITS,
+    first_divergence,
+    near_tie_margin,
+    plain_greedy,
+    plain_logits,
+)
 from speclight.decoding.fitting_drafters import default_kind
 from speclight.decoding.losslessness import Setup, greedy_test, loop_test, rule_test
 from speclight.decoding.string_law import FALSE_ALARM, POWER, StringLaw, string_test
@@ -103,6 +111,40 @@ def test_divergences_are_measured_on_plain_logits():
     shorter = first_divergence(target, PROMPT, plain[:-1], plain)
     assert shorter is not None
     assert not shorter.is_near_tie
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_rounding_alone_is_no_bug_in_any_type(dtype):
+    """What rounding does to plain decoding's best tokens, with and without a cache, is within the margin."""
+    target = tiny_target(40, seed=1)
+    target.model.to(dtype)
+    target.model.lm_head.weight.data.mul_(4)  # logits of tens, as large models have them
+    assert near_tie_margin(torch.float32, 20.0) == NEAR_TIE_LOGITS
+    assert near_tie_margin(torch.bfloat16, 20.0) == 8 * 20 * 2.0**-7
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        ids = torch.from_numpy(rng.integers(0, 40, (1, 30)))
+        whole = target.model(ids, use_cache=False).logits[0].float()
+        cache = DynamicCache(config=target.model.config)
+        parts = [target.model(ids[:, i : i + 1], past_key_values=cache).logits[0].float() for i in range(30)]
+        best = whole.argmax(dim=1, keepdim=True)
+        moved = (torch.cat(parts) - whole).gather(1, best).abs()[:, 0].tolist()
+        for difference, size in zip(moved, whole.gather(1, best)[:, 0].tolist(), strict=True):
+            assert difference <= near_tie_margin(dtype, size)
+
+
+def test_a_divergence_in_bfloat16_is_judged_by_its_type():
+    target = tiny_target(9, seed=1)
+    target.model.to(torch.bfloat16)
+    target.model.lm_head.weight.data.mul_(4)
+    plain = plain_greedy(target, PROMPT, 3)
+    logits = plain_logits(target, [*PROMPT, *plain[:1]])
+    order = logits.argsort(descending=True).tolist()
+    for token in order[1:]:
+        found = first_divergence(target, PROMPT, [plain[0], token], plain)
+        assert found is not None
+        assert found.rounding == max(0.01, 8 * 2.0**-7 * float(logits[[order[0], token]].abs().max()))
+        assert found.is_near_tie == (float(logits[order[0]] - logits[token]) <= found.rounding)
 
 
 def test_the_stated_power_is_kept_by_the_hardest_deviation():

@@ -14,6 +14,9 @@ from speclight.models.common_prefix import common_prefix_length
 # Logits of one token scored alone and in a tree differ by float32 rounding, about 1e-5 of their size (tens).
 # A choice between two tokens closer than this may fall either way; anything wider is a bug.
 NEAR_TIE_LOGITS = 1e-2
+# In types of 16 bits a logit itself is rounded to a step of its size, and so is every state it comes from:
+# plain decoding with and without a cache differs by some of these steps.
+STEPS_FORGIVEN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +24,23 @@ class Divergence:
     """Where a greedy text first leaves plain greedy decoding's.
 
     place: emitted tokens before it. margin: how far the token emitted lies below the best one, logits of a
-    plain pass over the common text; infinite where one text just ends.
+    plain pass over the common text; infinite where one text just ends. rounding: the largest margin that the
+    rounding of the model's type explains there, see `near_tie_margin`.
     """
 
     place: int
     margin: float
+    rounding: float = NEAR_TIE_LOGITS
 
     @property
     def is_near_tie(self) -> bool:
         """Whether rounding explains it; after it the texts differ rightly."""
-        return self.margin <= NEAR_TIE_LOGITS
+        return self.margin <= self.rounding
+
+
+def near_tie_margin(dtype: torch.dtype, size: float) -> float:
+    """Logits by which rounding may turn a choice; dtype: the model's, size: of the logits in question."""
+    return max(NEAR_TIE_LOGITS, STEPS_FORGIVEN * torch.finfo(dtype).eps * abs(size))
 
 
 @torch.inference_mode()
@@ -57,8 +67,9 @@ def first_divergence(
         return None
     if place == min(len(emitted), len(plain)):
         return Divergence(place, float("inf"))
-    logits = plain_logits(target, [*prompt_ids, *plain[:place]])
-    return Divergence(place, abs(float(logits[plain[place]] - logits[emitted[place]])))
+    logits, best, ours = plain_logits(target, [*prompt_ids, *plain[:place]]), plain[place], emitted[place]
+    rounding = near_tie_margin(target.model.dtype, float(logits[[best, ours]].abs().max()))
+    return Divergence(place, abs(float(logits[best] - logits[ours])), rounding)
 
 
 @torch.inference_mode()

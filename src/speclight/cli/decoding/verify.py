@@ -136,7 +136,7 @@ def _table(
 ) -> Table:
     from rich.table import Table
 
-    from speclight.decoding.divergence import NEAR_TIE_LOGITS
+    from speclight.decoding.divergence import NEAR_TIE_LOGITS, STEPS_FORGIVEN
     from speclight.decoding.string_law import FALSE_ALARM, POWER
 
     drafting = options.drafting
@@ -148,7 +148,8 @@ def _table(
         "no" if greedy.bugs else "yes",
         f"{greedy.prompts} texts, {greedy.tokens} tokens in {greedy.calls} calls: {greedy.near_ties} differ "
         f"at a near tie, {greedy.bugs} by a bug",
-        f"any wrong token more than {NEAR_TIE_LOGITS:g} logits below the best",
+        f"any wrong token more than {NEAR_TIE_LOGITS:g} logits below the best; in 16 bits, more than "
+        f"{STEPS_FORGIVEN} steps of the type",
     )
     rows = [("strings through the loop", loop.strings)] if loop else []
     rows += [("strings through the rule alone", alone)] if alone else []
@@ -185,6 +186,7 @@ def _document(
             "bugs": greedy.bugs,
             "margins": [divergence.margin for divergence in greedy.divergences],
             "near_tie_logits": NEAR_TIE_LOGITS,
+            "roundings": [divergence.rounding for divergence in greedy.divergences],
         },
         "loop": None
         if loop is None

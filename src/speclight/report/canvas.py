@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 import matplotlib
 import matplotlib.style
@@ -59,7 +60,7 @@ def checked_format(path: Path) -> Path:
     return path
 
 
-def dash_pattern(dashes: tuple[int, ...]) -> tuple[float, tuple[float, ...]] | str:
+def dash_pattern(dashes: tuple[int, ...]) -> Literal["solid"] | tuple[float, tuple[float, ...]]:
     """Matplotlib's line style for on-off lengths in CSS pixels; solid for none."""
     # Matplotlib multiplies dash lengths by the line width, CSS does not; 1.6 px is the width of dashed lines.
     return (0.0, tuple(length / (PIXELS_PER_POINT * 1.6) for length in dashes)) if dashes else "solid"

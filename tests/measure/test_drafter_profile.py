@@ -120,7 +120,7 @@ def test_a_finished_record_is_read_back_and_another_kind_refused(record, profile
     _, measured, folder = record
     again = read_drafter_profile(folder)
     assert [start.pair for start in again.starts] == [start.pair for start in measured.starts]
-    with pytest.raises(StorageError, match="drafter-profile"):
+    with pytest.raises(StorageError, match="expected 'drafter profile'"):
         read_drafter_profile(profile_folder)
 
 

@@ -14,6 +14,7 @@ from speclight.drafting.eagle3.conventions import default_layers
 from speclight.drafting.protocol import LawSource
 from speclight.errors import InvalidInput, check_at_least_one
 from speclight.experiments.chosen_drafters import ComparedDrafter
+from speclight.measure.plan import run_plan
 from speclight.measure.prompts import Prompt
 from speclight.measure.store import RecordFolder
 from speclight.models.causal_lm import CausalLM
@@ -130,15 +131,14 @@ class _Answers:
         self, target: CausalLM, families: dict[str, list[Prompt]], settings: ReplaySettings, folder: Path
     ) -> None:
         self._target, self._families, self._settings, self._folder = target, families, settings, folder
-        plan = {
-            "kind": "replayed answers",
-            "target": target.name,
-            "weights_sha256": target.loaded.weights_sha256,
-            "dtype": str(target.model.dtype),
-            "max_tokens": settings.max_tokens,
-            "seed": settings.seed,
-            "prompts": [asdict(prompt) for members in families.values() for prompt in members],
-        }
+        plan = run_plan(
+            "replayed answers",
+            target,
+            dtype=str(target.model.dtype),
+            max_tokens=settings.max_tokens,
+            seed=settings.seed,
+            prompts=[asdict(prompt) for members in families.values() for prompt in members],
+        )
         RecordFolder(folder, plan)
 
     def of(self, family: str, temperature: float) -> list[ScoredConversation]:

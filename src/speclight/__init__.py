@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not run __getattr__
     from speclight.models.wrap import wrap
     from speclight.theory.bound import Bound
     from speclight.theory.known import bounds_from_moments as bounds
+    from speclight.theory.log_prob_limits import limits_from_log_probs
     from speclight.trees.draft_tree import DraftTree
     from speclight.verification.rules import RULES
 
@@ -38,6 +39,7 @@ __all__ = [
     "bounds",
     "generate",
     "generate_batch",
+    "limits_from_log_probs",
     "load",
     "oracle",
     "profile",
@@ -63,6 +65,7 @@ _PUBLIC = {
     "bounds": "speclight.theory.known:bounds_from_moments",
     "generate": "speclight.decoding.generate:generate",
     "generate_batch": "speclight.decoding.generate:generate_batch",
+    "limits_from_log_probs": "speclight.theory.log_prob_limits:limits_from_log_probs",
     "load": "speclight.models.load:load",
     "oracle": "speclight.measure.public:oracle",
     "profile": "speclight.measure.public:profile",

@@ -123,6 +123,11 @@ def test_a_profile_gives_every_statement_per_family(
     for family in document["families"].values():
         assert [item["node_budget"] for item in family] == [4, 8]
         for item in family:
+            assert list(item)[:2] == ["node_budget", "decodes"]
+            decodes = item["decodes"]
+            assert 1.0 <= decodes["certified"]["value"] < decodes["decode_bound_held"]["value"]
+            assert decodes["decode_bound_held"]["value"] <= decodes["decode_bound"]["value"]
+            assert decodes["decode_bound"]["value"] <= item["node_budget"]
             by_name = {bound["name"]: bound for bound in item["bounds"]}
             assert set(STATEMENTS) <= set(by_name)
             assert by_name["ergodic_renewal"]["standard_error"] > 0
@@ -136,6 +141,7 @@ def test_a_profile_gives_every_statement_per_family(
 def test_one_family_of_a_profile_as_a_table(profile_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bound", "--profile", str(profile_folder), "--budget", "4", "--families", "odd"]) == 0
     out = capsys.readouterr().out
+    assert out.startswith("odd: the limit of a decode at P = 4 lies between")
     assert "odd: expected tokens" in out
     assert out.startswith("odd: at P = 4 at most ")
     assert "tokens per call (ergodic_renewal" in out.splitlines()[0]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from speclight.measure.known_families import KnownFamily
     from speclight.measure.profile import Profile
     from speclight.theory.iid.known_drafter import KnownDrafter
+    from speclight.theory.known import Known
+    from speclight.theory.log_prob_limits import Limits
 
 
 @Parameter(name="*")
@@ -67,9 +69,12 @@ class BoundOptions:
 def bound(options: BoundOptions) -> None:
     """Bounds on the expected tokens of one target call, from two moments of the target or from a profile.
 
-    Most of them model contexts as i.i.d.; for a real model those are no guarantee, whatever their side. Every
-    value carries its assumptions. best_upper is the smallest upper bound, once for a real model and once if
-    contexts were i.i.d. With moments and several budgets the line of JSON is an array, one object for each.
+    From a profile, the first line is the interval in which the limit of whole decodes lies: a decode that
+    exists reaches its lower end, no decode exceeds its upper one. Everything after it is of one call at
+    uniform positions, which is another quantity. Most of those bounds model contexts as i.i.d.; for a real
+    model those are no guarantee, whatever their side. Every value carries its assumptions. best_upper is the
+    smallest upper bound, once for a real model and once if contexts were i.i.d. With moments and several
+    budgets the line of JSON is an array, one object for each.
 
         speclight bound --mu 1.5 --mu2 4 --budget 8,16,60
         speclight bound --profile out/profile --budget 60 --plot limits.svg
@@ -81,7 +86,12 @@ def bound(options: BoundOptions) -> None:
         FamilyBounds(
             item.family,
             tuple(
-                BudgetBounds(budget, item.known.bounds(budget), item.drafter_tokens(budget))
+                BudgetBounds(
+                    budget,
+                    item.known.bounds(budget),
+                    item.drafter_tokens(budget),
+                    _of_decodes(item.known, budget),
+                )
                 for budget in budgets
             ),
         )
@@ -157,6 +167,12 @@ def _known(options: BoundOptions, largest: int) -> tuple[list[KnownFamily], dict
         record=record,
     )
     return families, _about(options.profile, measured)
+
+
+def _of_decodes(known: Known, budget: int) -> Limits | None:
+    from speclight.theory.log_prob_limits import limits_of_texts
+
+    return limits_of_texts(known.texts, budget, known.vocabulary_size) if known.texts else None
 
 
 def _about(folder: Path, measured: Profile) -> dict[str, object]:

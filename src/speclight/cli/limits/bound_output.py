@@ -12,17 +12,24 @@ if TYPE_CHECKING:
     from speclight.cli.output import Output
     from speclight.measure.estimates import Estimate
     from speclight.theory.bound import Bound
+    from speclight.theory.ergodic.least_cost import UpperEstimate
+    from speclight.theory.log_prob_limits import Limits
 
 READING = {"upper": "at most", "lower": "at least", "asymptotic": "about, for large P"}
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetBounds:
-    """Everything known at one node budget. drafter: tokens per call of its trees, if there is a record."""
+    """Everything known at one node budget.
+
+    drafter: tokens per call of its trees, if there is a record. decodes: limits of whole decodes, if there
+    are texts.
+    """
 
     budget: int
     bounds: tuple[Bound, ...]
     drafter: Estimate | None = None
+    decodes: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,12 @@ def show_bounds(output: Output, families: list[FamilyBounds]) -> None:
     assumptions = tuple(dict.fromkeys(every))
     for family in families:
         for item in family.budgets:
-            output.show(_table(family.family, item, assumptions), *_drafter_lines(item), *_best_lines(item))
+            output.show(
+                *_decode_lines(family.family, item),
+                _table(family.family, item, assumptions),
+                *_drafter_lines(item),
+                *_best_lines(item),
+            )
     output.show("", *(f"{_letter(assumptions, sentence)}  {sentence}" for sentence in assumptions))
 
 
@@ -91,6 +103,7 @@ def _document(item: BudgetBounds) -> dict[str, object]:
 
     document: dict[str, object] = {
         "node_budget": item.budget,
+        **({} if item.decodes is None else {"decodes": _decode_document(item.decodes)}),
         "bounds": [bound_document(bound) for bound in item.bounds],
         "best_upper": {
             "real_model": named(best_for_a_real_model(item.bounds)),
@@ -106,6 +119,62 @@ def _document(item: BudgetBounds) -> dict[str, object]:
             "high": measured.high,
         }
     return document
+
+
+def _decode_document(limits: Limits) -> dict[str, object]:
+    """Tokens per call of whole decodes; of a single prompt there are no errors and no limits."""
+    from math import isnan
+
+    def number(value: float) -> float | None:
+        return None if isnan(value) else value
+
+    def upper(estimate: UpperEstimate) -> dict[str, object]:
+        return {
+            "value": estimate.value,
+            "standard_error": number(estimate.standard_error),
+            "upper_limit": number(estimate.upper),
+        }
+
+    certified, walk, leaf = limits.certified, limits.walk, limits.leaf_entropy
+    return {
+        "level": certified.level,
+        "certified": {
+            "value": certified.value,
+            "standard_error": number(certified.standard_error),
+            "lower_limit": number(certified.lower),
+        },
+        "decode_bound": upper(limits.decode.going_on),
+        "decode_bound_held": upper(limits.decode.held),
+        "trace_walk": None
+        if walk is None
+        else {"value": walk.tokens_per_call, "standard_error": number(walk.standard_error)},
+        "entropy_rate": upper(limits.entropy_rate),
+        "leaf_entropy": None if leaf is None else upper(leaf),
+    }
+
+
+def _decode_lines(family: str, item: BudgetBounds) -> list[str]:
+    """The interval for whole decodes, with confidence limits outwards, and what lies between."""
+    limits = item.decodes
+    if limits is None:
+        return []
+    certified, bound, held = limits.certified, limits.decode.going_on, limits.decode.held
+    of_family = f"{family}: the" if family else "The"
+    lines = [
+        f"{of_family} limit of a decode at P = {item.budget} lies between {certified.value:.3f} and "
+        f"{bound.value:.3f} tokens per call",
+        f"  certified from below: {certified.value:.3f} ({certified.level:.0%} limit {certified.lower:.3f}); "
+        f"no decode exceeds {bound.value:.3f} ({bound.level:.0%} limit {bound.upper:.3f})",
+        f"  held to the length limit of these texts: {held.value:.3f} ({held.level:.0%} limit "
+        f"{held.upper:.3f})",
+    ]
+    if limits.walk is not None:
+        walk = limits.walk
+        lines.append(
+            f"  estimate, trees that hold P nodes on average: {walk.tokens_per_call:.3f} "
+            f"\N{PLUS-MINUS SIGN} {walk.standard_error:.2g}"
+        )
+    return [*lines, "", "E[X] of one call at uniform positions, another quantity:"]
 
 
 def bound_document(bound: Bound) -> dict[str, object]:

@@ -139,12 +139,15 @@ def upper_estimate(
     """
     if not 0.0 < level < 1.0:
         raise InvalidInput(f"the level must lie between 0 and 1, got {level}")
-    value = min(float(tokens.sum() / costs.sum()), most)
+    # Costs vanish where text is certain; then `most` is all that is known.
+    value = float(tokens.sum() / max(costs.sum(), tokens.sum() / most))
     if len(tokens) == 1:
         return UpperEstimate(value, float("nan"), float("nan"), level)
     draws = resample_prompts(len(tokens), replicas, stream(seed)).astype(np.float64)
-    upper = float(np.quantile((draws @ tokens) / (draws @ costs), level))
-    return UpperEstimate(value, ratio_standard_error(tokens, costs), min(upper, most), level)
+    drawn = draws @ tokens
+    upper = float(np.quantile(drawn / np.maximum(draws @ costs, drawn / most), level))
+    error = ratio_standard_error(tokens, costs) if value < most else 0.0
+    return UpperEstimate(value, error, upper, level)
 
 
 def _best_multiplier(

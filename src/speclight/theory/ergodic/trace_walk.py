@@ -104,6 +104,19 @@ def trace_walk(texts: Sequence[SampledText], node_budget: int) -> TraceWalk:
     return _totals(texts, arrays, usable, walked(threshold, keep), budget, threshold, keep)
 
 
+def walk_visits(texts: TextArrays, nodes: IntArray, depth: int, rarest: float) -> FloatArray:
+    """[tokens] 1 where a call begins in the decode whose trees are {P(v) > rarest, depth <= `depth`}.
+
+    nodes: [texts] leading tokens of each text that can be nodes: all but the end of text.
+    """
+    size = texts.growth.shape
+    visits, upto = np.zeros(size), (1.0 - ATOM_ATOL) / rarest
+    _compiled()(
+        texts.growth, texts.begins, nodes, depth + 1, upto, upto, 1.0, visits, np.zeros(size), np.zeros(size)
+    )
+    return visits
+
+
 def over_walk(bound: DecodeBound, walk: TraceWalk) -> PairedRatio:
     """`bound.held` over `walk.held` from the same texts: >= 1 but for the cross-fitting of the bound.
 

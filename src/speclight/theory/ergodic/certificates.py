@@ -1,0 +1,118 @@
+"""Lower bounds on what a target's decodes can reach, from sampled log-probabilities: certificates.
+
+Ours; proofs in docs/theory/certificates.md. Two kinds:
+- From texts: the tree {depth <= D, P(v) > 1/(m + 1)} with m = floor((P - 1)/D) holds at most P nodes in every
+  context, because at most m nodes of one depth have P(v) > 1/(m + 1). So the decode with these trees is one
+  that exists, and its calls are read off the text. A lower bound on tokens per call of a decode.
+- From several continuations of one context: each prefix seen has an exactly known P(v), so the P likeliest of
+  them are a tree with known E[X]. A lower bound on the best E[X] at that context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from math import exp
+
+import numpy as np
+
+from speclight.arrays import FloatArray, IntArray
+from speclight.errors import InvalidInput
+from speclight.seeds import stream
+from speclight.theory.bound import check_node_budget
+from speclight.theory.ergodic.bootstrap import ratio_standard_error, resample_prompts
+from speclight.theory.ergodic.least_cost import FOLDS
+from speclight.theory.ergodic.segments import TextArrays, text_arrays
+from speclight.theory.ergodic.trace_walk import walk_visits
+from speclight.theory.laws.sampled_text import SampledText
+
+# Each depth is this much larger than the one before: the best one is missed by little.
+DEPTH_STEP = 1.25
+
+
+@dataclass(frozen=True, slots=True)
+class LowerEstimate:
+    """An estimate of a lower bound. lower: its lower confidence limit, one-sided at `level`.
+
+    standard_error: clustered by prompt; it and `lower` are NaN with a single prompt.
+    """
+
+    value: float
+    standard_error: float
+    lower: float
+    level: float
+
+
+def certified_decode(
+    texts: Sequence[SampledText], node_budget: int, replicas: int = 200, seed: int = 0, level: float = 0.95
+) -> LowerEstimate:
+    """Tokens per call of the decode with the trees {depth <= D, P(v) > 1/(m + 1)}, held to the texts' limit.
+
+    D of each fold of prompts is the best one on the others, so nothing is gained by luck. With one prompt it
+    is the best one there. Raises InvalidInput for texts without tokens, or a level outside (0, 1).
+    """
+    budget = check_node_budget(node_budget)
+    if not 0.0 < level < 1.0:
+        raise InvalidInput(f"the level must lie between 0 and 1, got {level}")
+    kept = [text for text in texts if len(text)]
+    arrays = text_arrays(kept)
+    nodes = np.array([len(text) - text.ended for text in kept], dtype=np.int64)
+    # [depths, prompts] calls of each decode.
+    calls = np.stack([_calls(arrays, nodes, depth, budget) for depth in _depths(budget)])
+    folds = min(FOLDS, arrays.prompt_count)
+    fold = np.arange(arrays.prompt_count) % folds
+    chosen = np.zeros(arrays.prompt_count)
+    for number in range(folds):
+        others = fold != number if folds > 1 else fold == number
+        chosen[fold == number] = calls[calls[:, others].sum(axis=1).argmin(), fold == number]
+    tokens = arrays.by_prompt(arrays.tokens)
+    value = float(tokens.sum() / chosen.sum())
+    if len(tokens) == 1:
+        return LowerEstimate(value, float("nan"), float("nan"), level)
+    draws = resample_prompts(len(tokens), replicas, stream(seed)).astype(np.float64)
+    lower = float(np.quantile((draws @ tokens) / (draws @ chosen), 1.0 - level))
+    return LowerEstimate(value, ratio_standard_error(tokens, chosen), lower, level)
+
+
+def seen_tree(
+    continuations: Sequence[tuple[IntArray, FloatArray]],
+    node_budget: int,
+    end_tokens: Collection[int] = (),
+) -> float:
+    """E[X] of the P likeliest prefixes seen, root included: at most the best E[X] of the context they follow.
+
+    continuations: (tokens, log-probabilities) of each, sampled after the same context or not; what counts is
+    that the probabilities are the target's. A prefix that reaches an end-of-text token is no node. Raises
+    InvalidInput for a continuation whose arrays differ in length, or a log-probability above 0.
+    """
+    budget = check_node_budget(node_budget)
+    seen: dict[tuple[int, ...], float] = {}
+    for tokens, log_probs in continuations:
+        if len(tokens) != len(log_probs) or (np.asarray(log_probs) > 1e-6).any():
+            raise InvalidInput(
+                f"a continuation needs one log-probability <= 0 for each token, got {len(tokens)} tokens and "
+                f"{len(log_probs)} numbers"
+            )
+        path, total = (), 0.0
+        for token, log_prob in zip(tokens, log_probs, strict=True):
+            if int(token) in end_tokens or len(path) + 1 >= budget:
+                break
+            path, total = (*path, int(token)), total + min(float(log_prob), 0.0)
+            seen[path] = exp(total)
+    likeliest = sorted(seen.values(), reverse=True)[: budget - 1]
+    return 1.0 + sum(likeliest)
+
+
+def _depths(budget: int) -> list[int]:
+    depths: list[int] = []
+    depth = 1.0
+    while depth <= budget - 1:
+        depths.append(int(depth))
+        depth = max(depth * DEPTH_STEP, int(depth) + 1.0)
+    return depths or [0]
+
+
+def _calls(arrays: TextArrays, nodes: IntArray, depth: int, budget: int) -> FloatArray:
+    of_each_depth = (budget - 1) // depth if depth else 0
+    visits = walk_visits(arrays, nodes, depth, 1.0 / (of_each_depth + 1))
+    return arrays.by_prompt(np.add.reduceat(visits, arrays.begins[:-1]))

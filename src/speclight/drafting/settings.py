@@ -28,7 +28,8 @@ class DrafterSettings:
     `two_stage`: how many of the target's first layers draft. limits: of the tree "eagle2". choices: of the
     tree "shape": the ranks from the root to each drafted node. acceptance: of the trees "static" and "rank":
     how often the candidate of each rank is the accepted one. noise_sets: of the tree "lists", one chain each.
-    confidence: of the tree "confidence": the same rates by the drafter's confidence.
+    confidence: of the tree "confidence": the same rates by the drafter's confidence. least_probability: of
+    the tree "threshold": only paths above it are drafted.
     """
 
     tree: str | None = None
@@ -42,6 +43,7 @@ class DrafterSettings:
     acceptance: tuple[float, ...] = ()
     noise_sets: int | None = None
     confidence: AcceptanceByConfidence | None = None
+    least_probability: float | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(DraftKind):

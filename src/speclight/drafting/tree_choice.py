@@ -20,6 +20,7 @@ from speclight.trees.limited_growth import LimitedGrowth
 from speclight.trees.sampled import SampledGrowth
 from speclight.trees.shapes import TopRankGrowth, TreeShape, batch, by_choices, chain
 from speclight.trees.static_optimum import static_optimum
+from speclight.trees.threshold import ThresholdGrowth
 
 ShapeOfBudget = Callable[[int], TreeShape]
 
@@ -65,6 +66,12 @@ def _eagle_2(root: int, node_budget: int, settings: DrafterSettings, target: Tok
     return LimitedGrowth(root, node_budget, settings.limits, target.end_of_text)
 
 
+def _threshold(root: int, node_budget: int, settings: DrafterSettings, target: TokenSet) -> Growth:
+    if settings.least_probability is None:
+        raise InvalidInput("the tree 'threshold' needs `least_probability`, below which no node is drafted")
+    return ThresholdGrowth(root, node_budget, settings.least_probability, target.end_of_text)
+
+
 def _given_shape(settings: DrafterSettings) -> ShapeOfBudget:
     if not settings.choices:
         raise InvalidInput("the tree 'shape' needs `choices`, the ranks along the path to each drafted node")
@@ -108,6 +115,7 @@ TREES: dict[str, FixedShapes | GrownTrees | RacedTrees] = {
     "static": FixedShapes(_static_shape, frozenset({"acceptance"})),
     "rank": FixedShapes(_rank_tree, frozenset({"acceptance"})),
     "lists": FixedShapes(_lists, frozenset({"noise_sets"})),
+    "threshold": GrownTrees(_threshold, frozenset({"least_probability"})),
     "confidence": RacedTrees(),
 }
 

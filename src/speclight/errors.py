@@ -42,3 +42,7 @@ class BrokenModelOutput(SpeclightError):
 
 class StorageError(SpeclightError):
     """A record could not be written or read back (disk full, damaged file, changed plan)."""
+
+
+class EngineError(SpeclightError):
+    """An inference server could not be reached, refused a request, or answered what cannot be used."""

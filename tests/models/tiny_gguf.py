@@ -65,10 +65,12 @@ def write_tiny_gguf(
     sizes=None,
     without=(),
     extra_tensors=None,
+    quantised=True,
 ):
     """Write the file and return its path.
 
     sizes: replaces or adds `llama.*` integers. without, extra_tensors: names left out, values added.
+    quantised: matrices in Q4_1, else in float32, with which engines compute as a reference does.
     """
     writer = GGUFWriter(path, architecture)
     for key, value in (SIZES | (sizes or {})).items():
@@ -90,7 +92,7 @@ def write_tiny_gguf(
     for name, values in (stored_tensors(seed) | (extra_tensors or {})).items():
         if name in without:
             continue
-        if values.ndim == 1:
+        if values.ndim == 1 or not quantised:
             writer.add_tensor(name, values)
         else:
             blocks = quantize(values, GGMLQuantizationType.Q4_1)

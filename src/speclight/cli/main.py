@@ -21,6 +21,8 @@ from speclight.cli.decoding.verify import verify
 from speclight.cli.drafters.doctor import doctor
 from speclight.cli.drafters.drafter_profile import drafter_profile
 from speclight.cli.drafters.train_head import train_head
+from speclight.cli.engines.engine_check import engine_check
+from speclight.cli.engines.import_report import import_report
 from speclight.cli.experiments.compare_drafters import compare_drafters
 from speclight.cli.experiments.compare_trees import compare_trees
 from speclight.cli.experiments.limits_picture import limits_picture
@@ -48,6 +50,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     },
     "Decoding": {"generate": generate, "verify": verify},
     "Drafters": {"drafter-profile": drafter_profile, "doctor": doctor, "train-head": train_head},
+    "Inference servers": {"engine-check": engine_check, "import": import_report},
     "Housekeeping": {"cache": cache},
 }
 # Below `speclight experiment`: comparisons, and the studies behind the documentation.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -91,7 +92,7 @@ def run_oracle(
     both sides average over one start law. One text is the unit of work; a killed run resumes to the same
     bytes. Raises StorageError if the folder holds another plan, InvalidInput if texts are too short.
     """
-    chosen = _chosen_starts(profile, settings)
+    chosen = chosen_starts(profile, settings)
     with recording(folder, _plan(model, profile, settings)) as records:
         for number, (text, starts) in enumerate(chosen):
             name = f"text-{number:04d}"
@@ -105,7 +106,7 @@ def read_oracle(folder: Path) -> OracleRecord:
     """The record that `run_oracle` left in a folder. Raises StorageError if it is not finished."""
     with reading(folder, KIND) as plan:
         rows = [
-            OracleRow(**{**row, "path_log_probs": np.array(row["path_log_probs"])})
+            _row(row)
             for number in range(plan["texts"])
             for row in read_table(folder, f"text-{number:04d}").to_pylist()
         ]
@@ -113,8 +114,13 @@ def read_oracle(folder: Path) -> OracleRecord:
         return OracleRecord(OracleSettings(**plan["settings"]), sampling, tuple(rows))
 
 
+def _row(columns: dict[str, Any]) -> OracleRow:
+    known = {field.name: columns[field.name] for field in fields(OracleRow)}
+    return OracleRow(**{**known, "path_log_probs": np.array(columns["path_log_probs"])})
+
+
 def _plan(model: CausalLM, profile: Profile, settings: OracleSettings) -> dict[str, object]:
-    chosen = _chosen_starts(profile, settings)
+    chosen = chosen_starts(profile, settings)
     return run_plan(
         KIND,
         model,
@@ -127,7 +133,11 @@ def _plan(model: CausalLM, profile: Profile, settings: OracleSettings) -> dict[s
     )
 
 
-def _chosen_starts(profile: Profile, settings: OracleSettings) -> list[tuple[ProfiledText, list[int]]]:
+def chosen_starts(profile: Profile, settings: OracleSettings) -> list[tuple[ProfiledText, list[int]]]:
+    """Texts and the starts to search along each: an even spread over all usable positions of every family.
+
+    Raises InvalidInput if a family has no start with enough text behind it.
+    """
     chosen: list[tuple[ProfiledText, list[int]]] = []
     for number, family in enumerate(profile.families):
         texts = profile.of_family(family)

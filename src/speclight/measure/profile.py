@@ -24,8 +24,11 @@ from speclight.models.sampling import SamplingSettings
 from speclight.progress import Progress, silent
 from speclight.seeds import derived_seed
 from speclight.theory.laws.likely_tokens import LikelyTokens
-from speclight.theory.laws.sampled_text import SampledText
-from speclight.theory.laws.step_law import StepLaw
+from speclight.theory.laws.sampled_text import SampledText, recent_surprisal_mean
+from speclight.theory.laws.step_law import StepLaw, from_surprisals
+
+# Surprisals before a start that its feature averages where there is no entropy.
+RECENT = 16
 
 KIND = "profile"
 # The units of a batch that every profile has; the last one written is "tokens".
@@ -59,8 +62,9 @@ class ProfiledText:
     """One sampled text. Arrays have one entry per generated token, the end-of-text token included.
 
     log_probs: of the sampled token, nats. entropies, second_log_moments: of the law it was sampled from,
-    nats and nats². ended: whether the last token is an end of text. likely: the likely part of those laws,
-    where they were kept.
+    nats and nats², or None where only sampled log-probabilities are known. token_ids: empty where an endpoint
+    gave none. ended: whether the last token is an end of text. likely: the likely part of those laws, where
+    they were kept.
     """
 
     prompt_id: str
@@ -69,8 +73,8 @@ class ProfiledText:
     prompt_token_ids: tuple[int, ...]
     token_ids: tuple[int, ...]
     log_probs: FloatArray
-    entropies: FloatArray
-    second_log_moments: FloatArray
+    entropies: FloatArray | None
+    second_log_moments: FloatArray | None
     ended: bool
     likely: LikelyTokens | None = None
 
@@ -93,16 +97,19 @@ class Profile:
         return tuple(text for text in self.texts if text.family == family)
 
     def sampled_texts(self, family: str) -> list[SampledText]:
-        """The family's texts as the ergodic bound takes them; the feature of a start is its entropy.
+        """The family's texts as the ergodic bound takes them, with their laws where the profile kept them.
 
-        They bring their laws where the profile kept them.
+        The feature of a start is its entropy, or the mean of the last surprisals where there are no
+        entropies.
         """
         return [
             SampledText(
                 surprisals=-text.log_probs,
                 ended=text.ended,
                 prompt_id=text.prompt_id,
-                features=text.entropies,
+                features=recent_surprisal_mean(-text.log_probs, RECENT)
+                if text.entropies is None
+                else text.entropies,
                 length_limit=self.settings.max_tokens,
                 likely=text.likely,
             )
@@ -153,8 +160,23 @@ def read_profile(folder: Path) -> Profile:
         )
         names = [_name(number, "") for number in range(plan["batches"])]
         texts = [text for name in names for text in _read_texts(folder, name)]
+        if "engine" in plan:
+            return Profile(settings, tuple(texts), _sampled_step_laws(texts))
         histograms = read_histograms(folder, [f"{name}step-law" for name in names])
         return Profile(settings, tuple(texts), {name: law.step_law() for name, law in histograms.items()})
+
+
+def _sampled_step_laws(texts: list[ProfiledText]) -> dict[str, StepLaw]:
+    """The step law of each family from sampled log-probabilities alone."""
+    laws: dict[str, StepLaw] = {}
+    for family in dict.fromkeys(text.family for text in texts):
+        members = [text for text in texts if text.family == family]
+        ends = [np.arange(len(text.log_probs)) == len(text.log_probs) - 1 for text in members]
+        laws[family] = from_surprisals(
+            np.concatenate([-text.log_probs for text in members]),
+            ends=np.concatenate([last & text.ended for last, text in zip(ends, members, strict=True)]),
+        )
+    return laws
 
 
 def _plan(model: CausalLM, prompts: tuple[Prompt, ...], settings: ProfileSettings) -> dict[str, object]:
@@ -278,12 +300,17 @@ def _read_texts(folder: Path, name: str) -> list[ProfiledText]:
                 row["family"],
                 row["sample"],
                 tuple(row["prompt_token_ids"]),
-                tuple(tokens["token_id"][own]),
+                tuple(token for token in tokens["token_id"][own] if token is not None),
                 np.array(tokens["log_prob_nats"][own]),
-                np.array(tokens["entropy_nats"][own]),
-                np.array(tokens["second_log_moment_nats2"][own]),
+                _known(tokens["entropy_nats"][own]),
+                _known(tokens["second_log_moment_nats2"][own]),
                 row["ended"],
                 likely,
             )
         )
     return texts
+
+
+def _known(column: list[float | None]) -> FloatArray | None:
+    """A column as an array, or None where an endpoint could not give it."""
+    return None if None in column else np.array(column)

@@ -99,7 +99,7 @@ def test_many_to_one_at_contexts_of_a_profile(prompts, tmp_path, capsys):
         "--budget",
         "12",
     ]
-    document = run_json(capsys, "many-to-one", *options, "--json")
+    document = run_json(capsys, "experiment", "many-to-one", *options, "--json")
     assert len({(c["prompt_id"], c["start"]) for c in document["contexts"]}) == 4
     for context in document["contexts"]:
         assert context["exact"] == [4.0, 11.0]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
+from speclight.cli.engines.verify_engine import EngineVerifyOptions, verify_engine
 from speclight.cli.options import (
     DraftingOptions,
     JsonFlag,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from speclight.decoding.losslessness import GreedyTest, LoopTest
     from speclight.decoding.string_law import StringTest
     from speclight.measure.prompts import Prompt
+    from speclight.models.causal_lm import CausalLM
 
 # Exit code when a test fails: the input was fine, the decoder is not lossless.
 EXIT_NOT_LOSSLESS = 1
@@ -52,6 +54,7 @@ class VerifyOptions:
     """Tokens of each of them."""
     seed: int = 0
     """Seed of all randomness."""
+    endpoint: EngineVerifyOptions = field(default_factory=EngineVerifyOptions)
     drafting: DraftingOptions = field(default_factory=DraftingOptions)
     prompts: PromptOptions = field(default_factory=PromptOptions)
     target: TargetOptions = field(default_factory=TargetOptions)
@@ -66,12 +69,19 @@ def verify(options: VerifyOptions = VerifyOptions()) -> None:
     through the rule alone. Exits with 1 if a test fails.
 
         speclight verify --drafter eagle3 --rule traversal --kind without_replacement
+
+    With --engine or --texts the decoder is an inference server: do its tokens follow the laws that it states,
+    or those of --reference?
+
+        speclight verify --engine http://127.0.0.1:8000 --engine-tokens 2000
     """
     from speclight.decoding.losslessness import Setup, greedy_test, loop_test, rule_test
     from speclight.decoding.string_law import StringLaw
-    from speclight.models.prompting import chat_token_ids
     from speclight.verification.rules import rule_named
 
+    if options.endpoint.is_asked:
+        _verify_endpoint(options)
+        return
     _check(options)
     rule = rule_named(options.drafting.rule)
     setup = Setup(
@@ -80,12 +90,7 @@ def verify(options: VerifyOptions = VerifyOptions()) -> None:
     prompts = _spread(read_prompt_options(options.prompts), options.greedy_prompts)
     with command_output(options.json) as output:
         target = load_target(options.target)
-        ids = [
-            target.tokenizer.encode(prompt.turns[0])
-            if target.tokenizer.chat_template is None
-            else chat_token_ids(target, [{"role": "user", "content": prompt.turns[0]}])
-            for prompt in prompts
-        ]
+        ids = [_prompt_ids(target, prompt) for prompt in prompts]
         loop = alone = None
         with progress_bars() as progress:
             greedy = greedy_test(target, setup, ids, options.greedy_tokens, progress)
@@ -106,6 +111,28 @@ def verify(options: VerifyOptions = VerifyOptions()) -> None:
 
 
 NO_FAULT, NOT_LOSSLESS = "no fault found", "not lossless"
+
+
+def _prompt_ids(target: CausalLM, prompt: Prompt) -> list[int]:
+    from speclight.models.prompting import chat_token_ids
+
+    if target.tokenizer.chat_template is None:
+        return target.tokenizer.encode(prompt.turns[0])
+    return chat_token_ids(target, [{"role": "user", "content": prompt.turns[0]}])
+
+
+def _verify_endpoint(options: VerifyOptions) -> None:
+    endpoint = options.endpoint
+    prompts = read_prompt_options(options.prompts)
+    with command_output(options.json) as output:
+        reference = None
+        if endpoint.reference is not None:
+            reference = load_target(replace(options.target, target=endpoint.reference))
+        passed = verify_engine(
+            endpoint, prompts, options.temperature, options.seed, reference, output, options.json
+        )
+    if not passed:
+        raise SystemExit(EXIT_NOT_LOSSLESS)
 
 
 def _check(options: VerifyOptions) -> None:

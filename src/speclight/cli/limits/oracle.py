@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
+from speclight.cli.engines.options import EngineOptions, engine_client
 from speclight.cli.options import JsonFlag, TargetOptions, load_target, parse_budgets
 from speclight.cli.output import command_output
 from speclight.cli.progress import progress_bars
@@ -15,7 +17,10 @@ from speclight.cli.progress import progress_bars
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from speclight.measure.oracle_run import OracleRecord
+    from speclight.engines.oracle_run import EngineOracleRecord
+    from speclight.measure.estimates import Estimate
+    from speclight.measure.oracle_run import OracleRecord, OracleSettings
+    from speclight.measure.profile import Profile
 
 
 @Parameter(name="*")
@@ -33,6 +38,9 @@ class OracleOptions:
     """Node budgets P to show; the search is made once, at the largest."""
     seed: int = 0
     """Seed of the choice of contexts."""
+    top: int = 20
+    """Likeliest tokens asked for per node, where a server is searched; at P - 1 the search is exact."""
+    server: EngineOptions = field(default_factory=EngineOptions)
     target: TargetOptions = field(default_factory=TargetOptions)
     json: JsonFlag = False
 
@@ -44,6 +52,11 @@ def oracle(options: OracleOptions = OracleOptions()) -> None:
     assumption. The target must be the one that was profiled.
 
         speclight oracle --profile out/profile --contexts 40 --budget 8,16,64
+
+    With --engine the profile is one of an inference server, which is asked for one token after every node.
+    Where it does not show enough likeliest tokens, the limit is given as an interval.
+
+        speclight oracle --engine http://127.0.0.1:8000 --profile out/served --budget 8,16
     """
     from speclight.measure.oracle_run import OracleSettings, run_oracle
     from speclight.measure.profile import read_profile
@@ -51,24 +64,47 @@ def oracle(options: OracleOptions = OracleOptions()) -> None:
     budgets = parse_budgets(options.budget)
     settings = OracleSettings(options.contexts, max(budgets), options.seed)
     measured = read_profile(options.profile)
+    upper = None
     with command_output(options.json) as output:
-        target = load_target(options.target)
-        with progress_bars() as progress:
-            record = run_oracle(target, measured, settings, options.out, progress)
+        if options.server.engine is None:
+            target = load_target(options.target)
+            with progress_bars() as progress:
+                record = run_oracle(target, measured, settings, options.out, progress)
+            name = target.name
+        else:
+            name, by_engine = _by_engine(options, settings, measured)
+            record, upper = by_engine.found, by_engine.upper
         if options.json:
             output.write_json(
                 {
-                    "target": target.name,
+                    "target": name,
                     "temperature": record.sampling.temperature,
                     "folder": options.out,
-                    "families": {family: _document(record, family, budgets) for family in measured.families},
+                    "families": {
+                        family: _document(record, family, budgets, upper) for family in measured.families
+                    },
                 }
             )
         else:
-            output.show(_table(record, measured.families, budgets), f"records: {options.out}")
+            output.show(_table(record, measured.families, budgets, upper), f"records: {options.out}")
 
 
-def _document(record: OracleRecord, family: str, budgets: tuple[int, ...]) -> dict[str, object]:
+Upper = Callable[[str, int], "Estimate"]
+
+
+def _by_engine(
+    options: OracleOptions, settings: OracleSettings, measured: Profile
+) -> tuple[str, EngineOracleRecord]:
+    with engine_client(options.server) as client, progress_bars() as progress:
+        from speclight.engines.oracle_run import run_engine_oracle
+
+        found = run_engine_oracle(client, measured, settings, options.top, options.out, progress)
+        return f"{client.model} on {client.dialect.name}", found
+
+
+def _document(
+    record: OracleRecord, family: str, budgets: tuple[int, ...], upper: Upper | None
+) -> dict[str, object]:
     rows = record.of_family(family)
     values: list[dict[str, object]] = []
     for budget in budgets:
@@ -77,6 +113,7 @@ def _document(record: OracleRecord, family: str, budgets: tuple[int, ...]) -> di
             {
                 "node_budget": budget,
                 "tokens_per_call": estimate.value,
+                "tokens_per_call_at_most": estimate.value if upper is None else upper(family, budget).value,
                 "standard_error": estimate.standard_error,
                 "low": estimate.low,
                 "high": estimate.high,
@@ -90,7 +127,9 @@ def _document(record: OracleRecord, family: str, budgets: tuple[int, ...]) -> di
     }
 
 
-def _table(record: OracleRecord, families: tuple[str, ...], budgets: tuple[int, ...]) -> Table:
+def _table(
+    record: OracleRecord, families: tuple[str, ...], budgets: tuple[int, ...], upper: Upper | None
+) -> Table:
     from rich.table import Table
 
     table = Table(title="True limit: best possible tokens per call (95% half-width)", title_justify="left")
@@ -103,6 +142,9 @@ def _table(record: OracleRecord, families: tuple[str, ...], budgets: tuple[int, 
         for budget in budgets:
             estimate = record.tokens_per_call(family, budget)
             spread = "" if estimate.high is None else f" ± {estimate.high - estimate.value:.2f}"
-            cells.append(f"{estimate.value:.2f}{spread}")
+            most = estimate.value if upper is None else upper(family, budget).value
+            value = f"{estimate.value:.2f}"
+            value = value if f"{most:.2f}" == value else f"{value} to {most:.2f}"
+            cells.append(f"{value}{spread}")
         table.add_row(family, str(len(record.of_family(family))), *cells)
     return table

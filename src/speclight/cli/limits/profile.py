@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
+from speclight.cli.engines.options import EngineOptions, engine_client, rendering
 from speclight.cli.options import JsonFlag, PromptOptions, TargetOptions, load_target, read_prompt_options
 from speclight.cli.output import command_output
 from speclight.cli.progress import progress_bars
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from speclight.experiments.demo.record import FamilyProfile
     from speclight.measure.estimates import Estimate
+    from speclight.measure.profile import Profile, ProfileSettings
+    from speclight.measure.prompts import Prompt
 
 
 @Parameter(name="*")
@@ -42,6 +45,9 @@ class ProfileOptions:
     """Seed of all randomness."""
     laws: bool = True
     """Keep the likely part of every token's law too (some hundred bytes): `speclight bound` is less noisy."""
+    top: int = 0
+    """Likeliest tokens to record at each position, where a server is profiled."""
+    server: EngineOptions = field(default_factory=EngineOptions)
     prompts: PromptOptions = field(default_factory=PromptOptions)
     target: TargetOptions = field(default_factory=TargetOptions)
     json: JsonFlag = False
@@ -54,6 +60,11 @@ def profile(options: ProfileOptions = ProfileOptions()) -> None:
     prompt, and records every token in Parquet for `speclight oracle` and `speclight bound --profile`.
 
         speclight profile --prompts questions.jsonl --temperature 0.7 --out out/profile
+
+    With --engine the target is the model of a running inference server (vLLM, SGLang, llama.cpp, OpenAI's
+    interface), and only sampled log-probabilities are known of it.
+
+        speclight profile --engine http://127.0.0.1:8000 --out out/served
     """
     from speclight.experiments.demo.family_profiles import family_profile
     from speclight.measure.profile import ProfileSettings, run_profile
@@ -68,25 +79,42 @@ def profile(options: ProfileOptions = ProfileOptions()) -> None:
     )
     prompts = read_prompt_options(options.prompts)
     with command_output(options.json) as output:
-        target = load_target(options.target)
-        with progress_bars() as progress:
-            measured = run_profile(target, prompts, settings, options.out, progress, options.laws)
+        if options.server.engine is None:
+            target = load_target(options.target)
+            with progress_bars() as progress:
+                measured = run_profile(target, prompts, settings, options.out, progress, options.laws)
+            name = target.name
+        else:
+            name, measured = _by_engine(options, settings, prompts)
         families = [family_profile(measured, family) for family in measured.families]
         if options.json:
             output.write_json(
                 {
-                    "target": target.name,
+                    "target": name,
                     "temperature": options.temperature,
                     "folder": options.out,
                     "families": {family.family: _document(family) for family in families},
                 }
             )
         else:
-            output.show(_table(target.name, families), f"records: {options.out}")
+            output.show(_table(name, families), f"records: {options.out}")
+
+
+def _by_engine(
+    options: ProfileOptions, settings: ProfileSettings, prompts: tuple[Prompt, ...]
+) -> tuple[str, Profile]:
+    with engine_client(options.server) as client, progress_bars() as progress:
+        from speclight.engines.profile_run import profile_engine
+
+        here = rendering(options.server)
+        measured = profile_engine(client, prompts, settings, options.out, options.top, here, progress)
+        return f"{client.model} on {client.dialect.name}", measured
 
 
 def _document(family: FamilyProfile) -> dict[str, object]:
-    def estimator(mu: Estimate, mu2: Estimate) -> dict[str, object]:
+    def estimator(mu: Estimate | None, mu2: Estimate | None) -> dict[str, object] | None:
+        if mu is None or mu2 is None:
+            return None
         return {
             "mu_nats": mu.value,
             "mu_standard_error": mu.standard_error,
@@ -122,7 +150,9 @@ def _table(target: str, families: list[FamilyProfile]) -> Table:
     return table
 
 
-def _cell(estimate: Estimate) -> str:
+def _cell(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "not stated"
     if estimate.standard_error is None:
         return f"{estimate.value:.3f}"
     return f"{estimate.value:.3f} ± {estimate.standard_error:.3f}"

@@ -15,15 +15,15 @@ SCHEMA = 1
 class FamilyProfile:
     """Entropy profile of one prompt family, both estimators, nats and nats².
 
-    full_*: from all logits of the visited contexts. sampled_*: from the log-probability of the sampled
-    token alone, which is what an inference API gives.
+    full_*: from all logits of the visited contexts, None where an endpoint does not give them. sampled_*:
+    from the log-probability of the sampled token alone, which is what an inference API gives.
     """
 
     family: str
     prompts: int
     tokens: int
-    full_mu: Estimate
-    full_mu2: Estimate
+    full_mu: Estimate | None
+    full_mu2: Estimate | None
     sampled_mu: Estimate
     sampled_mu2: Estimate
 

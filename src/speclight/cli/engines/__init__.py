@@ -1,0 +1,1 @@
+"""Commands that speak to inference servers, and that read what they write."""

@@ -1,0 +1,126 @@
+"""`speclight verify` for an inference server, or for texts that one has written."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyclopts import Parameter
+
+from speclight.cli.engines.options import EngineOptions, engine_client, rendering
+from speclight.cli.output import Output
+from speclight.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from speclight.engines.completion import EngineText
+    from speclight.engines.verdict import EngineVerdict
+    from speclight.measure.prompts import Prompt
+    from speclight.models.causal_lm import CausalLM
+    from speclight.progress import Progress
+
+NO_FAULT, NOT_LOSSLESS = "no fault found", "not lossless"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineVerifyOptions:
+    """What `speclight verify` tests in place of a decoder of its own, if anything is named here."""
+
+    server: EngineOptions = field(default_factory=EngineOptions)
+    texts: Path | None = None
+    """A file of texts that an engine has written, tested offline: see `speclight bound --log-probs`."""
+    reference: str | None = None
+    """A model that states the laws instead of the engine: default, a folder, a .gguf file, or a hub id."""
+    top: int = 20
+    """Likeliest tokens asked for: the cells of the test, with one more for all others."""
+    engine_tokens: int = 2000
+    """Tokens to sample from the server."""
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a server or texts are to be tested."""
+        return self.server.engine is not None or self.texts is not None
+
+
+def verify_engine(
+    options: EngineVerifyOptions,
+    prompts: tuple[Prompt, ...],
+    temperature: float,
+    seed: int,
+    reference: CausalLM | None,
+    output: Output,
+    as_json: bool,
+) -> bool:
+    """Show whether an endpoint samples the laws it states, and return whether it passed."""
+    from speclight.cli.progress import progress_bars
+    from speclight.engines.text_files import read_texts
+    from speclight.engines.verdict import engine_verdict
+
+    if options.texts is not None and options.server.engine is not None:
+        raise InvalidInput("give a server (--engine) or a file of its texts (--texts), not both")
+    with progress_bars() as progress:
+        if options.texts is not None:
+            texts = [(prompt, text) for _, prompt, text in read_texts(options.texts)]
+            about = options.texts.name
+        else:
+            about, texts = _from_server(options, prompts, temperature, seed, reference is None, progress)
+        verdict = engine_verdict(texts, temperature, reference, progress)
+    word = NO_FAULT if verdict.whole.is_passed else NOT_LOSSLESS
+    laws = "the endpoint's own" if reference is None else reference.name
+    if as_json:
+        output.write_json(
+            {
+                "engine": about,
+                "laws": laws,
+                "verdict": word,
+                "whole": asdict(verdict.whole),
+                "by_origin": {name: asdict(test) for name, test in verdict.by_origin.items()},
+                "detectable_at_500_nats": verdict.detectable_at_500_nats,
+                "largest_gap_nats": verdict.largest_gap_nats,
+            }
+        )
+    else:
+        output.show(_table(about, laws, verdict), f"verdict: {word}")
+    return verdict.whole.is_passed
+
+
+def _from_server(
+    options: EngineVerifyOptions,
+    prompts: tuple[Prompt, ...],
+    temperature: float,
+    seed: int,
+    states_laws: bool,
+    progress: Progress,
+) -> tuple[str, list[tuple[tuple[int, ...], EngineText]]]:
+    from speclight.engines.verdict import sample_texts
+
+    top = options.top if states_laws else 1
+    with engine_client(options.server) as client:
+        here = rendering(options.server)
+        texts = sample_texts(client, prompts, options.engine_tokens, top, temperature, seed, here, progress)
+        return f"{client.model} on {client.dialect.name}", texts
+
+
+def _table(about: str, laws: str, verdict: EngineVerdict) -> Table:
+    from rich.table import Table
+
+    from speclight.engines.losslessness import FALSE_ALARM, POWER
+
+    table = Table(title=f"{about}: its tokens against {laws} laws", title_justify="left")
+    for heading in ("tokens", "surprisal", "entropy", "z", "chi-square", "p", "what it can see"):
+        table.add_column(heading)
+    for name, test in [("all", verdict.whole), *verdict.by_origin.items()]:
+        table.add_row(
+            f"{name}, {test.tokens}",
+            f"{test.mean_surprisal:.2f}",
+            f"{test.mean_entropy:.2f}",
+            f"{test.surprisal_z:+.1f}",
+            f"{test.chi_square:.1f} on {test.degrees}",
+            f"{test.p_value:.2g}",
+            f"a shift of the mean surprisal by {test.detectable_nats:.2f} nats with probability {POWER:g}, "
+            f"false alarm {FALSE_ALARM:g}",
+        )
+    return table

@@ -1,0 +1,1 @@
+"""Inference servers that people run: limits, oracles and losslessness of an endpoint, its metrics read."""

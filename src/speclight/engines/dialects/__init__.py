@@ -1,0 +1,1 @@
+"""How each engine is asked and what its answers mean: one file per engine."""

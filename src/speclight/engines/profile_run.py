@@ -1,0 +1,304 @@
+"""The profile of a target behind an endpoint: texts and the log-probabilities of their tokens, resumable.
+
+The records are those of `speclight profile`, less what an endpoint cannot give: entropies and laws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from speclight.engines.client import EngineClient
+from speclight.engines.completion import CompletionRequest, EngineText, LikelyToken
+from speclight.engines.stated_law import Law, stated_law
+from speclight.errors import EngineError, InvalidInput
+from speclight.measure.profile import Profile, ProfileSettings, read_profile
+from speclight.measure.prompts import Prompt
+from speclight.measure.store import RecordFolder, read_table, recording
+from speclight.progress import Progress, silent
+from speclight.seeds import derived_seed
+
+MOST_SEED = 2**31 - 1  # engines take 31 bits
+Rendering = Callable[[list[dict[str, str]]], list[int]]
+"""From a conversation to token ids, by the model's own tokenizer on this machine."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sampled:
+    prompt_token_ids: tuple[int, ...]
+    text: EngineText
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    prompt: Prompt
+    sample: int
+    unit: int
+    seed: int
+
+
+def profile_engine(
+    client: EngineClient,
+    prompts: tuple[Prompt, ...],
+    settings: ProfileSettings,
+    folder: Path,
+    top: int = 0,
+    rendering: Rendering | None = None,
+    progress: Progress = silent,
+) -> Profile:
+    """Sample a text (or several) after every prompt from an engine and record the log-probability of each
+    token.
+
+    top: how many likeliest tokens to record at each position too. rendering: where the engine cannot turn a
+    conversation into token ids; where it can, both must agree. settings.batch_size texts are one unit of
+    work; a run killed at any moment goes on with the units that are missing. Unlike a local profile, equal
+    seeds need not give equal texts: that is up to the engine.
+    Raises EngineError if an answer cannot be used, the log-probabilities are not of the law sampled from, or
+    another model answers than at the start; StorageError if the folder holds another plan.
+    """
+    first = _first_answer(client, prompts, settings, rendering)
+    items = _items(prompts, settings)
+    plan = _plan(client, prompts, settings, top, first, 1 + items[-1].unit)
+    with recording(folder, plan) as records:
+        _sample(client, items, records, settings, first, top, rendering, progress)
+    return read_profile(folder)
+
+
+def _sample(
+    client: EngineClient,
+    items: list[_Item],
+    records: RecordFolder,
+    settings: ProfileSettings,
+    first: EngineText,
+    top: int,
+    rendering: Rendering | None,
+    progress: Progress,
+) -> None:
+    """Ask for every text whose unit is missing, and write each unit as soon as it is whole."""
+    missing = [item for item in items if not records.has(_name(item.unit, "tokens"))]
+    done: dict[int, dict[int, _Sampled]] = {}
+    finished = len(items) - len(missing)
+
+    def text_of(item: _Item) -> _Sampled:
+        prompt = rendered(client, item.prompt, rendering)
+        request = CompletionRequest(
+            prompt,
+            settings.max_tokens,
+            settings.sampling.temperature,
+            top,
+            item.seed,
+        )
+        return _Sampled(request.token_ids or (), _same_model(client.complete(request), first))
+
+    by_unit = {unit: [item for item in items if item.unit == unit] for unit in {i.unit for i in missing}}
+    for place, text in client.in_parallel(text_of, missing):
+        item = missing[place]
+        unit = by_unit[item.unit]
+        done.setdefault(item.unit, {})[unit.index(item)] = text
+        if len(done[item.unit]) == len(unit):
+            texts = done.pop(item.unit)
+            _write(records, item.unit, unit, [texts[number] for number in range(len(unit))], top)
+        finished += 1
+        progress(finished, len(items), f"profile: {client.model}, texts from {client.replicas} server(s)")
+
+
+def read_engine_texts(folder: Path) -> list[EngineText]:
+    """The texts of an endpoint's profile with their likeliest tokens. Raises StorageError if it is
+    unfinished.
+    """
+    profile = read_profile(folder)
+    tops: list[tuple[tuple[LikelyToken, ...], ...]] = []
+    for path in sorted(folder.glob("batch-*-top.parquet")):
+        rows = read_table(folder, path.stem).to_pylist()
+        tops += [
+            tuple(
+                tuple(
+                    LikelyToken(*pair) for pair in zip(row["token_ids"][i], row["log_probs"][i], strict=True)
+                )
+                for i in range(len(row["token_ids"]))
+            )
+            for row in rows
+        ]
+    empty: list[tuple[tuple[LikelyToken, ...], ...]] = [((),) * len(t.log_probs) for t in profile.texts]
+    return [
+        EngineText(text.token_ids, text.log_probs, top, text.ended)
+        for text, top in zip(profile.texts, tops or empty, strict=True)
+    ]
+
+
+def _first_answer(
+    client: EngineClient, prompts: tuple[Prompt, ...], settings: ProfileSettings, rendering: Rendering | None
+) -> EngineText:
+    """One short answer: who answers, and whether log-probabilities are of the law that is sampled."""
+    if settings.sampling.top_k is not None or settings.sampling.top_p is not None:
+        raise InvalidInput(
+            "an engine states log-probabilities before top-k and top-p, so a cut law cannot be profiled "
+            "there; "
+            "leave both out"
+        )
+    prompt = rendered(client, prompts[0], rendering)
+    temperature = settings.sampling.temperature
+    if temperature != 1.0:
+        law = stated_law(client, prompt, temperature)
+        if law.of is not Law.SAMPLED:
+            raise EngineError(
+                f"at temperature {temperature} this engine states log-probabilities {law.of}, expected "
+                "those of "
+                "the law it samples; profile at temperature 1, or start the server so that it gives "
+                "processed "
+                "ones (vLLM: --logprobs-mode processed_logprobs)"
+            )
+    return client.complete(CompletionRequest(prompt, 1, temperature))
+
+
+def rendered(
+    client: EngineClient, prompt: Prompt, rendering: Rendering | None
+) -> tuple[int, ...] | tuple[dict[str, str], ...]:
+    """A prompt as the engine takes it: token ids in its chat template, or the conversation.
+
+    Raises InvalidInput where nobody can turn it into token ids, EngineError where the engine's tokenizer and
+    the one here (rendering) differ.
+    """
+    messages = [{"role": "user", "content": prompt.turns[0]}]
+    if not client.dialect.takes_token_ids:
+        return tuple(messages)
+    by_engine = client.dialect.chat_token_ids(messages, client.model, client.post)
+    here = None if rendering is None else rendering(messages)
+    chosen = by_engine if here is None else here
+    if chosen is None:
+        raise InvalidInput(
+            f"{client.dialect.name} has no tokenizer for conversations; name the model's own (tokenizer), a "
+            "folder or a hub id"
+        )
+    if by_engine is not None and here is not None and by_engine != here:
+        raise EngineError(
+            f"the engine turns the prompt {prompt.prompt_id!r} into {len(by_engine)} token ids, the "
+            "tokenizer "
+            f"here into {len(here)} others; give the tokenizer and chat template that the server uses"
+        )
+    return tuple(chosen)
+
+
+def _same_model(text: EngineText, first: EngineText) -> EngineText:
+    if (text.model, text.fingerprint) != (first.model, first.fingerprint):
+        raise EngineError(
+            f"another model answered than at the start: {text.model} ({text.fingerprint}) after "
+            f"{first.model} "
+            f"({first.fingerprint}); measure one deployment at a time, into a folder of its own"
+        )
+    return text
+
+
+def _items(prompts: tuple[Prompt, ...], settings: ProfileSettings) -> list[_Item]:
+    """All texts in families of prompts, `batch_size` to a unit; a unit never spans two families."""
+    items: list[_Item] = []
+    unit = -1
+    for family in dict.fromkeys(prompt.family for prompt in prompts):
+        members = [
+            (index, prompt, sample)
+            for index, prompt in enumerate(prompts)
+            if prompt.family == family
+            for sample in range(settings.samples)
+        ]
+        for place, (index, prompt, sample) in enumerate(members):
+            unit += place % settings.batch_size == 0
+            seed = derived_seed(settings.seed, index, sample) & MOST_SEED
+            items.append(_Item(prompt, sample, unit, seed))
+    return items
+
+
+def _plan(
+    client: EngineClient,
+    prompts: tuple[Prompt, ...],
+    settings: ProfileSettings,
+    top: int,
+    first: EngineText,
+    units: int,
+) -> dict[str, object]:
+    return {
+        "kind": "profile",
+        "target": client.model,
+        "engine": {"dialect": client.dialect.name, "model": first.model, "fingerprint": first.fingerprint},
+        "top": top,
+        "settings": asdict(settings),
+        "prompts": [asdict(prompt) for prompt in prompts],
+        "batches": units,
+    }
+
+
+def _name(number: int, part: str) -> str:
+    return f"batch-{number:04d}-{part}"
+
+
+def _write(records: RecordFolder, unit: int, items: list[_Item], sampled: list[_Sampled], top: int) -> None:
+    texts = [one.text for one in sampled]
+    # An end of text that the engine does not state closes the text with a surprisal of 0: no bound on tokens
+    # per call uses it, and mu comes out too small by it, which is the safe side.
+    log_probs = [np.append(text.log_probs, [0.0] * text.end_is_unstated) for text in texts]
+    lengths = [len(values) for values in log_probs]
+    ids = [
+        [*(text.token_ids or (None,) * len(text.tokens)), *[None] * text.end_is_unstated] for text in texts
+    ]
+    written = [
+        [*(None if isinstance(t, int) else t for t in text.tokens), *[None] * text.end_is_unstated]
+        for text in texts
+    ]
+    records.write(
+        _name(unit, "texts"),
+        pa.table(
+            {
+                "prompt_id": [item.prompt.prompt_id for item in items],
+                "family": [item.prompt.family for item in items],
+                "sample": pa.array([item.sample for item in items], pa.int32()),
+                "prompt_token_ids": pa.array([one.prompt_token_ids for one in sampled], pa.list_(pa.int32())),
+                "tokens": pa.array(lengths, pa.int32()),
+                "ended": [text.ended for text in texts],
+                "accepted": pa.array([_steps(text, "accepted") for text in texts], pa.list_(pa.int32())),
+                "drafted": pa.array([_steps(text, "drafted") for text in texts], pa.list_(pa.int32())),
+            }
+        ),
+    )
+    if top:
+        records.write(_name(unit, "top"), _top_table(texts))
+    total = sum(lengths)
+    records.write(
+        _name(unit, "tokens"),  # last, because its presence says that the unit is finished
+        pa.table(
+            {
+                "prompt_id": np.repeat([item.prompt.prompt_id for item in items], lengths),
+                "sample": pa.array(np.repeat([item.sample for item in items], lengths), pa.int32()),
+                "position": pa.array(np.concatenate([np.arange(length) for length in lengths]), pa.int32()),
+                "token_id": pa.array([token for own in ids for token in own], pa.int32()),
+                "token_text": pa.array([token for own in written for token in own], pa.string()),
+                "log_prob_nats": np.concatenate(log_probs),
+                "entropy_nats": pa.nulls(total, pa.float64()),
+                "second_log_moment_nats2": pa.nulls(total, pa.float64()),
+            }
+        ),
+    )
+
+
+def _steps(text: EngineText, name: str) -> list[int] | None:
+    return None if text.steps is None else list(getattr(text.steps, name))
+
+
+def _top_table(texts: list[EngineText]) -> pa.Table:
+    return pa.table(
+        {
+            "token_ids": pa.array(
+                [
+                    [[one.token if isinstance(one.token, int) else None for one in row] for row in text.top]
+                    for text in texts
+                ],
+                pa.list_(pa.list_(pa.int32())),
+            ),
+            "log_probs": pa.array(
+                [[[one.log_prob for one in row] for row in text.top] for text in texts],
+                pa.list_(pa.list_(pa.float64())),
+            ),
+        }
+    )

@@ -1,0 +1,1 @@
+"""Metrics, logs and result files of engines, read into one record of counts."""

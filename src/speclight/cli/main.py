@@ -25,6 +25,7 @@ from speclight.cli.engines.engine_check import engine_check
 from speclight.cli.engines.import_report import import_report
 from speclight.cli.experiments.compare_drafters import compare_drafters
 from speclight.cli.experiments.compare_trees import compare_trees
+from speclight.cli.experiments.doctor_faults import doctor_faults
 from speclight.cli.experiments.limits_picture import limits_picture
 from speclight.cli.experiments.limits_test import limits_test
 from speclight.cli.experiments.many_to_one import many_to_one
@@ -57,6 +58,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
 EXPERIMENTS: dict[str, Callable[..., None]] = {
     "compare-drafters": compare_drafters,
     "compare-trees": compare_trees,
+    "doctor-faults": doctor_faults,
     "limits-picture": limits_picture,
     "limits-test": limits_test,
     "many-to-one": many_to_one,

@@ -50,17 +50,10 @@ def doctor(head: str = SHIPPED, /, *, options: DoctorOptions = DoctorOptions()) 
     """
     from speclight.drafting.eagle3.doctor import diagnose
     from speclight.drafting.eagle3.shipped import head_for
-    from speclight.measure.prompts import FAMILIES, shipped_prompts
 
-    if options.prompts < 6:
-        raise InvalidInput(f"--prompts must be at least 6 for the test to have power, got {options.prompts}")
+    turns = examined_turns(options.prompts)
     if options.max_tokens < 1:
         raise InvalidInput(f"--max-tokens must be at least 1, got {options.max_tokens}")
-    # Long prompts cost time and add no texts to test over.
-    by_family = [shipped_prompts([family]) for family in FAMILIES if family != "summarisation"]
-    turns = [prompt.turns[0] for row in zip(*by_family, strict=True) for prompt in row]
-    if options.prompts > len(turns):
-        raise InvalidInput(f"--prompts must be at most {len(turns)}, got {options.prompts}")
     with command_output(options.json) as output:
         target = load_target(options.target)
         try:
@@ -71,7 +64,7 @@ def doctor(head: str = SHIPPED, /, *, options: DoctorOptions = DoctorOptions()) 
             if options.json:
                 output.write_json({"verdict": verdict, "lines": [], "findings": []})
             raise SystemExit(EXIT_UNREADABLE) from error
-        diagnosis = diagnose(loaded, target, turns[: options.prompts], options.max_tokens, options.seed)
+        diagnosis = diagnose(loaded, target, turns, options.max_tokens, options.seed)
         output.show(
             *loaded.lines(),
             f"eps, the target's probability outside the draft vocabulary: {diagnosis.miss_probability:.4f}",
@@ -82,6 +75,20 @@ def doctor(head: str = SHIPPED, /, *, options: DoctorOptions = DoctorOptions()) 
             output.write_json(_document(loaded.lines(), diagnosis))
     if diagnosis.has_fault:
         raise SystemExit(EXIT_FAULT)
+
+
+def examined_turns(count: int) -> list[str]:
+    """The first `count` of the shipped prompts, families in turn. Raises InvalidInput for too few or many."""
+    from speclight.measure.prompts import FAMILIES, shipped_prompts
+
+    if count < 6:
+        raise InvalidInput(f"--prompts must be at least 6 for the test to have power, got {count}")
+    # Long prompts cost time and add no texts to test over.
+    by_family = [shipped_prompts([family]) for family in FAMILIES if family != "summarisation"]
+    turns = [prompt.turns[0] for row in zip(*by_family, strict=True) for prompt in row]
+    if count > len(turns):
+        raise InvalidInput(f"--prompts must be at most {len(turns)}, got {count}")
+    return turns[:count]
 
 
 def _table(diagnosis: Diagnosis) -> Table:

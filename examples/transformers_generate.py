@@ -23,6 +23,6 @@ drafted = model.generate(
     on_call=calls.append,
 )
 assert torch.equal(plain, drafted)
-new_tokens = drafted[0, inputs["input_ids"].shape[1] :]
+new_tokens = drafted[0, len(inputs["input_ids"][0]) :]
 print(tokenizer.decode(new_tokens, skip_special_tokens=True))
 print(f"{len(new_tokens)} tokens in {len(calls)} target calls")

@@ -1,7 +1,7 @@
 """Random streams are those that all records were made with: golden numbers from before seeds.py existed."""
 
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_noise_of_drafts_verdicts_and_races() -> None:
     noise = SeededNoise(7)
     draft = cast(GeneratorNoise, noise.for_draft())
     assert draft.rng.random(2).tolist() == [0.048373749046626946, 0.8224166666374553]
-    verdict = noise.for_verification(root_only(3))
+    verdict = cast(Any, noise.for_verification(root_only(3)))
     assert verdict.draws.tolist() == [0.27499624951633417]
     assert cast(GeneratorNoise, SeededNoise(2**40 + 5).for_draft()).rng.random() == 0.2592451100893228
     assert RaceField(3, 1).times(4, 2).tolist() == [0.4045987128954992, 1.7943088542704175]

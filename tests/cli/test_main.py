@@ -67,7 +67,7 @@ def test_flags_come_from_one_frozen_dataclass_and_are_all_described(
 ) -> None:
     options = options_class(COMMANDS[words])
     assert dataclasses.is_dataclass(options)
-    assert options.__dataclass_params__.frozen
+    assert options.__dataclass_params__.frozen  # pyright: ignore[reportAttributeAccessIssue]
     assert cli.main([*words, "--help"]) == 0
     out = capsys.readouterr().out
     assert "--empty-" not in out

@@ -241,7 +241,9 @@ def test_broken_logits_are_laid_at_the_right_door(implementation, prompt):
     model.set_attn_implementation(implementation)
     target = as_target(model)
     with torch.no_grad():
-        target.model.get_input_embeddings().weight[6] = torch.nan
+        weight = target.model.get_input_embeddings().weight
+        assert isinstance(weight, torch.Tensor)
+        weight[6] = torch.nan
     given = [NoDrafter() for _ in range(3)]
     with pytest.raises(BrokenModelOutput, match="decoding prompt 1: toy returned NaN"):
         generate_batch_from_ids(target, [[1, 2], prompt, [3]], given, RULES["target_sample"], SETTINGS)

@@ -121,7 +121,7 @@ def test_growing_trees_number_nodes_by_path():
     target = model_with(words("a", "b", "c"), 3)
     drafter = drafter_named("model", target, DrafterSettings(weights=target))
     drafter.begin([0, 1], None)
-    source = drafter._source
+    source = drafter._source  # pyright: ignore[reportAttributeAccessIssue]
     one, other = GrowingTree(1), GrowingTree(1)
     one.add(0, np.array([2]), np.zeros(1))
     other.add(0, np.array([0, 2]), np.zeros(2))

@@ -141,6 +141,7 @@ def test_a_drafter_that_knows_some_tokens_only(target, profile_folder, tmp_path)
     assert max(start.pair.missed for start in measured.starts) == pytest.approx(1.0)
     assert all(start.places.max(initial=0) < BUDGET for start in measured.starts)
     limits = drafter_limits(measured, (BUDGET,))[0]
+    assert limits.measured.standard_error is not None
     assert limits.bounds[-1].value <= limits.measured.value + 3 * limits.measured.standard_error
 
 

@@ -127,6 +127,8 @@ def test_both_estimators_agree_within_their_errors(measured):
             (summary.full_mu, summary.sampled_mu),
             (summary.full_mu2, summary.sampled_mu2),
         ):
+            assert full.standard_error is not None
+            assert sampled.standard_error is not None
             assert abs(full.value - sampled.value) < 12.9 * (full.standard_error + sampled.standard_error)
 
 

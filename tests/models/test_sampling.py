@@ -66,7 +66,9 @@ def test_order_of_the_warpers_is_the_one_generate_uses():
     with torch.device("meta"):
         model = LlamaForCausalLM(shape)
     config = GenerationConfig(do_sample=True, temperature=0.5, top_k=3, top_p=0.6)
-    processors = model._get_logits_processor(config, input_ids_seq_length=1)
+    processors = model._get_logits_processor(  # pyright: ignore[reportAttributeAccessIssue]
+        config, input_ids_seq_length=1
+    )
     names = [type(processor).__name__ for processor in processors]
     assert names == ["TemperatureLogitsWarper", "TopKLogitsWarper", "TopPLogitsWarper"]
 

@@ -511,7 +511,9 @@ def test_default_target_is_the_one_every_report_names():
     turn = [{"role": "user", "content": "What is the capital of France?"}]
     inputs = loaded.tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_tensors="pt")
     answer = loaded.model.generate(**inputs, max_new_tokens=12, do_sample=False)[0]
-    text = loaded.tokenizer.decode(answer[inputs["input_ids"].shape[1] :])
+    prompt_ids = inputs["input_ids"]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    assert isinstance(prompt_ids, torch.Tensor)
+    text = loaded.tokenizer.decode(answer[prompt_ids.shape[1] :])
     assert text == "The capital of France is Paris.<|im_end|>"
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from math import log, sqrt
+from typing import Any
 
 from speclight.experiments.demo.record import (
     SCHEMA,
@@ -199,7 +201,7 @@ def synthetic_record(families: tuple[str, ...] = tuple(MOMENTS), speed_up: float
     )
 
 
-def with_every_text(value, change):
+def with_every_text(value: Any, change: Callable[[str], str]) -> Any:
     """The same record with `change` applied to each free text in it: names, labels, prompts, keys."""
     if isinstance(value, str):
         return change(value)

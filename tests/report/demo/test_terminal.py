@@ -12,11 +12,10 @@ from speclight.report.demo.terminal import terminal_table
 
 
 def shown(record, width: int = 120) -> str:
-    console = Console(
-        file=StringIO(), width=width, force_terminal=True, color_system=None, legacy_windows=False
-    )
+    file = StringIO()
+    console = Console(file=file, width=width, force_terminal=True, color_system=None, legacy_windows=False)
     console.print(terminal_table(record))
-    return console.file.getvalue()
+    return file.getvalue()
 
 
 def test_headline_and_rows_are_shown():

@@ -167,6 +167,7 @@ def sampled_counts(target, rule, total):
 STRINGS = 2000
 
 
+@pytest.mark.slow
 def test_sampled_texts_follow_the_targets_law():
     """Texts of 3 tokens (27 cells) with real uniforms: false alarm 1e-4 per run, one run with fixed seeds.
 
@@ -179,6 +180,7 @@ def test_sampled_texts_follow_the_targets_law():
     assert chi_square_p_value(counts, exact_text_law(target, PROMPT, 3), STRINGS) > 1e-4
 
 
+@pytest.mark.slow
 def test_the_statistics_notice_a_broken_rule():
     target = tiny_target(seed=1)
     counts = sampled_counts(target, AcceptsTheFirstChild(), 500)

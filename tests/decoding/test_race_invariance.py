@@ -105,6 +105,7 @@ def winners(model, seed, temperature=1.0):
     return text[len(PROMPT) :]
 
 
+@pytest.mark.slow
 def test_the_text_is_the_same_for_every_drafter_tree_and_budget():
     """float64 weights: the races of 24 positions are decided by margins far above rounding."""
     model = target()

@@ -91,9 +91,10 @@ def enumerated_law(name, shape, kind, length, target):
     ("name", "kind", "children", "length"),
     [
         ("rejection", "deterministic", (2,), 3),
-        ("rejection", "with_replacement", (2,), 3),
+        pytest.param("rejection", "with_replacement", (2,), 3, marks=pytest.mark.slow),
         ("rejection_without_replacement", "without_replacement", (2,), 3),
-        ("k_seq", "with_replacement", (2,), 3),
+        ("k_seq", "with_replacement", (2,), 2),
+        pytest.param("k_seq", "with_replacement", (2,), 3, marks=pytest.mark.slow),
         ("block", "with_replacement", (1, 1), 3),
         ("traversal", "with_replacement", (2, 1), 2),
         ("traversal", "without_replacement", (2,), 3),

@@ -157,3 +157,21 @@ def test_a_message_that_names_an_argument_is_shown_with_its_flag(
     monkeypatch.setattr(cli, "command_app", lambda: lambda *_, **__: refusing())
     assert cli.main(["oracle"]) == 2
     assert capsys.readouterr().err.endswith("longer ones (max_tokens) (the flag is --max-tokens)\n")
+
+
+def test_a_closed_stdout_is_said_before_any_work(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout", None)
+    assert cli.main(["cache"]) == 2
+    assert "stdout is closed" in capsys.readouterr().err
+
+
+def test_a_full_disk_behind_stdout_is_no_traceback(tmp_path):
+    with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
+        environment = {**os.environ, "SPECLIGHT_CACHE": str(tmp_path)}
+        done = subprocess.run(
+            [sys.executable, "-m", "speclight", "cache"],
+            stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("speclight: error: stdout cannot be written")
+    assert "Traceback" not in done.stderr

@@ -8,6 +8,7 @@ at their top (tests/test_imports.py), so that all of them can be read for `specl
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -87,6 +88,10 @@ def main(arguments: Sequence[str]) -> int:
     `doctor` with 2 for a head that cannot be read. Anything else is a bug of speclight and propagates,
     for Python to print the traceback and exit with 1.
     """
+    if sys.stdout is None:  # closed by the shell (>&-): known before any work is done
+        return _refuse(
+            "stdout is closed, expected a place for what is shown; leave it open or send it to a file"
+        )
     try:
         command_app()(list(arguments), exit_on_error=False, print_error=False, result_action="return_none")
         sys.stdout.flush()
@@ -100,6 +105,11 @@ def main(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         _silence_stdout()
         return EXIT_PIPE_CLOSED
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _silence_stdout()
+        return _refuse("stdout cannot be written, the disk is full; free some space or send it elsewhere")
     return EXIT_DONE
 
 

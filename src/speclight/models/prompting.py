@@ -6,8 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+from jinja2 import TemplateError
+
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
+
+# A template raises what it likes (`raise_exception`), and Python's errors where it stumbles over a message.
+TEMPLATE_FAILURES = (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 def prompt_token_ids(model: CausalLM, prompt: str, *, raw: bool = False) -> list[int]:
@@ -25,14 +30,20 @@ def chat_token_ids(model: CausalLM, messages: Sequence[dict[str, str]]) -> list[
     """Token ids of a conversation in the model's chat template, up to where the assistant starts to speak.
 
     messages: role ("user", "assistant", "system") and content each. Raises InvalidInput for a model without
-    a chat template.
+    a chat template, and for messages that its template refuses.
     """
     if model.tokenizer.chat_template is None:
         raise InvalidInput(
             f"{model.name} has no chat template, expected one; continue the bare text (raw) instead",
             argument="raw",
         )
-    text = model.tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, tokenize=False)
+    try:
+        text = model.tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, tokenize=False)
+    except TEMPLATE_FAILURES as error:
+        raise InvalidInput(
+            f"the chat template of {model.name} refused the messages: {error}; expected roles and an order "
+            "it allows: change them, or continue the bare text (raw) instead"
+        ) from error
     assert isinstance(text, str)  # one conversation, not tokenised
     # The template writes every special token itself.
     return model.tokenizer.encode(text, add_special_tokens=False)
@@ -60,6 +71,13 @@ def check_text(name: str, given: object) -> None:
             raise InvalidInput(
                 f"{name} is empty, expected some text; continue a space if nothing is to stand there"
             )
+        try:
+            given.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidInput(
+                f"{name} holds half a surrogate pair at character {error.start}, which is no text; expected "
+                "what UTF-8 can encode: write the whole character"
+            ) from error
         return
     remedy = "give a string"
     if isinstance(given, bytes):

@@ -46,6 +46,7 @@ TREE_SETTINGS = {
     "shape": {"choices": ((0,), (1,), (0, 0), (0, 1), (0, 0, 0))},
     "static": {"acceptance": (0.5, 0.3, 0.1)},
     "rank": {"acceptance": (0.5, 0.3, 0.1)},
+    "threshold": {"least_probability": 0.02},
 }
 
 

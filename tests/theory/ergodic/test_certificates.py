@@ -85,6 +85,21 @@ def test_seen_prefixes_never_exceed_the_best_tree_and_approach_it():
         seen_tree([(np.array([1]), np.array([0.1, 0.2]))], 8)
 
 
+def test_a_drafter_along_the_text():
+    """With q = p it is the target's own certificate; a drafter of flat laws gets less, one that misses every
+    token gets one token a call."""
+    source = tabular_source(4, 3, np.random.default_rng(7))
+    texts = sample_texts(source, np.random.default_rng(57).random((100, TOKENS, 3)))
+    own = certified_decode(texts, 8)
+    assert certified_decode(texts, 8, drafter=[text.surprisals for text in texts]) == own
+    flat = certified_decode(texts, 8, drafter=[np.full(len(text), np.log(3.0)) for text in texts])
+    assert 1.0 < flat.value < own.value
+    missing = certified_decode(texts, 8, drafter=[np.full(len(text), np.inf) for text in texts])
+    assert missing.value == 1.0
+    with pytest.raises(InvalidInput, match="each token"):
+        certified_decode(texts, 8, drafter=[])
+
+
 def test_certain_text_and_plain_lists():
     certain = [SampledText(np.zeros(40), True, str(i)) for i in range(3)]
     assert certified_decode(certain, 5).value == pytest.approx(5.0)

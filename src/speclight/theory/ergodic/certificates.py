@@ -11,7 +11,7 @@ Ours; proofs in docs/theory/certificates.md. Two kinds:
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp
 
 import numpy as np
@@ -44,18 +44,31 @@ class LowerEstimate:
 
 
 def certified_decode(
-    texts: Sequence[SampledText], node_budget: int, replicas: int = 200, seed: int = 0, level: float = 0.95
+    texts: Sequence[SampledText],
+    node_budget: int,
+    replicas: int = 200,
+    seed: int = 0,
+    level: float = 0.95,
+    drafter: Sequence[FloatArray] | None = None,
 ) -> LowerEstimate:
     """Tokens per call of the decode with the trees {depth <= D, P(v) > 1/(m + 1)}, held to the texts' limit.
 
     D of each fold of prompts is the best one on the others, so nothing is gained by luck. With one prompt it
-    is the best one there. Raises InvalidInput for texts without tokens, or a level outside (0, 1).
+    is the best one there. drafter: for each text [tokens] the surprisals -ln q of its tokens under a drafter,
+    infinite where q = 0; its trees are then {depth <= D, Q(v) > 1/(m + 1)}, the lower half of Lemma 7 along
+    the text. Raises InvalidInput for texts without tokens, a level outside (0, 1), or surprisals that do not
+    fit the texts.
     """
     budget = check_node_budget(node_budget)
     if not 0.0 < level < 1.0:
         raise InvalidInput(f"the level must lie between 0 and 1, got {level}")
     kept = [text for text in texts if len(text)]
     arrays = text_arrays(kept)
+    if drafter is not None:
+        if [len(text) for text in texts] != [len(surprisals) for surprisals in drafter]:
+            raise InvalidInput("the drafter needs one surprisal for each token of every text")
+        with np.errstate(over="ignore"):
+            arrays = replace(arrays, growth=np.exp(np.maximum(np.concatenate(list(drafter)), 0.0)))
     nodes = np.array([len(text) - text.ended for text in kept], dtype=np.int64)
     # [depths, prompts] calls of each decode.
     calls = np.stack([_calls(arrays, nodes, depth, budget) for depth in _depths(budget)])

@@ -74,7 +74,8 @@ def fastest_decode(
     arrays = text_arrays(texts)
     kept = np.array([tokens for text, tokens in zip(texts, before, strict=True) if len(text)])
     contexts = np.repeat(kept, np.diff(arrays.begins)) + arrays.places
-    least = least_cost(arrays, call_time, call_time.largest, seconds_per_context_token * contexts)
+    surcharge = np.asarray(seconds_per_context_token * contexts, dtype=np.float64)
+    least = least_cost(arrays, call_time, call_time.largest, surcharge)
     # Even if every call held the largest tree that pays and emitted all of it.
     most = 1.0 / call_time.largest_multiplier
 

@@ -11,7 +11,7 @@ import pytest
 
 from speclight import __version__
 from speclight.cli import main as cli
-from speclight.cli.flags import FLAGS
+from speclight.cli.flags import FLAGS, NOT_FLAGS
 from speclight.errors import InvalidInput
 
 # Every command by the words that call it.
@@ -30,11 +30,12 @@ def options_class(function: Callable[..., None]) -> type:
 def option_names(options: type) -> set[str]:
     """The flags of an options class, those of nested options classes included."""
     hints = get_type_hints(options)
+    given_by_programs = set(NOT_FLAGS)
     names: set[str] = set()
     for field in dataclasses.fields(options):
         nested = hints[field.name]
         names |= option_names(nested) if dataclasses.is_dataclass(nested) else {field.name}
-    return names
+    return names - given_by_programs
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,16 +23,13 @@ def test_without_names_all_that_can_be_made_are_compared():
         "two_stage",
         "oracle",
     ]
-    with_weights = compared_drafters(target, ALL_DRAFTERS, weights=("model=a", "eagle3=b=c"), layers=1)
+    given = ("two_stage", "model=a", "layer_skip", "eagle3=b=c")
+    with_weights = compared_drafters(target, ALL_DRAFTERS, given, layers=1)
     assert {drafter.name: (drafter.weights, drafter.layers) for drafter in with_weights} == {
-        "none": (None, None),
         "model": ("a", None),
-        "ngram": (None, None),
         "layer_skip": (None, 1),
-        "lookahead": (None, None),
         "two_stage": (None, 1),
         "eagle3": ("b=c", None),
-        "oracle": (None, None),
     }
 
 
@@ -46,18 +43,17 @@ def test_the_default_target_has_a_head():
 @pytest.mark.parametrize(
     ("given", "named"),
     [
-        ({"names": ("parrot",)}, "parrot"),
-        ({"names": ("ngram", "ngram")}, "each once"),
-        ({"names": ("model",)}, "'model' needs weights"),
-        ({"names": ("ngram",), "weights": ("model=a",)}, "model=a"),
-        ({"weights": ("model",)}, "NAME=FOLDER"),
-        ({"weights": ("ngram=a",)}, "ngram=a"),
-        ({"weights": ("model=a", "model=b")}, "model=b"),
+        (("parrot",), "parrot"),
+        (("ngram", "ngram"), "each once"),
+        (("model=a", "model=b"), "each once"),
+        (("model",), "'model' needs weights"),
+        (("model=",), "NAME=WEIGHTS"),
+        (("ngram=a",), "ngram=a"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(given, named):
     with pytest.raises(InvalidInput, match=named):
-        compared_drafters(tiny_target(), ALL_DRAFTERS, **given)
+        compared_drafters(tiny_target(), ALL_DRAFTERS, given)
 
 
 def test_a_plan_names_the_bytes_of_the_weights_and_not_where_they_lie(tmp_path):

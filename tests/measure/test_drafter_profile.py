@@ -153,7 +153,7 @@ def run_json(capsys, *arguments):
 def test_the_commands_show_the_record(target, profile_folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(speclight.cli.drafters.drafter_profile, "load_target", lambda options: target)
     options = ["--profile", str(profile_folder), "--out", str(tmp_path), "--budget", "2,6"]
-    layers = ["--drafter", "layer_skip", "--draft-layers", "1"]
+    layers = ["--drafter", "layer_skip", "--layers", "1"]
     document = run_json(capsys, "drafter-profile", *options, *layers)
     first = document["families"]["first"]["limits"][1]
     assert first["node_budget"] == 6

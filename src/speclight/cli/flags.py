@@ -8,6 +8,16 @@ from typing import Any
 
 from cyclopts import Parameter, Token, convert, default_name_transform
 
+from speclight.decoding.settings import DecodeSettings
+from speclight.experiments.drafters.settings import DrafterComparisonSettings
+from speclight.experiments.limits.settings import LimitsTestSettings
+from speclight.experiments.races.text_settings import RaceTextSettings
+from speclight.experiments.trees.settings import TreeSettings
+from speclight.measure.profile_settings import ProfileSettings
+from speclight.models.sampling_settings import SamplingSettings
+from speclight.training.conversation_settings import ConversationSettings
+from speclight.training.training_settings import TrainingSettings
+
 # Settings name what they hold, many or one, for readers of code; a command takes one or several.
 SPELLED = {
     "node_budget": "budget",
@@ -34,6 +44,20 @@ def _converted(type_: Any, tokens: Sequence[Token]) -> Any:
         tokens = [token.evolve(value=part) for token in tokens for part in token.value.split(",")]
     return convert(type_, tokens)
 
+
+# Settings of the library that commands fill: their fields are flags beside the command's own.
+for settings in (
+    ConversationSettings,
+    DecodeSettings,
+    DrafterComparisonSettings,
+    LimitsTestSettings,
+    ProfileSettings,
+    RaceTextSettings,
+    SamplingSettings,
+    TrainingSettings,
+    TreeSettings,
+):
+    Parameter(name="*")(settings)
 
 FLAGS = Parameter(
     name_transform=spelled,

@@ -96,6 +96,8 @@ def main(arguments: Sequence[str]) -> int:
         command_app()(list(arguments), exit_on_error=False, print_error=False, result_action="return_none")
         sys.stdout.flush()
     except CycloptsError as error:
+        if isinstance(error.__cause__, SpeclightError):  # settings that check themselves
+            return _refuse(f"{error.__cause__}{_flag(error.__cause__)}")
         return _refuse(f"{str(error).rstrip('.')}; `{_help_command(error)}` lists what is expected")
     except SpeclightError as error:
         return _refuse(f"{error}{_flag(error)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from speclight.cli.progress import waiting
-from speclight.errors import InvalidInput
+from speclight.decoding.settings import LARGEST_BUDGET
+from speclight.drafting.names import NEEDS_WEIGHTS, name_and_weights
+from speclight.errors import InvalidInput, ModelNotFound, StorageError
 
 if TYPE_CHECKING:
     from speclight.drafting.settings import DrafterSettings
@@ -39,15 +42,64 @@ class TargetOptions:
     """CPU threads for the model's arithmetic; torch decides if not given."""
 
 
-def load_target(options: TargetOptions) -> CausalLM:
-    """The target asked for, after setting the number of CPU threads.
+# As torch and the hub name them; what neither is nor exists is told before anything is loaded.
+DEVICE = re.compile(r"(cpu|cuda|mps|xpu|hpu|npu|mtia|meta)(:\d+)?")
+DTYPES = ("float32", "bfloat16", "float16")
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
-    Raises InvalidInput for fewer than 1 thread, and what `load_weights` raises.
-    """
-    if options.threads is not None and options.threads < 1:
+
+def check_target(options: TargetOptions) -> None:
+    """Raise InvalidInput or ModelNotFound for a target that cannot be, before anything heavy is imported."""
+    processors = os.cpu_count() or 1
+    if options.threads is not None and not 1 <= options.threads <= processors:
         raise InvalidInput(
             f"--threads must be at least 1, got {options.threads}; omit it to let torch decide"
+            if options.threads < 1
+            else f"--threads must be at most {processors}, the processors of this machine, got "
+            f"{options.threads}; more would wait for each other"
         )
+    if options.dtype not in DTYPES:
+        raise InvalidInput(f"got --dtype {options.dtype!r}, expected one of {', '.join(DTYPES)}")
+    if not DEVICE.fullmatch(options.device):
+        raise InvalidInput(
+            f"got --device {options.device!r}, expected one as torch names it; say cpu or cuda:1"
+        )
+    check_weights("--target", options.target)
+
+
+def check_weights(flag: str, name: str) -> None:
+    """Raise ModelNotFound for what is no file, no folder and no hub id."""
+    is_file = name.endswith((".gguf", ".safetensors"))
+    if (is_file or not HUB_NAME.fullmatch(name)) and not Path(name).expanduser().exists():
+        raise ModelNotFound(
+            f"got {flag} {name!r}, expected a folder or file that exists, or a hub id; there is no such "
+            f"{'file' if is_file else 'folder'}"
+        )
+
+
+def check_writable(*paths: Path) -> None:
+    """Raise StorageError for folders that cannot be written, before there is anything to write."""
+    for path in paths:
+        folder = path.expanduser().absolute()
+        standing = next(place for place in (folder, *folder.parents) if place.exists())
+        if not standing.is_dir():
+            raise StorageError(f"{path} cannot be written: {standing.name} is a file; give another folder")
+        if not os.access(standing, os.W_OK | os.X_OK):
+            raise StorageError(
+                f"{path} cannot be written: no permission in {standing.name}; give another folder"
+            )
+
+
+def check_picture(flag: str, path: Path) -> None:
+    """Raise InvalidInput for a picture of another format than those that are drawn."""
+    if path.suffix.lower() not in (".png", ".svg"):
+        raise InvalidInput(f"got {flag} {path.name}, expected a name that ends in .png or .svg")
+    check_writable(path.parent)
+
+
+def load_target(options: TargetOptions) -> CausalLM:
+    """The target asked for, after setting the number of CPU threads. Raises what `load_weights` raises."""
+    check_target(options)
     # Read once, when torch is first imported. Threads that spin while they wait slow a pass down several
     # times over as soon as anything else runs on the machine (docs/results/lab_log.md, 2026-11-22).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -95,22 +147,36 @@ class DraftingOptions:
     """Drafter and rule; a field of the options of every command that decodes."""
 
     drafter: str = "ngram"
-    """Who drafts: none (plain decoding), ngram, lookahead, layer_skip, model, two_stage, eagle3, medusa, or
-    oracle."""
+    """Who drafts, as NAME or NAME=WEIGHTS: none (plain decoding), ngram, lookahead, layer_skip, model,
+    two_stage, eagle3, medusa or oracle. WEIGHTS of model and two_stage: a folder, a .gguf file or a hub id;
+    of eagle3 and medusa: the folder of a head. eagle3 has one for the default target."""
     rule: str = "target_sample"
-    """How drafts are verified: target_sample, greedy, rejection, traversal, race, ...; typical is lossy."""
-    budget: int = 8
-    """Node budget P: positions scored in one target call, root included; a ceiling."""
+    """How drafts are verified: target_sample, greedy, rejection, rejection_without_replacement, block,
+    traversal, k_seq, race, race_with_replacement, gls; typical is lossy."""
     tree: str | None = None
-    """Shape of the drafts: best_first, chain, batch and others; the default of the kind if not given."""
+    """Shape of the drafts: best_first, eagle2, chain or batch; the default of the kind if not given."""
     kind: str | None = None
-    """How candidates are chosen: deterministic, with_replacement, without_replacement, race and others; the
-    first one that the rule verifies if not given."""
-    draft_model: str | None = None
-    """Weights of the drafters model and two_stage: a folder, a .gguf file, or a hub id. Of eagle3 and medusa:
-    the folder of a head; eagle3 has one for the default target."""
-    draft_layers: int | None = None
+    """How candidates are chosen: deterministic, with_replacement, without_replacement, race,
+    race_with_replacement or gls; the first one that the rule verifies if not given."""
+    layers: int | None = None
     """How many of the target's first layers draft, for layer_skip and two_stage."""
+
+
+def check_drafting(options: DraftingOptions) -> None:
+    """Raise InvalidInput for an unknown drafter or rule, or weights that are not there, before loading."""
+    from speclight.verification.rules import rule_named
+
+    check_drafter(options.drafter)
+    rule_named(options.rule)
+
+
+def check_drafter(drafter: str) -> None:
+    """Raise InvalidInput for an unknown drafter or missing weights, before loading."""
+    name, weights = name_and_weights(drafter)
+    if weights is not None:
+        check_weights("--drafter", weights)
+    elif name in NEEDS_WEIGHTS:
+        raise InvalidInput(f"drafter {name!r} needs weights, got none; give --drafter {name}=FOLDER")
 
 
 def drafter_settings(options: DraftingOptions, rule: VerifyRule) -> DrafterSettings:
@@ -129,22 +195,18 @@ def drafter_settings(options: DraftingOptions, rule: VerifyRule) -> DrafterSetti
             f"{', '.join(kind for kind in kinds if kind in rule.draft_kinds)}; leave it out for the first"
         )
     return DrafterSettings(
-        tree=options.tree, kind=chosen[0], weights=options.draft_model, layers=options.draft_layers
+        tree=options.tree,
+        kind=chosen[0],
+        weights=name_and_weights(options.drafter)[1],
+        layers=options.layers,
     )
 
 
-def parse_budgets(text: str) -> tuple[int, ...]:
-    """The node budgets in `8` or `8,16,60`. Raises InvalidInput for anything but integers of at least 1."""
-    try:
-        budgets = tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise InvalidInput(
-            f"--budget needs an integer or several between commas, got {text!r}; write --budget 60 or "
-            "--budget 8,16,60"
-        ) from error
-    if min(budgets) < 1:
+def check_budgets(budgets: tuple[int, ...]) -> None:
+    """Raise InvalidInput unless there are node budgets, all of at least 1 and none beyond any window."""
+    if not budgets or min(budgets) < 1 or max(budgets) > LARGEST_BUDGET:
         raise InvalidInput(
             f"--budget counts the positions scored in one target call, the root included, so it must be at "
-            f"least 1, got {min(budgets)}; 1 is plain decoding"
+            f"least 1 and at most {LARGEST_BUDGET}, got {', '.join(map(str, budgets)) or 'none'}; 1 is plain "
+            "decoding"
         )
-    return budgets

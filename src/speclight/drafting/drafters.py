@@ -13,6 +13,8 @@ from speclight.drafting.lookahead import LookaheadLaw
 from speclight.drafting.medusa.law import MedusaLaw
 from speclight.drafting.medusa.loading import load_medusa_heads
 from speclight.drafting.model_law import ModelLaw, SharedCacheLaw
+from speclight.drafting.names import NO_DRAFTER as NO_DRAFTER
+from speclight.drafting.names import OPTIONS
 from speclight.drafting.ngram import NgramLaw
 from speclight.drafting.no_drafter import NoDrafter
 from speclight.drafting.protocol import Drafter, LawSource
@@ -101,16 +103,15 @@ def _head_folder(settings: DrafterSettings) -> str | None:
     return settings.weights
 
 
-NO_DRAFTER = "none"
 DRAFTERS: dict[str, DrafterChoice] = {
-    "model": DrafterChoice(_model, frozenset({"weights", "vocabulary"})),
-    "ngram": DrafterChoice(_ngram),
-    "layer_skip": DrafterChoice(_layer_skip, frozenset({"layers"})),
-    "lookahead": DrafterChoice(_lookahead),
-    "two_stage": DrafterChoice(_two_stage, frozenset({"weights", "vocabulary", "layers"})),
-    "eagle3": DrafterChoice(_eagle3, frozenset({"weights"})),
-    "medusa": DrafterChoice(_medusa, frozenset({"weights"})),
-    "oracle": DrafterChoice(_oracle, is_for_analysis=True),
+    "model": DrafterChoice(_model, OPTIONS["model"]),
+    "ngram": DrafterChoice(_ngram, OPTIONS["ngram"]),
+    "layer_skip": DrafterChoice(_layer_skip, OPTIONS["layer_skip"]),
+    "lookahead": DrafterChoice(_lookahead, OPTIONS["lookahead"]),
+    "two_stage": DrafterChoice(_two_stage, OPTIONS["two_stage"]),
+    "eagle3": DrafterChoice(_eagle3, OPTIONS["eagle3"]),
+    "medusa": DrafterChoice(_medusa, OPTIONS["medusa"]),
+    "oracle": DrafterChoice(_oracle, OPTIONS["oracle"], is_for_analysis=True),
 }
 # `sampling` is that of the text being decoded: drafters without a model take it and have nothing to process.
 ALWAYS_TAKEN = frozenset({"tree", "kind", "sampling"})

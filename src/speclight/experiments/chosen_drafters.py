@@ -8,6 +8,7 @@ from pathlib import Path
 
 from speclight.drafting.drafters import DRAFTERS, NO_DRAFTER
 from speclight.drafting.eagle3.shipped import shipped_head_folder
+from speclight.drafting.names import NEEDS_WEIGHTS, name_and_weights
 from speclight.drafting.settings import DrafterSettings
 from speclight.errors import InvalidInput
 from speclight.models.cache_folder import file_sha256
@@ -16,7 +17,6 @@ from speclight.models.default_target import DEFAULT_NAME
 from speclight.models.sampling import SamplingSettings
 
 ALL_DRAFTERS = (NO_DRAFTER, *DRAFTERS)
-NEEDS_WEIGHTS = ("model", "medusa")
 WEIGHT_ENDINGS = (".safetensors", ".bin", ".pt", ".gguf")
 
 
@@ -47,44 +47,25 @@ class ComparedDrafter:
 
 
 def compared_drafters(
-    target: CausalLM,
-    choosable: Sequence[str],
-    names: Sequence[str] = (),
-    weights: Sequence[str] = (),
-    layers: int | None = None,
+    target: CausalLM, choosable: Sequence[str], given: Sequence[str] = (), layers: int | None = None
 ) -> tuple[ComparedDrafter, ...]:
-    """The drafters named, or without names all that can be made, in the order of `choosable`.
+    """The drafters given, or if none are all that need no weights, in the order of `choosable`.
 
-    weights: "NAME=FOLDER" each; eagle3 has weights of its own for the default target. layers: the exit of
-    layer_skip, and of two_stage without weights. Raises InvalidInput for a name that is not choosable, one
-    given twice, weights that cannot be read as such or that no drafter takes, and missing weights.
+    given: NAME or NAME=WEIGHTS each; eagle3 has weights of its own for the default target. layers: the exit
+    of layer_skip, and of two_stage without weights. Raises InvalidInput for a name that is not choosable or
+    given twice, for weights that a drafter does not take, and for missing ones.
     """
-    unknown = [name for name in names if name not in choosable]
-    if unknown or len(set(names)) < len(names):
-        raise InvalidInput(f"got drafters {', '.join(names)}; choose each once, among {', '.join(choosable)}")
-    given = _weights_by_name(weights, names or choosable)
+    weights = dict(name_and_weights(item) for item in given)
+    if len(weights) < len(given) or not set(weights) <= set(choosable):
+        raise InvalidInput(f"got drafters {', '.join(given)}; choose each once, among {', '.join(choosable)}")
     without = set(NEEDS_WEIGHTS) if target.name == DEFAULT_NAME else {*NEEDS_WEIGHTS, "eagle3"}
     chosen: list[ComparedDrafter] = []
     for name in choosable:
-        lacks_weights = name in without and name not in given
-        if lacks_weights and name in names:
+        lacks_weights = name in without and weights.get(name) is None
+        if lacks_weights and name in weights:
             raise InvalidInput(f"drafter {name!r} needs weights, got none; give {name}=FOLDER")
-        if lacks_weights or (names and name not in names):
+        if lacks_weights or (weights and name not in weights):
             continue
-        takes_layers = name in ("layer_skip", "two_stage") and name not in given
-        chosen.append(ComparedDrafter(name, given.get(name), layers if takes_layers else None))
+        takes_layers = name in ("layer_skip", "two_stage") and weights.get(name) is None
+        chosen.append(ComparedDrafter(name, weights.get(name), layers if takes_layers else None))
     return tuple(chosen)
-
-
-def _weights_by_name(weights: Sequence[str], names: Sequence[str]) -> dict[str, str]:
-    given: dict[str, str] = {}
-    for item in weights:
-        name, equals, folder = item.partition("=")
-        takes_weights = name in DRAFTERS and "weights" in DRAFTERS[name].options
-        if not (equals and folder and takes_weights and name in names) or name in given:
-            raise InvalidInput(
-                f"got the drafter weights {item!r}, expected NAME=FOLDER, once for each drafter that is "
-                "compared and takes weights (model, two_stage, eagle3, medusa)"
-            )
-        given[name] = folder
-    return given

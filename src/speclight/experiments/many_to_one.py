@@ -59,6 +59,11 @@ class ManyToOneSettings:
             )
 
 
+def compared_ranks(node_budget: int) -> tuple[int, ...]:
+    """The numbers of nodes at whose levels counts are compared: 4, 16 and one below the budget."""
+    return tuple(sorted({rank for rank in (4, 16, node_budget - 1) if rank < node_budget}))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class NodeCounts:
     """levels: [levels] t, nats. exact: N(t | c) of the searched tree. sampled, standard_error: estimated."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +10,8 @@ import pyarrow as pa
 import torch
 
 from speclight.arrays import FloatArray, IntArray
-from speclight.checks import check_whole_numbers
-from speclight.errors import InvalidInput
 from speclight.measure.plan import run_plan
+from speclight.measure.profile_settings import ProfileSettings as ProfileSettings
 from speclight.measure.prompts import Prompt
 from speclight.measure.recorded_laws import RecordedLaws, read_laws
 from speclight.measure.step_histogram import StepHistogram, read_histograms
@@ -33,28 +32,6 @@ RECENT = 16
 KIND = "profile"
 # The units of a batch that every profile has; the last one written is "tokens".
 PARTS = ("texts", "step-law", "tokens")
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileSettings:
-    """What to sample. samples: texts per prompt. max_tokens: length limit of a text, generated tokens.
-
-    batch_size: texts sampled together; it decides padding and rounding, so it is part of the plan.
-    """
-
-    samples: int = 1
-    max_tokens: int = 128
-    batch_size: int = 32
-    seed: int = 0
-    sampling: SamplingSettings = field(default_factory=SamplingSettings)
-
-    def __post_init__(self) -> None:
-        check_whole_numbers(self, "samples", "max_tokens", "batch_size")
-        if self.sampling.temperature == 0.0:
-            raise InvalidInput(
-                "a profile needs a temperature above 0, got 0: greedy text has no entropy; the limits of a "
-                "greedy target are the node budget itself"
-            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

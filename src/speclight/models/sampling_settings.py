@@ -33,7 +33,7 @@ class SamplingSettings:
             try:
                 object.__setattr__(self, "top_k", whole_number("top_k", self.top_k))
             except InvalidInput as error:
-                raise InvalidInput(f"{error}, or leave it out to keep all") from None
+                raise InvalidInput(f"{error}, or leave it out to keep all", argument="top_k") from None
         if self.top_p is not None:
             expected, remedy = "0 < top_p <= 1", "leave it out to keep all"
             top_p = finite_number("top_p", self.top_p, expected, remedy)

@@ -14,29 +14,12 @@ import torch
 
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
+from speclight.training.conversation_settings import ConversationSettings as ConversationSettings
 from speclight.training.row_cache import RowCache
 from speclight.training.shards import ScoredConversation
 
 # Stands for the user's text while the template is taken apart; no template writes it itself.
 PLACEHOLDER = "\u2063user turn\u2063"
-
-
-@dataclass(frozen=True, slots=True)
-class ConversationSettings:
-    """How conversations are sampled.
-
-    rows: conversations at the same time. longest_request, longest_answer: tokens; a request that does not end
-    by then, or is shorter than shortest_request, is thrown away, an answer is cut. greedy_share: share of the
-    answers at temperature 0, the others are at 1. loop_length: an answer ends where its last loop_length
-    tokens have stood in it twice before.
-    """
-
-    rows: int = 96
-    shortest_request: int = 5
-    longest_request: int = 160
-    longest_answer: int = 224
-    greedy_share: float = 0.5
-    loop_length: int = 8
 
 
 @dataclass(frozen=True, slots=True)

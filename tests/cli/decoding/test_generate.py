@@ -1,7 +1,5 @@
 import io
 import json
-from dataclasses import fields
-from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,10 +9,9 @@ import pytest
 from speclight.cli.decoding import generate as command
 from speclight.cli.main import main
 from speclight.cli.output import Output
-from speclight.decoding.generate import generate_batch
+from speclight.decoding.decode import BATCH_SIZE
+from speclight.decoding.options import chosen_decoding
 from toys import tiny_target
-
-OPTION_OF_ARGUMENT = {"node_budget": "budget"}
 
 
 @pytest.fixture
@@ -163,11 +160,11 @@ def test_prompts_that_cannot_be_decoded(
 
 
 def test_defaults_are_those_of_the_python_function() -> None:
-    options = {field.name: field.default for field in fields(command.GenerateOptions)}
-    for name, parameter in signature(generate_batch).parameters.items():
-        option = OPTION_OF_ARGUMENT.get(name, name)
-        if parameter.default is not parameter.empty and option in options:
-            assert options[option] == parameter.default, name
+    options = command.GenerateOptions()
+    python = chosen_decoding()
+    assert options.decoding == python.settings
+    assert (options.drafting.drafter, options.drafting.rule) == (python.drafter, python.rule.name)
+    assert options.batch_size == BATCH_SIZE
 
 
 def test_streaming_holds_unfinished_characters_back() -> None:

@@ -8,7 +8,7 @@ from speclight.cli.decoding import generate as command
 from speclight.cli.main import main
 from toys import tiny_target
 
-RUN = ["generate", "--raw", "--prompt", "t1 t2 t3", "--drafter", "layer_skip", "--draft-layers", "1"]
+RUN = ["generate", "--raw", "--prompt", "t1 t2 t3", "--drafter", "layer_skip", "--layers", "1"]
 
 
 @pytest.fixture(autouse=True)

@@ -64,9 +64,9 @@ def test_every_kind_ends_in_a_folder_that_drafts(monkeypatch, capsys, target, fo
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--text-tokens", "0"), "--text-tokens must be >= 1, got 0"),
-        (("--rows", "0"), "--rows must be >= 1, got 0"),
-        (("--greedy-share", "1.5"), "--greedy-share must lie in"),
+        (("--text-tokens", "0"), "text_tokens must be >= 1, got 0"),
+        (("--rows", "0"), "rows must be >= 1, got 0"),
+        (("--greedy-share", "1.5"), "greedy_share 1.5, expected a share"),
         (("--training-tokens", "0"), "training_tokens must be >= 1, got 0"),
         (("--draft-vocabulary", "13"), "must have 1 to 12 tokens, got 13"),
         (("--kind", "small-lm", "--small-layers", "6"), "got small_layers 6, expected 1 to 5"),

@@ -104,11 +104,11 @@ def test_compare_drafters(prompts, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["experiment", "compare-trees", "--drafter", "oracle"], "ngram, layer_skip, model, eagle3, medusa"),
-        (["experiment", "compare-trees", "--drafter", "medusa"], "medusa=FOLDER"),
+        (["experiment", "compare-trees", "--drafter", "medusa"], "--drafter medusa=FOLDER"),
         (["experiment", "compare-trees", "--budget", "1"], "rising numbers >= 2"),
         (["experiment", "compare-trees", "--temperature", "0"], "temperature above 0"),
         (["experiment", "compare-drafters", "--drafter", "parrot"], "parrot"),
-        (["experiment", "compare-drafters", "--drafter-weights", "ngram=x"], "ngram=x"),
+        (["experiment", "compare-drafters", "--drafter", "ngram=x"], "ngram=x"),
         (["experiment", "compare-drafters", "--max-tokens", "0"], "max_tokens"),
     ],
 )

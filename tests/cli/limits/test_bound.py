@@ -5,8 +5,6 @@ from pathlib import Path
 import pytest
 
 from speclight.cli.main import main
-from speclight.cli.options import parse_budgets
-from speclight.errors import InvalidInput
 from speclight.measure.profile import ProfileSettings, run_profile
 from speclight.measure.prompts import Prompt
 from toys import tiny_target
@@ -216,8 +214,13 @@ def test_a_greedy_target_is_limited_by_the_budget_alone(capsys: pytest.CaptureFi
     assert values == {7.0}
 
 
-def test_budgets_are_read_in_order() -> None:
-    assert parse_budgets("60") == (60,)
-    assert parse_budgets("8, 4,8") == (8, 4, 8)
-    with pytest.raises(InvalidInput, match="--budget 60"):
-        parse_budgets("")
+def test_budgets_are_read_in_order_between_commas_or_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:
+    def budgets(*arguments: str) -> list[int]:
+        assert main(["bound", "--mu", "1", "--mu2", "2", *arguments, "--json"]) == 0
+        return [document["node_budget"] for document in json.loads(capsys.readouterr().out)]
+
+    assert budgets("--budget", "8,4,8") == [8, 4, 8]
+    assert budgets("--budget", "8", "--budget", "4,16") == [8, 4, 16]
+    for wrong in ("", "8,x", "8.5"):
+        assert main(["bound", "--mu", "1", "--mu2", "2", "--budget", wrong]) == 2
+        assert "--budget" in capsys.readouterr().err

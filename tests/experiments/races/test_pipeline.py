@@ -46,12 +46,8 @@ def chat_target():
 
 
 def drafters_of(target, folder, names=NAMES):
-    return [
-        race_drafter(
-            name, target, layers=3, draft_model=tiny_target(VOCABULARY, seed=9), head=folder / "head"
-        )
-        for name in names
-    ]
+    weights = {"model": tiny_target(VOCABULARY, seed=9), "eagle3": folder / "head"}
+    return [race_drafter(name, target, layers=3, weights=weights.get(name)) for name in names]
 
 
 @pytest.fixture(scope="module")

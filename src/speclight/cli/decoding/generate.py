@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from speclight.checks import check_whole_numbers
-from speclight.cli.options import DraftingOptions, JsonFlag, TargetOptions, drafter_settings, load_target
+from speclight.cli.options import (
+    DraftingOptions,
+    JsonFlag,
+    TargetOptions,
+    check_drafting,
+    check_target,
+    drafter_settings,
+    load_target,
+)
 from speclight.cli.output import Output, command_output
+from speclight.decoding.settings import DecodeSettings
+from speclight.drafting.names import name_and_weights
 from speclight.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -33,22 +43,7 @@ class GenerateOptions:
     """Texts decoded at a time if there are several prompts, one target call for all of them."""
     raw: Annotated[bool, Parameter(negative="")] = False
     """Continue the bare prompts instead, without the chat template."""
-    temperature: float = 1.0
-    """Temperature of the law that is sampled; 0 is greedy decoding."""
-    top_k: int | None = None
-    """Keep this many of the most probable tokens."""
-    top_p: float | None = None
-    """Keep the smallest set of most probable tokens with this much probability."""
-    repetition_penalty: float = 1.0
-    """Divides the odds of tokens the text holds already; 1 is none."""
-    stop: tuple[str, ...] = ()
-    """Strings that end the text, the one met included."""
-    max_tokens: int = 128
-    """Tokens to emit at the most for each prompt; an end of text stops earlier and counts as one."""
-    seed: int = 0
-    """Seed of all randomness; of several prompts, each next one is decoded with the next seed."""
-    ranks: Annotated[bool, Parameter(negative="")] = False
-    """With --rule race: where each token stood among the drafter's candidates, H[R], and its bound."""
+    decoding: DecodeSettings = field(default_factory=DecodeSettings)
     drafting: DraftingOptions = field(default_factory=DraftingOptions)
     target: TargetOptions = field(default_factory=TargetOptions)
     json: JsonFlag = False
@@ -62,36 +57,29 @@ def generate(options: GenerateOptions = GenerateOptions()) -> None:
 
         speclight generate --prompt "Explain tides." --drafter eagle3 --temperature 0 --budget 16
     """
-    from speclight.decoding.fitting_drafters import drafters_for
-    from speclight.decoding.generate import generate_batch_from_ids
-    from speclight.decoding.settings import DecodeSettings
-    from speclight.models.prompting import prompt_token_ids
-    from speclight.models.sampling import SamplingSettings
-    from speclight.verification.rules import rule_named
-
-    # Checked before the model is loaded, which takes seconds.
+    # Checked before anything heavy is imported, let alone the model loaded.
     check_whole_numbers(options, "batch_size")
     prompts = _prompts(options)
-    settings = DecodeSettings(
-        node_budget=options.drafting.budget,
-        max_tokens=options.max_tokens,
-        seed=options.seed,
-        sampling=SamplingSettings(options.temperature, options.top_k, options.top_p),
-        repetition_penalty=options.repetition_penalty,
-        stop_strings=options.stop,
-        record_ranks=options.ranks,
-    )
+    check_target(options.target)
+    check_drafting(options.drafting)
+
+    from speclight.decoding.fitting_drafters import drafters_for
+    from speclight.decoding.generate import generate_batch_from_ids
+    from speclight.models.prompting import prompt_token_ids
+    from speclight.verification.rules import rule_named
+
+    settings = options.decoding
     rule = rule_named(options.drafting.rule)
     drafting = drafter_settings(options.drafting, rule)
     with command_output(options.json) as output:
         target = load_target(options.target)
         ids = [prompt_token_ids(target, prompt, raw=options.raw) for prompt in prompts]
-        name, sampling = options.drafting.drafter, settings.sampling
-        drafters = drafters_for(target, name, rule, sampling, drafting, len(prompts))
+        name, _ = name_and_weights(options.drafting.drafter)
+        drafters = drafters_for(target, name, rule, settings.sampling, drafting, len(prompts))
         shown = TextStream(target, output) if len(prompts) == 1 else FinishedTexts(target, output, prompts)
         made = generate_batch_from_ids(target, ids, drafters, rule, settings, options.batch_size, shown.add)
         shown.finish()
-        ranks = _ranks(target, options.drafting.budget, made) if options.ranks else None
+        ranks = _ranks(target, settings.node_budget, made) if settings.record_ranks else None
         if options.json:
             document = _document(options, target, prompts, made)
             output.write_json(document if ranks is None else document | {"ranks": asdict(ranks)})
@@ -178,23 +166,24 @@ def _rank_summary(ranks: RankRun) -> str:
 def _document(
     options: GenerateOptions, target: CausalLM, prompts: tuple[str, ...], made: list[Generation]
 ) -> dict[str, object]:
+    decoding = options.decoding
     document: dict[str, object] = {
         "target": target.name,
         "drafter": options.drafting.drafter,
         "rule": options.drafting.rule,
-        "node_budget": options.drafting.budget,
+        "node_budget": decoding.node_budget,
         "tree": options.drafting.tree,
         "kind": options.drafting.kind,
-        "temperature": options.temperature,
-        "top_k": options.top_k,
-        "top_p": options.top_p,
-        "repetition_penalty": options.repetition_penalty,
-        "seed": options.seed,
+        "temperature": decoding.sampling.temperature,
+        "top_k": decoding.sampling.top_k,
+        "top_p": decoding.sampling.top_p,
+        "repetition_penalty": decoding.repetition_penalty,
+        "seed": decoding.seed,
     }
     if len(made) == 1:
         return document | _text_document(made[0])
     texts = [
-        {"prompt": prompt, "seed": options.seed + number, **_text_document(one)}
+        {"prompt": prompt, "seed": decoding.seed + number, **_text_document(one)}
         for number, (prompt, one) in enumerate(zip(prompts, made, strict=True))
     ]
     return document | {"batch_size": options.batch_size, "texts": texts}

@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING
 from cyclopts import Parameter
 
 from speclight.cli.engines.verify_engine import EngineVerifyOptions, verify_engine
+from speclight.cli.flags import spelled
 from speclight.cli.options import (
     DraftingOptions,
     JsonFlag,
     PromptOptions,
     TargetOptions,
+    check_drafting,
+    check_target,
     drafter_settings,
     load_target,
     read_prompt_options,
 )
 from speclight.cli.output import command_output
 from speclight.cli.progress import progress_bars
+from speclight.drafting.names import name_and_weights
 from speclight.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -52,6 +56,8 @@ class VerifyOptions:
     """Prompts decoded at temperature 0, beside plain decoding."""
     greedy_tokens: int = 32
     """Tokens of each of them."""
+    node_budget: int = 8
+    """Node budget P: positions scored in one target call, root included; a ceiling."""
     seed: int = 0
     """Seed of all randomness."""
     endpoint: EngineVerifyOptions = field(default_factory=EngineVerifyOptions)
@@ -75,18 +81,20 @@ def verify(options: VerifyOptions = VerifyOptions()) -> None:
 
         speclight verify --engine http://127.0.0.1:8000 --engine-tokens 2000
     """
-    from speclight.decoding.losslessness import Setup, greedy_test, loop_test, rule_test
-    from speclight.decoding.string_law import StringLaw
-    from speclight.verification.rules import rule_named
-
     if options.endpoint.is_asked:
         _verify_endpoint(options)
         return
     _check(options)
+    check_target(options.target)
+    check_drafting(options.drafting)
+
+    from speclight.decoding.losslessness import Setup, greedy_test, loop_test, rule_test
+    from speclight.decoding.string_law import StringLaw
+    from speclight.verification.rules import rule_named
+
     rule = rule_named(options.drafting.rule)
-    setup = Setup(
-        options.drafting.drafter, drafter_settings(options.drafting, rule), rule, options.drafting.budget
-    )
+    name, _ = name_and_weights(options.drafting.drafter)
+    setup = Setup(name, drafter_settings(options.drafting, rule), rule, options.node_budget)
     prompts = _spread(read_prompt_options(options.prompts), options.greedy_prompts)
     with command_output(options.json) as output:
         target = load_target(options.target)
@@ -136,9 +144,9 @@ def _verify_endpoint(options: VerifyOptions) -> None:
 
 
 def _check(options: VerifyOptions) -> None:
-    for name in ("strings", "rule_strings", "greedy_prompts", "greedy_tokens"):
+    for name in ("strings", "rule_strings", "greedy_prompts", "greedy_tokens", "node_budget"):
         if getattr(options, name) < 1:
-            raise InvalidInput(f"--{name.replace('_', '-')} must be at least 1, got {getattr(options, name)}")
+            raise InvalidInput(f"--{spelled(name)} must be at least 1, got {getattr(options, name)}")
     if not options.temperature > 0.0:
         raise InvalidInput(
             f"--temperature must be above 0, got {options.temperature}; 0 is always tested too"
@@ -167,7 +175,8 @@ def _table(
     from speclight.decoding.string_law import FALSE_ALARM, POWER
 
     drafting = options.drafting
-    table = Table(title=f"{target}: drafter {drafting.drafter}, rule {drafting.rule}, P = {drafting.budget}")
+    title = f"{target}: drafter {drafting.drafter}, rule {drafting.rule}, P = {options.node_budget}"
+    table = Table(title=title)
     for column in ("test", "passed", "result", "what it can see"):
         table.add_column(column)
     table.add_row(
@@ -202,6 +211,7 @@ def _document(
     return {
         "target": target,
         **asdict(options.drafting),
+        "node_budget": options.node_budget,
         "temperature": options.temperature,
         "seed": options.seed,
         "verdict": NO_FAULT if _is_sound(greedy, loop, alone) else NOT_LOSSLESS,

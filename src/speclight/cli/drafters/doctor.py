@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
-from speclight.cli.options import JsonFlag, TargetOptions, load_target
+from speclight.cli.options import JsonFlag, TargetOptions, check_target, load_target
 from speclight.cli.output import command_output
 from speclight.errors import CorruptWeights, InvalidInput
 
@@ -48,6 +49,10 @@ def doctor(head: str = SHIPPED, /, *, options: DoctorOptions = DoctorOptions()) 
         head: Folder of an EAGLE-3 head in any dialect, or shipped for the one that comes with speclight.
         options: See DoctorOptions.
     """
+    check_target(options.target)
+    if head != SHIPPED and not Path(head).expanduser().exists():
+        raise InvalidInput(f"got the head {head!r}, expected a folder; there is no such folder")
+
     from speclight.drafting.eagle3.doctor import diagnose
     from speclight.drafting.eagle3.shipped import head_for
 

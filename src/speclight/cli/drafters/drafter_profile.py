@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING
 from cyclopts import Parameter
 
 from speclight.cli.limits.bound_output import bound_document, interval_of
-from speclight.cli.options import JsonFlag, TargetOptions, load_target, parse_budgets
+from speclight.cli.options import (
+    JsonFlag,
+    TargetOptions,
+    check_budgets,
+    check_drafter,
+    check_target,
+    check_writable,
+    load_target,
+)
 from speclight.cli.output import command_output
 from speclight.cli.progress import progress_bars
+from speclight.drafting.names import name_and_weights
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,19 +34,18 @@ class DrafterProfileOptions:
     """Options of `speclight drafter-profile`."""
 
     drafter: str = "eagle3"
-    """Who drafts: eagle3, medusa, ngram, model, layer_skip, two_stage."""
-    draft_model: str | None = None
-    """Weights of the drafter where it needs them: a folder, a .gguf file, or a hub id."""
-    draft_layers: int | None = None
+    """Who drafts, as NAME or NAME=WEIGHTS: eagle3, medusa, ngram, model, layer_skip, two_stage. WEIGHTS: a
+    folder, a .gguf file, or a hub id."""
+    layers: int | None = None
     """How many of the target's first layers draft, for layer_skip and two_stage."""
     profile: Path = Path("out/profile")
     """Folder of a profile of the target: the drafter is laid over its texts, under its law."""
     out: Path = Path("out/drafter-profile")
     """Folder for the records; a killed run goes on where it stopped when the command is repeated."""
-    budget: str = "16,60"
-    """Node budgets P to show; trees are grown to the largest, and starts need so many further tokens."""
+    node_budgets: tuple[int, ...] = (16, 60)
+    """Node budgets P to show, as 16,60; trees are grown to the largest, and starts need as many tokens."""
     every: int = 4
-    """Look at every so many-th token as a start."""
+    """Look at one token in this many as a start."""
     seed: int = 0
     """Seed of the bootstrap over prompts."""
     target: TargetOptions = field(default_factory=TargetOptions)
@@ -52,26 +60,26 @@ def drafter_profile(options: DrafterProfileOptions = DrafterProfileOptions()) ->
 
         speclight drafter-profile --profile out/profile --drafter eagle3 --budget 16,60
     """
+    _check(options)
+
     from speclight.drafting.drafters import law_source
     from speclight.drafting.settings import DrafterSettings
     from speclight.measure.drafter_limits import drafter_limits
     from speclight.measure.drafter_profile import DrafterProfileSettings, run_drafter_profile
     from speclight.measure.profile import read_profile
 
-    budgets = parse_budgets(options.budget)
-    settings = DrafterProfileSettings(max(budgets), options.every)
+    settings = DrafterProfileSettings(max(options.node_budgets), options.every)
     measured = read_profile(options.profile)
-    drafting = DrafterSettings(
-        sampling=measured.settings.sampling, weights=options.draft_model, layers=options.draft_layers
-    )
+    name, given = name_and_weights(options.drafter)
+    drafting = DrafterSettings(sampling=measured.settings.sampling, weights=given, layers=options.layers)
     with command_output(options.json) as output:
         target = load_target(options.target)
-        source = law_source(options.drafter, target, drafting)
-        weights = f"{options.draft_model or ''} {options.draft_layers or ''}".strip()
+        source = law_source(name, target, drafting)
+        weights = f"{given or ''} {options.layers or ''}".strip()
         with progress_bars() as progress:
             record = run_drafter_profile(target, source, measured, settings, weights, options.out, progress)
         limits = {
-            family: drafter_limits(record.of_family(family), budgets, options.seed)
+            family: drafter_limits(record.of_family(family), options.node_budgets, options.seed)
             for family in record.families
         }
         if options.json:
@@ -93,6 +101,13 @@ def drafter_profile(options: DrafterProfileOptions = DrafterProfileOptions()) ->
             )
         else:
             output.show(_table(source.name, limits), f"records: {options.out}")
+
+
+def _check(options: DrafterProfileOptions) -> None:
+    check_budgets(options.node_budgets)
+    check_drafter(options.drafter)
+    check_target(options.target)
+    check_writable(options.out)
 
 
 def limits_document(limits: DrafterLimits) -> dict[str, object]:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Literal
 
 from cyclopts import Parameter
 
-from speclight.cli.options import JsonFlag, TargetOptions, load_target
+from speclight.checks import check_whole_numbers, finite_number
+from speclight.cli.options import JsonFlag, TargetOptions, check_target, check_writable, load_target
 from speclight.cli.output import Output, command_output
 from speclight.cli.progress import progress_bars
-from speclight.errors import InvalidInput
+from speclight.training.conversation_settings import ConversationSettings
+from speclight.training.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
     from speclight.models.causal_lm import CausalLM
@@ -31,26 +33,12 @@ class TrainHeadOptions:
     """What to train: an EAGLE-3 head, Medusa heads, or a small independent model with the same tokens."""
     text_tokens: int = 1_000_000
     """Tokens of conversations that the target writes for training."""
-    training_tokens: int = 4_000_000
-    """Tokens to train on, over all epochs."""
     first_step_tokens: int = 400_000
     """EAGLE-3: the first of these are trained without unrolled steps, which is twice as fast."""
-    draft_vocabulary: int = 8192
-    """How many of the target's tokens are drafted."""
-    unrolled_steps: int = 3
-    """EAGLE-3: steps of training-time test. Medusa: heads."""
-    small_layers: int = 4
-    """Small model: how many of the target's layers it keeps, from both ends."""
-    learning_rate: float = 6e-4
-    """The highest one; it rises over the first 2% and falls over the last 30% of the training tokens."""
-    rows: int = 128
-    """Conversations sampled at the same time."""
-    greedy_share: float = 0.65
-    """Share of the answers sampled at temperature 0; the others are at 1."""
     checkpoint_minutes: float = 3.0
     """Time between checkpoints; each one is scored on texts held out."""
-    seed: int = 0
-    """Seed of all randomness."""
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    conversations: ConversationSettings = field(default_factory=ConversationSettings)
     target: TargetOptions = field(default_factory=TargetOptions)
     json: JsonFlag = False
 
@@ -63,23 +51,25 @@ def train_head(options: TrainHeadOptions) -> None:
 
         speclight train-head --target FOLDER --kind eagle3 --out out/head
     """
+    check_whole_numbers(options, "text_tokens")
+    finite_number("checkpoint_minutes", options.checkpoint_minutes, "minutes", "3 is usual")
+    check_target(options.target)
+    check_writable(options.out)
+
     from speclight.drafting.eagle3.conventions import default_layers
     from speclight.measure.store import sole_writer
-    from speclight.training.conversations import ConversationSettings
     from speclight.training.sampling_run import sample_until
 
-    _check(options)
     with command_output(options.json) as output, sole_writer(options.out), progress_bars() as progress:
         target = load_target(options.target)
         texts = options.out / "texts"
-        conversations = ConversationSettings(rows=options.rows, greedy_share=options.greedy_share)
         stored = sample_until(
             target,
             texts,
             default_layers(target.layers),
             options.text_tokens,
-            conversations,
-            options.seed,
+            options.conversations,
+            options.training.seed,
             progress,
         )
         training, curve = _trained(options, target, texts, output)
@@ -98,14 +88,6 @@ def _point(progress: TrainingProgress) -> dict[str, object]:
         "agreements": progress.agreements,
         "estimated_chain": progress.estimated_chain,
     }
-
-
-def _check(options: TrainHeadOptions) -> None:
-    for name in ("text_tokens", "rows"):
-        if getattr(options, name) < 1:
-            raise InvalidInput(f"--{name.replace('_', '-')} must be >= 1, got {getattr(options, name)}")
-    if not 0.0 <= options.greedy_share <= 1.0:
-        raise InvalidInput(f"--greedy-share must lie in [0, 1], got {options.greedy_share}")
 
 
 def _trained(
@@ -138,7 +120,13 @@ def _trained(
     settings = training.settings
     if options.kind == "eagle3" and training.tokens < options.first_step_tokens:
         training.settings = replace(settings, unrolled_steps=1)
-        train(training, texts, is_due, report, until=min(options.first_step_tokens, options.training_tokens))
+        train(
+            training,
+            texts,
+            is_due,
+            report,
+            until=min(options.first_step_tokens, options.training.training_tokens),
+        )
         training.settings = settings
     train(training, texts, is_due, report)
     return training, curve
@@ -149,21 +137,12 @@ def _opened(options: TrainHeadOptions, target: CausalLM, texts: Path, checkpoint
     from speclight.training.head_trainer import new_training, resumed
     from speclight.training.medusa_trainer import new_medusa_training, resumed_medusa
     from speclight.training.small_model_trainer import new_small_model_training, resumed_small_model
-    from speclight.training.training_settings import TrainingSettings
 
     start, resume = {
         "eagle3": (new_training, resumed),
         "medusa": (new_medusa_training, resumed_medusa),
         "small-lm": (new_small_model_training, resumed_small_model),
     }[options.kind]
-    settings = TrainingSettings(
-        training_tokens=options.training_tokens,
-        draft_vocabulary=options.draft_vocabulary,
-        unrolled_steps=options.unrolled_steps,
-        small_layers=options.small_layers,
-        learning_rate=options.learning_rate,
-        seed=options.seed,
-    )
     if checkpoint.exists():
-        return resume(target, checkpoint, settings)
-    return start(target, texts, settings)
+        return resume(target, checkpoint, options.training)
+    return start(target, texts, options.training)

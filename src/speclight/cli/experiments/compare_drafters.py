@@ -7,9 +7,19 @@ from pathlib import Path
 
 from cyclopts import Parameter
 
-from speclight.cli.options import JsonFlag, PromptOptions, TargetOptions, load_target, read_prompt_options
+from speclight.cli.options import (
+    JsonFlag,
+    PromptOptions,
+    TargetOptions,
+    check_drafter,
+    check_target,
+    check_writable,
+    load_target,
+    read_prompt_options,
+)
 from speclight.cli.output import command_output, json_line
 from speclight.cli.progress import progress_bars
+from speclight.experiments.drafters.settings import DrafterComparisonSettings
 
 
 @Parameter(name="*")
@@ -20,22 +30,11 @@ class CompareDraftersOptions:
     out: Path = Path("out/compare-drafters")
     """Folder for records, tables and figure; a killed run goes on where it stopped."""
     drafter: tuple[str, ...] = ()
-    """Drafters compared, beside none (plain decoding); if not given, all that can be made."""
-    drafter_weights: tuple[str, ...] = ()
-    """Weights of a drafter, as NAME=FOLDER: of model and medusa, of eagle3 for a head of your own, and of
-    two_stage for a model instead of the target's first layers."""
+    """Drafters compared, as NAME or NAME=WEIGHTS: none, ngram, eagle3
+    and others; if not given, all that need no weights."""
     layers: int | None = None
     """First layers of the target that draft for layer_skip and two_stage; their own choice if not given."""
-    budget: int = 16
-    """Node budget P: positions scored in one target call, root included."""
-    prompts_per_family: int = 4
-    """Prompts decoded of each family."""
-    tokens: int = 64
-    """Length limit of a text."""
-    temperature: tuple[float, ...] = (0.0, 1.0)
-    """Temperatures."""
-    seed: int = 0
-    """Seed of all randomness."""
+    settings: DrafterComparisonSettings = field(default_factory=DrafterComparisonSettings)
     prompts: PromptOptions = field(default_factory=PromptOptions)
     target: TargetOptions = field(default_factory=TargetOptions)
     json: JsonFlag = False
@@ -49,33 +48,31 @@ def compare_drafters(options: CompareDraftersOptions = CompareDraftersOptions())
 
         speclight experiment compare-drafters --drafter ngram --drafter eagle3 --budget 16
     """
+    for drafter in options.drafter:
+        check_drafter(drafter)
+    check_target(options.target)
+    check_writable(options.out)
+
     from speclight.experiments.chosen_drafters import ALL_DRAFTERS, compared_drafters
-    from speclight.experiments.drafters.run import DrafterComparisonSettings, run_drafter_comparison
+    from speclight.experiments.drafters.run import run_drafter_comparison
     from speclight.experiments.drafters.summary import summarise_drafters
     from speclight.measure.store import write_whole
     from speclight.report.drafters import draw, markdown
 
-    settings = DrafterComparisonSettings(
-        prompts_per_family=options.prompts_per_family,
-        max_tokens=options.tokens,
-        node_budget=options.budget,
-        temperatures=options.temperature,
-        seed=options.seed,
-    )
     prompts = read_prompt_options(options.prompts)
     with command_output(options.json) as output:
         target = load_target(options.target)
-        drafters = compared_drafters(
-            target, ALL_DRAFTERS, options.drafter, options.drafter_weights, options.layers
-        )
+        drafters = compared_drafters(target, ALL_DRAFTERS, options.drafter, options.layers)
         with progress_bars() as progress:
-            comparison = run_drafter_comparison(target, prompts, drafters, settings, options.out, progress)
+            comparison = run_drafter_comparison(
+                target, prompts, drafters, options.settings, options.out, progress
+            )
         rows = summarise_drafters(comparison)
         document = {
             "target": comparison.target,
             "machine": comparison.machine,
             "threads": comparison.threads,
-            "settings": asdict(settings),
+            "settings": asdict(options.settings),
             "rows": [asdict(row) for row in rows],
         }
         tables = markdown(comparison, rows)

@@ -11,12 +11,15 @@ from speclight.cli.options import (
     JsonFlag,
     PromptOptions,
     TargetOptions,
+    check_drafter,
+    check_target,
+    check_writable,
     load_target,
-    parse_budgets,
     read_prompt_options,
 )
 from speclight.cli.output import command_output, json_line
 from speclight.cli.progress import progress_bars
+from speclight.experiments.trees.settings import TreeSettings
 
 
 @Parameter(name="*")
@@ -27,25 +30,11 @@ class CompareTreesOptions:
     out: Path = Path("out/compare-trees")
     """Folder for texts, values, tables and figure; a killed run goes on where it stopped."""
     drafter: tuple[str, ...] = ()
-    """Drafters compared: ngram, layer_skip, model, eagle3, medusa; if not given, all that can be made."""
-    drafter_weights: tuple[str, ...] = ()
-    """Weights of a drafter, as NAME=FOLDER: of model and medusa, and of eagle3 for a head of your own."""
+    """Drafters compared, as NAME or NAME=WEIGHTS: ngram, layer_skip, model,
+    eagle3, medusa; if not given, all that need no weights."""
     layers: int | None = None
-    """First layers of the target that draft for layer_skip; the drafter's own choice if not given."""
-    budget: str = "4,8,16,32,60"
-    """Node budgets P, root included."""
-    prompts_per_family: int = 4
-    """Prompts of each family whose texts give contexts."""
-    contexts: int = 4
-    """Contexts of each text, spread evenly over its tokens."""
-    calibration_prompts: int = 2
-    """Further prompts of each family, whose texts give the acceptance vector of the static tree."""
-    tokens: int = 64
-    """Length limit of a text."""
-    temperature: float = 1.0
-    """Temperature of the texts, the target's law and the drafter's; above 0."""
-    seed: int = 0
-    """Seed of texts and contexts."""
+    """First layers of the target that draft for layer_skip and two_stage; their own choice if not given."""
+    settings: TreeSettings = field(default_factory=TreeSettings)
     prompts: PromptOptions = field(default_factory=PromptOptions)
     target: TargetOptions = field(default_factory=TargetOptions)
     json: JsonFlag = False
@@ -59,34 +48,27 @@ def compare_trees(options: CompareTreesOptions = CompareTreesOptions()) -> None:
 
         speclight experiment compare-trees --drafter eagle3 --budget 8,16,60
     """
+    for drafter in options.drafter:
+        check_drafter(drafter)
+    check_target(options.target)
+    check_writable(options.out)
+
     from speclight.experiments.chosen_drafters import compared_drafters
-    from speclight.experiments.trees.run import DRAFTERS_WITH_A_LAW, TreeSettings, run_tree_comparison
+    from speclight.experiments.trees.run import DRAFTERS_WITH_A_LAW, run_tree_comparison
     from speclight.experiments.trees.summary import summarise_trees
     from speclight.measure.store import write_whole
-    from speclight.models.sampling import SamplingSettings
     from speclight.report.trees import draw, markdown
 
-    settings = TreeSettings(
-        node_budgets=parse_budgets(options.budget),
-        prompts_per_family=options.prompts_per_family,
-        contexts=options.contexts,
-        calibration_prompts=options.calibration_prompts,
-        max_tokens=options.tokens,
-        sampling=SamplingSettings(options.temperature),
-        seed=options.seed,
-    )
     prompts = read_prompt_options(options.prompts)
     with command_output(options.json) as output:
         target = load_target(options.target)
-        drafters = compared_drafters(
-            target, DRAFTERS_WITH_A_LAW, options.drafter, options.drafter_weights, options.layers
-        )
+        drafters = compared_drafters(target, DRAFTERS_WITH_A_LAW, options.drafter, options.layers)
         with progress_bars() as progress:
-            compared = run_tree_comparison(target, prompts, drafters, settings, options.out, progress)
+            compared = run_tree_comparison(target, prompts, drafters, options.settings, options.out, progress)
         summaries = [summarise_trees(trees) for trees in compared]
         document = {
             "target": target.name,
-            "settings": asdict(settings),
+            "settings": asdict(options.settings),
             "drafters": [
                 {**asdict(summary), "acceptance": trees.acceptance}
                 for summary, trees in zip(summaries, compared, strict=True)

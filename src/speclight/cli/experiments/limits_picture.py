@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cyclopts import Parameter
 
-from speclight.cli.options import JsonFlag
+from speclight.cli.options import JsonFlag, check_budgets, check_picture
 from speclight.cli.output import command_output
 
 
@@ -18,7 +18,7 @@ class LimitsPictureOptions:
 
     out: Path = Path("out/limits.svg")
     """The .svg or .png file to write."""
-    budget: int = 256
+    node_budget: int = 256
     """Largest node budget of the two synthetic sources."""
     profile: Path | None = None
     """Folder of a profile, for a third panel with a real target; the first family is shown."""
@@ -35,17 +35,20 @@ def limits_picture(options: LimitsPictureOptions = LimitsPictureOptions()) -> No
 
         speclight experiment limits-picture --out limits.svg --profile out/profile
     """
+    check_budgets((options.node_budget,))
+    check_picture("--out", options.out)
+
     from speclight.experiments.limits.picture import synthetic_panels, target_panel
     from speclight.measure.oracle_run import read_oracle
     from speclight.measure.profile import read_profile
     from speclight.report.bounds import write_bound_figure
 
     with command_output(options.json) as output:
-        panels = synthetic_panels(options.budget)
+        panels = synthetic_panels(options.node_budget)
         if options.profile is not None:
             measured = read_profile(options.profile)
             searched = None if options.oracle is None else read_oracle(options.oracle)
-            largest = options.budget if searched is None else searched.settings.node_budget
+            largest = options.node_budget if searched is None else searched.settings.node_budget
             family = measured.families[0]
             title = f"{family}, T = {measured.settings.sampling.temperature:g}"
             panels = (*panels, target_panel(measured, searched, family, title, largest))

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 from cyclopts import Parameter
 
-from speclight.cli.options import JsonFlag, TargetOptions, load_target, parse_budgets
+from speclight.cli.options import JsonFlag, TargetOptions, check_target, check_writable, load_target
 from speclight.cli.output import command_output
 from speclight.cli.progress import progress_bars
 from speclight.errors import InvalidInput
+from speclight.experiments.limits.settings import LimitsTestSettings
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,32 +29,11 @@ class LimitsTestOptions:
     """Question files (JSON lines), or folders of them; each file is a family."""
     out: Path = Path("out/limits-test")
     """Folder for the records; a killed run goes on where it stopped when the command is repeated."""
-    temperatures: tuple[float, ...] = (1.0, 0.7)
-    """Temperatures, each above 0."""
-    budget: str = "4,8,16,32,60"
-    """Node budgets P compared; starts are those that the largest can use."""
-    trace_prompts: int = 40
-    """The first so many prompts of a file give the traces, the others the oracle."""
-    trace_tokens: int = 20_000
-    """Tokens of trace per family and temperature, in rounds of one text per prompt; may be raised later."""
-    oracle_contexts: int = 400
-    """Starts at which the oracle searches, per family and temperature; may be raised later."""
-    oracle_round: int = 100
-    """Starts searched at a time, spread evenly over the texts."""
-    max_tokens: int = 192
-    """Length limit of a text, in generated tokens."""
-    decode_texts: int = 8
-    """Texts per family and temperature along which an oracle decodes; may be raised later."""
-    decode_budget: str = "16,32,60"
-    """Node budgets at which it decodes."""
-    decode_starts: int = 96
-    """Its calls start before this position of the text."""
+    settings: LimitsTestSettings = field(default_factory=LimitsTestSettings)
     feature: Literal["entropy", "recent", "both"] = "entropy"
     """What sorts starts into strata: entropy there, mean of the last 16 surprisals, or both crossed."""
     strata: int = 4
     """Strata, chosen on the shipped prompts."""
-    seed: int = 0
-    """Seed of all randomness."""
     target: TargetOptions = field(default_factory=TargetOptions)
     json: JsonFlag = False
 
@@ -66,30 +46,20 @@ def limits_test(options: LimitsTestOptions) -> None:
 
         speclight experiment limits-test --questions questions.jsonl --budget 16,60
     """
-    from speclight.experiments.limits.data import LimitsTestSettings, read_families
+    check_target(options.target)
+    check_writable(options.out)
+
+    from speclight.experiments.limits.data import read_families
     from speclight.experiments.limits.run import run_limits_test
     from speclight.measure.store import write_whole
     from speclight.report.limits import draw, markdown
 
-    settings = LimitsTestSettings(
-        temperatures=options.temperatures,
-        node_budgets=parse_budgets(options.budget),
-        trace_prompts=options.trace_prompts,
-        trace_tokens=options.trace_tokens,
-        oracle_contexts=options.oracle_contexts,
-        oracle_round=options.oracle_round,
-        max_tokens=options.max_tokens,
-        decode_texts=options.decode_texts,
-        decode_budgets=parse_budgets(options.decode_budget),
-        decode_starts=options.decode_starts,
-        seed=options.seed,
-    )
-    families = read_families(_question_files(options.questions), options.trace_prompts)
+    families = read_families(_question_files(options.questions), options.settings.trace_prompts)
     with command_output(options.json) as output:
         target = load_target(options.target)
         with progress_bars() as progress:
             result = run_limits_test(
-                target, families, settings, options.feature, options.strata, options.out, progress
+                target, families, options.settings, options.feature, options.strata, options.out, progress
             )
         tables = options.out / "tables.md"
         write_whole(tables, (markdown(result) + "\n").encode())

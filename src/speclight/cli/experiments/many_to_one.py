@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
-from speclight.cli.options import JsonFlag, TargetOptions, load_target
+from speclight.cli.options import JsonFlag, TargetOptions, check_target, check_writable, load_target
 from speclight.cli.output import command_output
 from speclight.cli.progress import progress_bars
 
@@ -31,7 +31,7 @@ class ManyToOneOptions:
     """Contexts, spread evenly over all tokens of the profile."""
     continuations: int = 400
     """Texts sampled from each context."""
-    budget: int = 60
+    node_budget: int = 60
     """Nodes searched below each context; counts are compared at levels that hold 4, 16 and one fewer."""
     seed: int = 0
     """Seed of the choice of contexts and of the continuations."""
@@ -47,11 +47,16 @@ def many_to_one(options: ManyToOneOptions = ManyToOneOptions()) -> None:
 
         speclight experiment many-to-one --profile out/profile --contexts 12
     """
-    from speclight.experiments.many_to_one import ManyToOneSettings, run_many_to_one
+    check_target(options.target)
+    check_writable(options.out)
+
+    from speclight.experiments.many_to_one import ManyToOneSettings, compared_ranks, run_many_to_one
     from speclight.measure.profile import read_profile
 
-    ranks = tuple(sorted({rank for rank in (4, 16, options.budget - 1) if rank < options.budget}))
-    settings = ManyToOneSettings(options.contexts, options.continuations, options.budget, ranks, options.seed)
+    budget = options.node_budget
+    settings = ManyToOneSettings(
+        options.contexts, options.continuations, budget, compared_ranks(budget), options.seed
+    )
     measured = read_profile(options.profile)
     with command_output(options.json) as output:
         target = load_target(options.target)

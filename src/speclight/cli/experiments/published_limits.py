@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cyclopts import Parameter
 
-from speclight.cli.options import JsonFlag, parse_budgets
+from speclight.cli.options import JsonFlag, check_budgets
 from speclight.cli.output import command_output
 
 
@@ -15,7 +15,11 @@ from speclight.cli.output import command_output
 class PublishedLimitsOptions:
     """Options of `speclight experiment published-limits`."""
 
-    budget: str = "8,60,1024"
+    node_budgets: tuple[int, ...] = (
+        8,
+        60,
+        1024,
+    )
     """Node budgets P."""
     json: JsonFlag = False
 
@@ -30,7 +34,8 @@ def published_limits(options: PublishedLimitsOptions = PublishedLimitsOptions())
     from speclight.experiments.limits.published import TABLE_1, published_values
     from speclight.report.published import published_markdown
 
-    budgets = parse_budgets(options.budget)
+    budgets = options.node_budgets
+    check_budgets(budgets)
     with command_output(options.json) as output:
         if options.json:
             output.write_json(

@@ -8,9 +8,20 @@ from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
-from speclight.cli.options import JsonFlag, PromptOptions, TargetOptions, load_target, read_prompt_options
+from speclight.cli.options import (
+    JsonFlag,
+    PromptOptions,
+    TargetOptions,
+    check_drafter,
+    check_target,
+    check_writable,
+    load_target,
+    read_prompt_options,
+)
 from speclight.cli.output import command_output, json_line
 from speclight.cli.progress import progress_bars
+from speclight.drafting.names import name_and_weights
+from speclight.experiments.races.text_settings import RaceTextSettings
 
 if TYPE_CHECKING:
     from speclight.measure.prompts import Prompt
@@ -26,24 +37,13 @@ class RaceOptions:
 
     out: Path = Path("out/race-vs-rejection")
     """Folder for texts, rank laws, results and figure; a killed run goes on where it stopped."""
-    drafters: tuple[str, ...] = ("layer_skip", "ngram")
-    """Whose laws: layer_skip, ngram (by counts), model (needs --draft-model), eagle3."""
-    draft_model: Path | None = None
-    """Weights of the drafter model: a folder or a .gguf file."""
-    head: Path | None = None
-    """Folder of the EAGLE-3 head; the shipped one if not given."""
+    drafter: tuple[str, ...] = ("layer_skip", "ngram")
+    """Whose laws, as NAME or NAME=WEIGHTS: layer_skip, ngram (by counts), model (needs weights), eagle3."""
     layers: int | None = None
     """First layers of the target that draft; those of the drafter layer_skip if not given."""
-    texts: int = 24
-    """Texts sampled at each temperature."""
-    tokens: int = 36
-    """Tokens of each text; calls start at its first 12."""
-    temperature: tuple[float, ...] = (0.6, 1.0)
-    """Temperatures of the target's law, and of the drafter's where it is a model."""
+    texts: RaceTextSettings = field(default_factory=RaceTextSettings)
     candidates: int = 60
     """Prompts to sample from, spread over all given; the first texts of full length are taken."""
-    seed: int = 0
-    """Seed of the texts."""
     tree_starts: int = 0
     """Contexts per text at which trees are really drafted and scored, for traversal and the tree confidence;
     0 leaves this part out, which takes some seconds of one core per context."""
@@ -51,16 +51,16 @@ class RaceOptions:
     """Drafts at each of these contexts, for every tree and number of drafted tokens."""
     tree_temperature: tuple[float, ...] = (1.0,)
     """Which of the temperatures this part is run at."""
-    tree_drafters: tuple[str, ...] = ()
+    tree_drafter: tuple[str, ...] = ()
     """Which of the drafters it is run for; all if not given."""
     invariance_prompts: int = 0
     """Prompts decoded by the rule race with every drafter, to show one text for all; 0 leaves this out."""
-    invariance_drafters: tuple[str, ...] = ()
+    invariance_drafter: tuple[str, ...] = ()
     """Drafters for this part alone, besides the others."""
     invariance_tokens: int = 32
     """Tokens of each of these texts."""
-    budget: tuple[int, ...] = (2, 8, 17)
-    """Node budgets P of these texts."""
+    node_budgets: tuple[int, ...] = (2, 8, 17)
+    """Node budgets P of these texts, as 2,8,17."""
     prompts: PromptOptions = field(default_factory=PromptOptions)
     target: TargetOptions = field(default_factory=TargetOptions)
     json: JsonFlag = False
@@ -75,6 +75,8 @@ def race_vs_rejection(options: RaceOptions = RaceOptions()) -> None:
 
         speclight experiment race-vs-rejection --drafter layer_skip --drafter ngram
     """
+    _check(options)
+
     from speclight.experiments.races.comparison import (
         InvarianceSettings,
         RaceExperimentSettings,
@@ -82,28 +84,26 @@ def race_vs_rejection(options: RaceOptions = RaceOptions()) -> None:
     )
     from speclight.experiments.races.drafted_trees import TreePlan
     from speclight.experiments.races.laws import race_drafter
-    from speclight.experiments.races.texts import RaceTextSettings
     from speclight.measure.store import write_whole
     from speclight.report.races import draw, markdown
 
+    names = tuple(name_and_weights(drafter)[0] for drafter in options.drafter)
     settings = RaceExperimentSettings(
-        RaceTextSettings(options.texts, options.tokens, options.temperature, options.seed),
+        options.texts,
         TreePlan(options.tree_starts, options.tree_seeds) if options.tree_starts else None,
         options.tree_temperature,
-        options.tree_drafters or options.drafters,
-        InvarianceSettings(options.invariance_prompts, options.invariance_tokens, options.budget),
+        options.tree_drafter or names,
+        InvarianceSettings(options.invariance_prompts, options.invariance_tokens, options.node_budgets),
     )
     prompts = _short_prompts(read_prompt_options(options.prompts), options.candidates)
     with command_output(options.json) as output:
         target = load_target(options.target)
         drafters, others = (
             [
-                race_drafter(
-                    name, target, layers=options.layers, draft_model=options.draft_model, head=options.head
-                )
-                for name in names
+                race_drafter(name, target, weights=weights, layers=options.layers)
+                for name, weights in map(name_and_weights, given)
             ]
-            for names in (options.drafters, options.invariance_drafters)
+            for given in (options.drafter, options.invariance_drafter)
         )
         with progress_bars() as progress:
             result = run_race_experiment(target, drafters, prompts, settings, options.out, progress, others)
@@ -114,6 +114,13 @@ def race_vs_rejection(options: RaceOptions = RaceOptions()) -> None:
             output.write_json(document)
         else:
             output.show(markdown(result), f"\nfigure: {figure}")
+
+
+def _check(options: RaceOptions) -> None:
+    for drafter in (*options.drafter, *options.invariance_drafter):
+        check_drafter(drafter)
+    check_target(options.target)
+    check_writable(options.out)
 
 
 def _short_prompts(prompts: tuple[Prompt, ...], count: int) -> tuple[Prompt, ...]:

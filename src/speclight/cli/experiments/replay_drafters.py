@@ -28,10 +28,9 @@ class ReplayDraftersOptions:
     out: Path = Path("out/replay-drafters")
     """Folder for the target's answers, which later runs with the same prompts read again."""
     drafter: tuple[str, ...] = ()
-    """Drafters replayed: ngram, model, eagle3, medusa; if not given, all that can be made."""
-    drafter_weights: tuple[str, ...] = ()
-    """Weights of a drafter, as NAME=FOLDER: of model and medusa, and of eagle3 for a head of your own."""
-    budget: tuple[int, ...] = (16,)
+    """Drafters replayed, as NAME or NAME=WEIGHTS: ngram, model, eagle3, medusa; if not given, all that need
+    none."""
+    node_budgets: tuple[int, ...] = (16,)
     """Node budgets P: positions scored in one target call, root included."""
     prompts_per_family: int = 4
     """Prompts answered of each family."""
@@ -62,12 +61,16 @@ def replay_drafters(options: ReplayDraftersOptions = ReplayDraftersOptions()) ->
     )
 
     settings = ReplaySettings(
-        options.prompts_per_family, options.max_tokens, options.budget, options.temperature, options.seed
+        options.prompts_per_family,
+        options.max_tokens,
+        options.node_budgets,
+        options.temperature,
+        options.seed,
     )
     prompts = read_prompt_options(options.prompts)
     with command_output(options.json) as output:
         target = load_target(options.target)
-        drafters = compared_drafters(target, REPLAYED_DRAFTERS, options.drafter, options.drafter_weights)
+        drafters = compared_drafters(target, REPLAYED_DRAFTERS, options.drafter)
         with progress_bars() as progress:
             cells = replay_drafters(target, prompts, drafters, settings, options.out, progress)
         if options.json:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cyclopts import Parameter
 
 from speclight.cli.limits.bound_output import BudgetBounds, FamilyBounds, document_of, show_bounds
-from speclight.cli.options import JsonFlag, parse_budgets
+from speclight.cli.options import JsonFlag, check_budgets, check_picture
 from speclight.cli.output import command_output
 from speclight.errors import InvalidInput
 
@@ -44,7 +44,7 @@ class DrafterOptions:
 class BoundOptions:
     """Options of `speclight bound`."""
 
-    budget: str
+    node_budgets: tuple[int, ...]
     """Node budget P: positions scored in one target call, root included; or several, as 8,16,60."""
     mu: float | None = None
     """Mean entropy of the target's next-token law, nats per token; with --mu2, instead of --profile."""
@@ -79,7 +79,10 @@ def bound(options: BoundOptions) -> None:
         speclight bound --mu 1.5 --mu2 4 --budget 8,16,60
         speclight bound --profile out/profile --budget 60 --plot limits.svg
     """
-    budgets = parse_budgets(options.budget)
+    budgets = options.node_budgets
+    check_budgets(budgets)
+    if options.plot is not None:
+        check_picture("--plot", options.plot)
     _check(options)
     known, about = _known(options, max(budgets))
     families = [

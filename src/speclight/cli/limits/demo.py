@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from speclight.cli.options import JsonFlag, PromptOptions, TargetOptions, load_target, read_prompt_options
+from speclight.cli.options import (
+    JsonFlag,
+    PromptOptions,
+    TargetOptions,
+    check_target,
+    check_writable,
+    load_target,
+    read_prompt_options,
+)
 from speclight.cli.output import command_output
 from speclight.cli.progress import progress_bars
 
@@ -42,19 +50,20 @@ def demo(options: DemoOptions = DemoOptions()) -> None:
         speclight demo --quick
         speclight demo --target FOLDER --prompts questions.jsonl --out out/demo
     """
-    from speclight.experiments.demo.run import QUICK, DemoSettings, demo_drafters, run_demo
+    out = options.out or Path("out/demo-quick" if options.quick else "out/demo")
+    check_target(options.target)
+    check_writable(out)
+
+    from speclight.experiments.demo.run import demo_settings, run_demo
     from speclight.measure.store import sole_writer
     from speclight.report.demo.html import write_report
     from speclight.report.demo.record_file import write_json
     from speclight.report.demo.terminal import terminal_table
 
-    out = options.out or Path("out/demo-quick" if options.quick else "out/demo")
     prompts = read_prompt_options(options.prompts)
     with command_output(options.json) as output, sole_writer(out):
         target = load_target(options.target)
-        settings = replace(
-            QUICK if options.quick else DemoSettings(), drafters=demo_drafters(target), seed=options.seed
-        )
+        settings = demo_settings(target, quick=options.quick, seed=options.seed)
         with progress_bars() as progress:
             record = run_demo(target, prompts, settings, out / "records", sys.argv[1:], progress)
         write_json(record, out / "report.json")

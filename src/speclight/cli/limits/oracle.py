@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 from cyclopts import Parameter
 
 from speclight.cli.engines.options import EngineOptions, engine_client
-from speclight.cli.options import JsonFlag, TargetOptions, load_target, parse_budgets
+from speclight.cli.options import (
+    JsonFlag,
+    TargetOptions,
+    check_budgets,
+    check_target,
+    check_writable,
+    load_target,
+)
 from speclight.cli.output import command_output
 from speclight.cli.progress import progress_bars
 
@@ -34,8 +41,8 @@ class OracleOptions:
     """Folder for the records; a killed run goes on where it stopped when the command is repeated."""
     contexts: int = 40
     """Contexts searched per family, spread evenly over all usable positions."""
-    budget: str = "1,2,4,8,16,32,64"
-    """Node budgets P to show; the search is made once, at the largest."""
+    node_budgets: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+    """Node budgets P to show, as 8,16,64; the search is made once, at the largest."""
     seed: int = 0
     """Seed of the choice of contexts."""
     top: int = 20
@@ -58,10 +65,14 @@ def oracle(options: OracleOptions = OracleOptions()) -> None:
 
         speclight oracle --engine http://127.0.0.1:8000 --profile out/served --budget 8,16
     """
+    budgets = options.node_budgets
+    check_budgets(budgets)
+    check_target(options.target)
+    check_writable(options.out)
+
     from speclight.measure.oracle_run import OracleSettings, run_oracle
     from speclight.measure.profile import read_profile
 
-    budgets = parse_budgets(options.budget)
     settings = OracleSettings(options.contexts, max(budgets), options.seed)
     measured = read_profile(options.profile)
     upper = None

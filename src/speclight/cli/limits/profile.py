@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING
 from cyclopts import Parameter
 
 from speclight.cli.engines.options import EngineOptions, engine_client, rendering
-from speclight.cli.options import JsonFlag, PromptOptions, TargetOptions, load_target, read_prompt_options
+from speclight.cli.options import (
+    JsonFlag,
+    PromptOptions,
+    TargetOptions,
+    check_target,
+    check_writable,
+    load_target,
+    read_prompt_options,
+)
 from speclight.cli.output import command_output
 from speclight.cli.progress import progress_bars
+from speclight.measure.profile_settings import ProfileSettings
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,20 +38,7 @@ class ProfileOptions:
 
     out: Path = Path("out/profile")
     """Folder for the records; a killed run goes on where it stopped when the command is repeated."""
-    samples: int = 1
-    """Texts sampled after each prompt."""
-    max_tokens: int = 128
-    """Length limit of a text, in generated tokens."""
-    batch_size: int = 32
-    """Texts sampled together; part of the plan, because it decides padding and rounding."""
-    temperature: float = 1.0
-    """Temperature of the law that is sampled and profiled; above 0."""
-    top_k: int | None = None
-    """Keep this many of the most probable tokens."""
-    top_p: float | None = None
-    """Keep the smallest set of most probable tokens with this much probability."""
-    seed: int = 0
-    """Seed of all randomness."""
+    settings: ProfileSettings = field(default_factory=ProfileSettings)
     laws: bool = True
     """Keep the likely part of every token's law too (some hundred bytes): `speclight bound` is less noisy."""
     top: int = 0
@@ -66,32 +62,27 @@ def profile(options: ProfileOptions = ProfileOptions()) -> None:
 
         speclight profile --engine http://127.0.0.1:8000 --out out/served
     """
-    from speclight.experiments.demo.family_profiles import family_profile
-    from speclight.measure.profile import ProfileSettings, run_profile
-    from speclight.models.sampling import SamplingSettings
+    check_target(options.target)
+    check_writable(options.out)
 
-    settings = ProfileSettings(
-        samples=options.samples,
-        max_tokens=options.max_tokens,
-        batch_size=options.batch_size,
-        seed=options.seed,
-        sampling=SamplingSettings(options.temperature, options.top_k, options.top_p),
-    )
+    from speclight.experiments.demo.family_profiles import family_profile
+    from speclight.measure.profile import run_profile
+
     prompts = read_prompt_options(options.prompts)
     with command_output(options.json) as output:
         if options.server.engine is None:
             target = load_target(options.target)
             with progress_bars() as progress:
-                measured = run_profile(target, prompts, settings, options.out, progress, options.laws)
+                measured = run_profile(target, prompts, options.settings, options.out, progress, options.laws)
             name = target.name
         else:
-            name, measured = _by_engine(options, settings, prompts)
+            name, measured = _by_engine(options, options.settings, prompts)
         families = [family_profile(measured, family) for family in measured.families]
         if options.json:
             output.write_json(
                 {
                     "target": name,
-                    "temperature": options.temperature,
+                    "temperature": options.settings.sampling.temperature,
                     "folder": options.out,
                     "families": {family.family: _document(family) for family in families},
                 }

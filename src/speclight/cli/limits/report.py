@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cyclopts import Parameter
 
-from speclight.cli.options import JsonFlag
+from speclight.cli.options import JsonFlag, check_writable
 from speclight.cli.output import command_output
 
 
@@ -30,6 +30,8 @@ def report(options: ReportOptions = ReportOptions()) -> None:
 
         speclight report --run out/demo
     """
+    check_writable(options.run if options.out is None else options.out)
+
     from speclight.report.demo.html import write_report
     from speclight.report.demo.record_file import read_json
     from speclight.report.demo.terminal import terminal_table

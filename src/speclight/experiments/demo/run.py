@@ -91,6 +91,11 @@ def demo_drafters(model: CausalLM) -> tuple[str, ...]:
     return ("ngram", "eagle3") if model.name == DEFAULT_NAME else ("ngram",)
 
 
+def demo_settings(model: CausalLM, *, quick: bool = False, seed: int = 0) -> DemoSettings:
+    """How much the demo measures of this target, and with which drafters."""
+    return replace(QUICK if quick else DemoSettings(), drafters=demo_drafters(model), seed=seed)
+
+
 def run_demo(
     model: CausalLM,
     prompts: tuple[Prompt, ...],

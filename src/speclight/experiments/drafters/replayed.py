@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from speclight.checks import check_whole_numbers
 from speclight.drafting.drafters import DRAFTERS
 from speclight.drafting.eagle3.conventions import default_layers
 from speclight.drafting.protocol import LawSource
-from speclight.errors import InvalidInput, check_at_least_one
+from speclight.errors import InvalidInput
 from speclight.experiments.chosen_drafters import ComparedDrafter
 from speclight.measure.plan import run_plan
 from speclight.measure.prompts import Prompt
@@ -39,7 +40,7 @@ class ReplaySettings:
     seed: int = 1000
 
     def __post_init__(self) -> None:
-        check_at_least_one(self, "prompts_per_family", "max_tokens")
+        check_whole_numbers(self, "prompts_per_family", "max_tokens")
         if not self.node_budgets or min(self.node_budgets) < 1:
             raise InvalidInput(f"node_budgets must each be at least 1, got {self.node_budgets}")
 

@@ -15,15 +15,13 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from speclight.checks import check_whole_numbers
 from speclight.decoding.call_trace import CallTrace
-from speclight.decoding.decode import DecodeSettings
 from speclight.decoding.divergence import first_divergence
 from speclight.drafting.drafters import NO_DRAFTER, drafter_named
 from speclight.drafting.protocol import Drafter
-from speclight.errors import InvalidInput
 from speclight.experiments.chosen_drafters import ComparedDrafter
 from speclight.experiments.demo.decoding import DecodedPrompt, decode_prompts
+from speclight.experiments.drafters.settings import DrafterComparisonSettings as DrafterComparisonSettings
 from speclight.measure.plan import run_plan
 from speclight.measure.prompts import Prompt
 from speclight.measure.provenance import machine_class
@@ -35,34 +33,6 @@ from speclight.progress import Progress, silent
 RULE = "target_sample"
 # A decode this long before the first one that is timed pays for what a process does only once.
 WARM_UP_TOKENS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class DrafterComparisonSettings:
-    """prompts_per_family: decoded at each temperature. max_tokens: length limit of a text. node_budget: P.
-
-    Raises InvalidInput for counts below 1 or without temperatures.
-    """
-
-    prompts_per_family: int = 4
-    max_tokens: int = 64
-    node_budget: int = 16
-    temperatures: tuple[float, ...] = (0.0, 1.0)
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_whole_numbers(self, "prompts_per_family", "max_tokens", "node_budget")
-        if not self.temperatures or len(set(self.temperatures)) < len(self.temperatures):
-            raise InvalidInput(f"got temperatures {self.temperatures}, expected at least one, each once")
-
-    def decoding(self, temperature: float, prompt_number: int) -> DecodeSettings:
-        """How one text is decoded; every drafter gets the seed of the prompt."""
-        return DecodeSettings(
-            node_budget=self.node_budget,
-            max_tokens=self.max_tokens,
-            seed=self.seed + prompt_number,
-            sampling=SamplingSettings(temperature),
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from speclight.checks import check_whole_numbers
 from speclight.errors import InvalidInput
+from speclight.experiments.limits.settings import LimitsTestSettings as LimitsTestSettings
 from speclight.measure.oracle_decode import OracleCall, run_oracle_decode
 from speclight.measure.oracle_run import OracleRecord, OracleSettings, run_oracle
 from speclight.measure.profile import Profile, ProfileSettings, run_profile
@@ -19,48 +19,6 @@ from speclight.progress import Progress, silent
 SHIPPED = "shipped"
 # Without summarisation: its prompts are ten times as long, and the strata need no documents.
 SHIPPED_FAMILIES = ("code", "conversation", "maths", "qa")
-
-
-@dataclass(frozen=True, slots=True)
-class LimitsTestSettings:
-    """How much to measure, for every family and temperature.
-
-    trace_prompts: the first so many prompts of a family give the traces, the others the oracle.
-    trace_tokens: whole rounds of one text per trace prompt are sampled until there are that many.
-    oracle_contexts, oracle_round: starts searched, and how many at a time. node_budgets: P compared; starts
-    are those usable at the largest. max_tokens, batch_size: of every sampled text. shipped_prompts,
-    shipped_tokens: per family, and length limit of their texts, on which strata are chosen. decode_texts,
-    decode_budgets, decode_starts: oracle-side texts along which an oracle decodes, at which P, and below
-    which position its calls start.
-    """
-
-    temperatures: tuple[float, ...] = (1.0, 0.7)
-    node_budgets: tuple[int, ...] = (4, 8, 16, 32, 60)
-    trace_prompts: int = 40
-    trace_tokens: int = 20_000
-    oracle_contexts: int = 400
-    oracle_round: int = 100
-    max_tokens: int = 192
-    shipped_prompts: int = 10
-    shipped_tokens: int = 64
-    batch_size: int = 40
-    decode_texts: int = 8
-    decode_budgets: tuple[int, ...] = (16, 32, 60)
-    decode_starts: int = 96
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_whole_numbers(
-            self, "trace_prompts", "trace_tokens", "oracle_contexts", "batch_size", "decode_texts"
-        )
-        if not self.temperatures or not self.node_budgets or min(self.node_budgets) < 1:
-            raise InvalidInput("the test needs at least one temperature and one node budget >= 1")
-        shortest = min(self.max_tokens, self.shipped_tokens)
-        if shortest < max(self.node_budgets):
-            raise InvalidInput(
-                f"texts of {shortest} tokens hold no start for {max(self.node_budgets)} nodes; "
-                "sample longer texts"
-            )
 
 
 @dataclass(frozen=True, slots=True)

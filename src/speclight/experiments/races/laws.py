@@ -57,14 +57,13 @@ def race_drafter(
     name: str,
     target: CausalLM,
     *,
+    weights: str | Path | CausalLM | None = None,
     layers: int | None = None,
-    draft_model: str | Path | CausalLM | None = None,
-    head: str | Path | None = None,
 ) -> RaceDrafter:
     """A drafter by its name, one of RACE_DRAFTERS.
 
-    layers: of `layer_skip`. draft_model: weights of `model`, or the model. head: folder of `eagle3`; the
-    shipped one if None. Raises InvalidInput for another name, or `model` without weights.
+    weights: of `model`, or the model; of `eagle3` the folder of a head, the shipped one if None. layers: of
+    `layer_skip`. Raises InvalidInput for another name, or `model` without weights.
     """
     if name == "ngram":
         return RaceDrafter(name, (name,), True, lambda sampling: CountLaw(target.vocabulary_size))
@@ -72,19 +71,21 @@ def race_drafter(
         first = layers_by_default(target) if layers is None else layers
         return _by_name(target, name, (name, str(first)), DrafterSettings(kind="race", layers=first))
     if name == "model":
-        if draft_model is None:
+        if weights is None:
             raise InvalidInput("a drafter model needs weights, got none; give their folder")
-        identity = draft_model.name if isinstance(draft_model, CausalLM) else _hash_of(Path(draft_model))
+        identity = weights.name if isinstance(weights, CausalLM) else _hash_of(Path(weights))
         dtype = str(target.model.dtype).removeprefix("torch.")
         model = (
-            draft_model
-            if isinstance(draft_model, CausalLM)
-            else CausalLM(load_weights(str(draft_model), device=str(target.device), dtype=dtype))
+            weights
+            if isinstance(weights, CausalLM)
+            else CausalLM(load_weights(str(weights), device=str(target.device), dtype=dtype))
         )
         return _by_name(target, name, (name, identity), DrafterSettings(kind="race", weights=model))
     if name == "eagle3":
-        folder = shipped_head_folder() if head is None else Path(head)
-        settings = DrafterSettings(kind="race", weights=None if head is None else str(head))
+        if isinstance(weights, CausalLM):
+            raise InvalidInput("a head is no model of its own, got one as weights; give the folder of a head")
+        folder = shipped_head_folder() if weights is None else Path(weights)
+        settings = DrafterSettings(kind="race", weights=None if weights is None else str(weights))
         return _by_name(target, name, (name, _hash_of(folder)), settings, is_function_of_text=False)
     raise InvalidInput(f"no law to race with is called {name!r}, expected one of {', '.join(RACE_DRAFTERS)}")
 

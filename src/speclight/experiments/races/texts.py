@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from speclight.errors import InvalidInput
+from speclight.experiments.races.text_settings import RaceTextSettings as RaceTextSettings
 from speclight.measure.plan import run_plan
 from speclight.measure.prompts import Prompt
 from speclight.measure.store import read_table, reading, recording
@@ -19,26 +20,6 @@ from speclight.progress import Progress, silent
 from speclight.seeds import derived_seed
 
 KIND = "race-texts"
-
-
-@dataclass(frozen=True, slots=True)
-class RaceTextSettings:
-    """texts: per temperature. tokens: sampled per text; only texts that reach this length are kept.
-
-    Raises InvalidInput for counts below 1 or a temperature that is not positive.
-    """
-
-    texts: int = 24
-    tokens: int = 36
-    temperatures: tuple[float, ...] = (0.6, 1.0)
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.texts < 1 or self.tokens < 1 or min(self.temperatures, default=0.0) <= 0.0:
-            raise InvalidInput(
-                f"got texts {self.texts}, tokens {self.tokens}, temperatures {self.temperatures}; expected "
-                "counts >= 1 and at least one temperature, all > 0"
-            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,13 @@ grown to maximise. Best-first growth must win the latter everywhere; the former 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from itertools import pairwise
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from speclight.arrays import FloatArray
-from speclight.checks import check_whole_numbers
 from speclight.decoding.noise_streams import SeededNoise
 from speclight.drafting.along_text import AlongText, stops_with_target
 from speclight.drafting.drafters import DRAFTERS
@@ -26,6 +24,7 @@ from speclight.drafting.tree_choice import growth_start
 from speclight.drafting.tree_drafter import GrowthStart
 from speclight.errors import InvalidInput
 from speclight.experiments.chosen_drafters import ComparedDrafter
+from speclight.experiments.trees.settings import TreeSettings as TreeSettings
 from speclight.experiments.trees.values import (
     expected_tokens,
     target_law,
@@ -37,7 +36,6 @@ from speclight.measure.profile import ProfiledText, ProfileSettings, run_profile
 from speclight.measure.prompts import Prompt
 from speclight.measure.store import read_table, recording
 from speclight.models.causal_lm import CausalLM
-from speclight.models.sampling import SamplingSettings
 from speclight.progress import Progress, silent
 from speclight.seeds import stream
 
@@ -47,32 +45,6 @@ TREES = (BEST_FIRST, "eagle2", "static", "chain", "batch")
 # its model, lookahead learns from the calls of a whole decode, and the oracle's own law is the target's.
 DRAFTERS_WITH_A_LAW = ("ngram", "layer_skip", "model", "eagle3", "medusa")
 ACCEPTANCE = "acceptance"
-
-
-@dataclass(frozen=True, slots=True)
-class TreeSettings:
-    """node_budgets: P compared, root included. prompts_per_family: one text each; contexts: places of each
-    text, spread evenly. calibration_prompts: further prompts of each family, whose texts give the acceptance
-    vector of the static tree, at `calibration_contexts` places each. max_tokens: of a text.
-
-    Raises InvalidInput for counts below 1, or budgets that do not rise or hold no drafted token.
-    """
-
-    node_budgets: tuple[int, ...] = (4, 8, 16, 32, 60)
-    prompts_per_family: int = 4
-    contexts: int = 4
-    calibration_prompts: int = 2
-    calibration_contexts: int = 16
-    max_tokens: int = 64
-    sampling: SamplingSettings = field(default_factory=SamplingSettings)
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_whole_numbers(self, "prompts_per_family", "contexts", "max_tokens")
-        check_whole_numbers(self, "calibration_prompts", "calibration_contexts")
-        budgets = self.node_budgets
-        if not budgets or min(budgets) < 2 or any(a >= b for a, b in pairwise(budgets)):
-            raise InvalidInput(f"got node budgets {budgets}, expected rising numbers >= 2")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,75 @@
+"""Bad input is told before anything heavy is imported, let alone loaded."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from speclight.cli.main import main
+
+# What is typed, and what the message names.
+BAD = [
+    (["generate", "--prompt", "x", "--rule", "coin"], "'coin'"),
+    (["generate", "--prompt", "x", "--drafter", "parrot"], "'parrot'"),
+    (["generate", "--prompt", "x", "--drafter", "model"], "needs weights"),
+    (["generate", "--prompt", "x", "--drafter", "eagle3=no/such/folder"], "no/such/folder"),
+    (["generate", "--prompt", "x", "--drafter", "ngram=FOLDER"], "NAME=WEIGHTS"),
+    (["generate", "--prompt", "x", "--dtype", "float8"], "float8"),
+    (["generate", "--prompt", "x", "--device", "abacus"], "abacus"),
+    (["generate", "--prompt", "x", "--target", "no such folder"], "no such folder"),
+    (["generate", "--prompt", "x", "--target", "missing.gguf"], "missing.gguf"),
+    (["generate", "--prompt", "x", "--threads", "1000"], "--threads must be at most"),
+    (["generate", "--prompt", "x", "--budget", "100000"], "100000"),
+    (["generate", "--prompt", "x", "--temperature", "-1"], "temperature"),
+    (["generate", "--prompt", "x", "--top-k", "0"], "--top-k"),
+    (["verify", "--rule", "coin"], "'coin'"),
+    (["verify", "--budget", "0"], "--budget"),
+    (["profile", "--out", "FILE/below"], "is a file"),
+    (["profile", "--temperature", "0"], "temperature above 0"),
+    (["oracle", "--out", "FILE"], "is a file"),
+    (["oracle", "--budget", "100000"], "100000"),
+    (["demo", "--out", "FILE/below"], "is a file"),
+    (["demo", "--dtype", "int8"], "int8"),
+    (["doctor", "no such head"], "no such head"),
+    (["drafter-profile", "--drafter", "medusa"], "--drafter medusa=FOLDER"),
+    (["train-head", "--out", "x", "--learning-rate", "nan"], "nan"),
+    (["train-head", "--out", "x", "--learning-rate", "0"], "above 0"),
+    (["train-head", "--out", "x", "--greedy-share", "2"], "greedy_share"),
+    (["train-head", "--out", "FILE/below"], "is a file"),
+    (["experiment", "compare-drafters", "--drafter", "parrot"], "'parrot'"),
+    (["experiment", "compare-trees", "--out", "FILE/below"], "is a file"),
+    (["experiment", "limits-picture", "--out", "limits.pdf"], ".png or .svg"),
+    (["experiment", "race-vs-rejection", "--drafter", "model"], "needs weights"),
+    (["bound", "--mu", "1", "--mu2", "2", "--budget", "8", "--plot", "x.pdf"], ".png or .svg"),
+]
+SLOW = ("torch", "transformers", "pyarrow", "matplotlib", "plotly", "numba")
+# One process for all of them: it stays as quick as it is because nothing slow is ever imported.
+RUN = """
+import json, sys
+from speclight.cli.main import main
+codes = [main(arguments) for arguments in json.loads(sys.argv[1])]
+print(json.dumps({"codes": codes, "modules": sorted(sys.modules)}))
+"""
+
+
+@pytest.mark.parametrize(("arguments", "named"), BAD, ids=lambda value: " ".join(value[:4]) if value else "")
+def test_bad_input_exits_2_and_is_named(arguments, named, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("FILE").write_text("in the way")
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("speclight: error: ")
+    assert captured.err.count("\n") == 1
+    assert named in captured.err
+
+
+def test_bad_input_is_told_without_a_slow_import(tmp_path):
+    (tmp_path / "FILE").write_text("in the way")
+    command = [sys.executable, "-c", RUN, json.dumps([arguments for arguments, _ in BAD])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    found = json.loads(done.stdout)
+    assert found["codes"] == [2] * len(BAD)
+    assert not set(found["modules"]) & set(SLOW)

@@ -25,11 +25,11 @@ from speclight.trees.race_noise import RaceField
         ((77, 2, 3, 16), [0.1316039914146604, 0.4653582570529424]),
     ],
 )
-def test_streams(path: tuple[int, ...], numbers: list[float]) -> None:
+def test_streams_draw_the_numbers_they_always_drew(path: tuple[int, ...], numbers: list[float]) -> None:
     assert stream(*path).random(2).tolist() == numbers
 
 
-def test_seeds_derived_for_texts() -> None:
+def test_seeds_of_texts_are_those_they_always_were() -> None:
     assert derived_seed(5, 2, 1) == 16868097848356383376
     assert derived_seed(5, 2) == 4160164373342109173
 

@@ -103,7 +103,7 @@ def compare(target, name, rule, settings, options=None, batch_size=3, prompts=PR
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("name", ["llama", "gemma3", "gpt2"])
 @pytest.mark.parametrize("drafter", ["ngram", "layer_skip"])
-def test_architectures(name, drafter, temperature):
+def test_every_architecture_writes_each_prompts_own_text(name, drafter, temperature):
     settings = DecodeSettings(6, 10, seed=3, sampling=SamplingSettings(temperature))
     batch = compare(target_of(name), drafter, "target_sample", settings)
     assert len({len(call.path) for one in batch for call in one.calls}) > 1
@@ -125,7 +125,7 @@ def test_architectures(name, drafter, temperature):
         ("ngram", "k_seq", {"kind": "with_replacement", "tree": "batch"}),
     ],
 )
-def test_drafters_and_rules(drafter, rule, options):
+def test_every_drafter_and_rule_writes_each_prompts_own_text(drafter, rule, options):
     compare(tiny_target(VOCABULARY, seed=4), drafter, rule, SETTINGS, DrafterSettings(**options))
 
 

@@ -95,8 +95,8 @@ def enumerated_law(name, shape, kind, length, target):
         ("rejection_without_replacement", "without_replacement", (2,), 3),
         ("k_seq", "with_replacement", (2,), 2),
         pytest.param("k_seq", "with_replacement", (2,), 3, marks=pytest.mark.slow),
-        ("block", "with_replacement", (1, 1), 3),
-        ("traversal", "with_replacement", (2, 1), 2),
+        pytest.param("block", "with_replacement", (1, 1), 3, marks=pytest.mark.slow),
+        pytest.param("traversal", "with_replacement", (2, 1), 2, marks=pytest.mark.slow),
         ("traversal", "without_replacement", (2,), 3),
     ],
 )

@@ -94,6 +94,7 @@ def test_sampling_follows_torch_seeds_and_all_warpers(model):
     assert sampled(1, temperature=1e-6) == greedy
 
 
+@pytest.mark.slow
 def test_the_sampled_law_is_generates_own():
     """First two tokens under temperature, top-k and penalty: exact law by plain calls, 600 texts.
 

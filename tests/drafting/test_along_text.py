@@ -57,11 +57,12 @@ def test_every_token_and_feature_is_handed_over_once(target):
 
 
 def test_the_target_and_the_source_stop_at_the_same_place(target):
-    along = AlongText(Listening(), TEXT)
-    states = features_along(target, along.source, TEXT)
+    source = Listening()
+    along = AlongText(source, TEXT)
+    states = features_along(target, source, TEXT)
     for committed, scored in zip((2, 5, 6), stops_with_target(target, along, (2, 5, 6)), strict=True):
-        assert scored.token_ids == along.source.tokens == TEXT[:committed]
-        handed = torch.cat(along.source.features)
+        assert scored.token_ids == source.tokens == TEXT[:committed]
+        handed = torch.cat(source.features)
         np.testing.assert_allclose(handed, states[: committed - 1], rtol=0, atol=LAW_ATOL)
 
 

@@ -109,7 +109,9 @@ def ids(*numbers, **more):
     ],
 )
 @pytest.mark.parametrize("architecture", ["LlamaForCausalLMEagle3", "LlamaForCausalLM", "Eagle3Anything"])
-def test_layer_ids(tmp_path, target, changes, layers, is_noted, architecture):
+def test_layer_ids_are_read_by_the_key_they_stand_under(
+    tmp_path, target, changes, layers, is_noted, architecture
+):
     config = flat(**{"eagle_config": None, **changes}, architectures=[architecture])
     head = load_head(write_head(tmp_path, "SpecForge", config=config), target)
     assert head.network.conventions.layers == layers
@@ -265,7 +267,7 @@ def test_one_tensor_under_two_names_is_refused(tmp_path, target):
 
 
 @pytest.mark.parametrize("window", [1, 2, 3])
-def test_sliding_attention(tmp_path, target, window):
+def test_sliding_attention_sees_its_window_only(tmp_path, target, window):
     section = layer_section(layer_types=["sliding_attention"], sliding_window=window)
     config = config_of("speculators", transformer_layer_config=section)
     head = load_head(write_head(tmp_path, "speculators", config=config), target)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from speclight.decoding.call_trace import CallTrace
 from speclight.decoding.decode import DecodeSettings, decode
 from speclight.drafting.drafters import drafter_named
 from speclight.drafting.settings import DrafterSettings
@@ -19,7 +20,7 @@ from toys import law_after, tiny_target
 VOCABULARY, PROMPT, SEED = 7, [0, 3, 5, 1], 5
 
 
-def run_of(target, other, tree="batch", rule="race", kind="race", tokens=20, **settings):
+def run_of(target, other, tree="batch", rule="race", kind="race", tokens=20, **settings) -> list[CallTrace]:
     drafter = drafter_named("model", target, DrafterSettings(kind=kind, tree=tree, weights=other, **settings))
     decoding = DecodeSettings(node_budget=4, max_tokens=tokens, seed=SEED, record_ranks=True)
     return list(decode(target, drafter, RULES[rule], PROMPT, decoding))

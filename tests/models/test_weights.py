@@ -303,7 +303,7 @@ def test_clearing_removes_only_what_speclight_put_there(gguf, tmp_path):
 # Folders
 
 
-def test_local_folder(folder):
+def test_a_local_folder_is_named_by_its_name(folder):
     loaded = load_weights(folder)
     assert (loaded.source, loaded.name) == ("folder", "my-model")
     assert loaded.tokenizer.tokenize("   12") == ["ĠĠĠ", "1", "2"]

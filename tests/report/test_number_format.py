@@ -47,11 +47,11 @@ def test_three_digits_stay_close(value):
         (None, "–"),
     ],
 )
-def test_significant(value, text):
+def test_three_significant_digits_are_shown(value, text):
     assert significant(value) == text
 
 
-def test_units():
+def test_units_stand_behind_their_numbers():
     assert percent(0.4132) == "41.3%"
     assert percent(nan) == "–"
     assert ratio(0.8714) == "0.871×"

@@ -30,7 +30,7 @@ def quadrature(ceiling, mu: float, mu2: float, budget: int) -> float:
     return float(np.mean([min(budget, ceiling(mu, mu2, -np.log(x))) for x in u[::20]]))
 
 
-def test_reference_values():
+def test_values_of_the_papers_table_are_met():
     # Llama-3.1-8B on HumanEval: arXiv 2512.11718v1, Table 1; P = 60 as in its Figure 1.
     assert upper_bounds.theorem_1(0.279, 0.777, 60).value == pytest.approx(31.7236, abs=5e-5)
     assert upper_bounds.sharpened_theorem_1(0.279, 0.777, 60).value == pytest.approx(30.832, abs=5e-4)

@@ -78,7 +78,7 @@ def test_the_tree_of_plain_decoding():
         ([1, 2, 2], [-1, 0, 0], None, "distinct"),
     ],
 )
-def test_malformed_trees(tokens, parents, log_probs, message):
+def test_malformed_trees_are_refused(tokens, parents, log_probs, message):
     log_probs = np.zeros(len(tokens)) if log_probs is None else log_probs
     with pytest.raises(InvalidInput, match=message):
         DraftTree(np.array(tokens, dtype=np.int64), np.array(parents, dtype=np.int64), log_probs)

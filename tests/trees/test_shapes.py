@@ -26,7 +26,7 @@ def grown(shape, law_of, never_drafted=()):
     return draft.tree, draft.cost.calls
 
 
-def test_the_named_shapes():
+def test_named_shapes_have_the_parents_and_ranks_they_promise():
     assert chain(3).parents.tolist() == [-1, 0, 1, 2]
     assert chain(0).parents.tolist() == [-1]
     assert batch(3).parents.tolist() == [-1, 0, 0, 0]
@@ -61,7 +61,7 @@ def test_choices_accept_the_lists_of_medusas_files():
         (lambda: TreeShape(np.array([-1, 2, 0]), np.array([0, 0, 0])), "before their children"),
     ],
 )
-def test_malformed_shapes(make, message):
+def test_malformed_shapes_are_refused(make, message):
     with pytest.raises(InvalidInput, match=message):
         make()
 

@@ -68,7 +68,7 @@ def drafters(prompts, out, *more):
     ]
 
 
-def test_compare_trees(prompts, tmp_path, capsys):
+def test_compare_trees_says_the_same_as_json_and_as_tables(prompts, tmp_path, capsys):
     out = tmp_path / "trees"
     assert main(trees(prompts, out, "--json")) == 0
     (line,) = capsys.readouterr().out.splitlines()
@@ -85,7 +85,7 @@ def test_compare_trees(prompts, tmp_path, capsys):
     assert (out / "tokens-per-call.svg").exists()
 
 
-def test_compare_drafters(prompts, tmp_path, capsys):
+def test_compare_drafters_says_the_same_as_json_and_as_tables(prompts, tmp_path, capsys):
     out = tmp_path / "drafters"
     assert main(drafters(prompts, out, "--json")) == 0
     (line,) = capsys.readouterr().out.splitlines()

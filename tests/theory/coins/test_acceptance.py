@@ -115,7 +115,7 @@ def test_division_factor_is_the_smallest_that_keeps_the_residual_positive(pair, 
 
 @pytest.mark.parametrize("name", CORNER_PAIRS)
 @pytest.mark.parametrize("candidates", [1, 2, 5])
-def test_corner_pairs(name, candidates):
+def test_rules_are_lossless_on_corner_pairs(name, candidates):
     target, drafter = corner_pair(name)
     for law in (rejection_with_replacement(target, drafter, candidates), k_seq(target, drafter, candidates)):
         np.testing.assert_allclose(law.output, target, rtol=0, atol=ROUNDING_ATOL)

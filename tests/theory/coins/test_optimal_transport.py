@@ -105,7 +105,7 @@ def test_every_rule_stays_below_its_ceiling(pair, candidates):
 
 @pytest.mark.parametrize("name", CORNER_PAIRS)
 @pytest.mark.parametrize("candidates", [1, 2, 5])
-def test_corner_pairs(name, candidates):
+def test_transport_equals_the_search_of_subsets_on_corner_pairs(name, candidates):
     target, drafter = corner_pair(name)
     met = float(target[drafter > 0].sum())
     for value, containment in (

@@ -67,7 +67,7 @@ def test_fast_form_equals_the_definition_and_is_lossless(pair, candidates):
 
 @pytest.mark.parametrize("name", CORNER_PAIRS)
 @pytest.mark.parametrize("candidates", [1, 2, 4])
-def test_corner_pairs(name, candidates):
+def test_fast_equals_plain_on_corner_pairs(name, candidates):
     target, drafter = corner_pair(name)
     law = rejection_without_replacement(target, drafter, candidates)
     np.testing.assert_allclose(law.output, target, rtol=0, atol=ROUNDING_ATOL)
@@ -116,7 +116,7 @@ def test_estimate_depends_on_its_uniforms_as_an_inverse_law():
     assert (np.abs(skewed.by_candidate - exact) > 2 * STANDARD_ERRORS * skewed.standard_errors + 1e-6).any()
 
 
-def test_large_vocabulary():
+def test_the_estimate_equals_the_exact_form_on_a_large_vocabulary():
     """1500 tokens and three candidates: the estimate against the exact form (2.25 million histories)."""
     rng = np.random.default_rng(67)
     logits = rng.normal(size=1500) * 2.0

@@ -81,7 +81,7 @@ def test_no_oracle_decode_exceeds_it_on_a_larger_source(budget):
 
 
 @pytest.mark.parametrize("budget", [2, 4])
-def test_texts_that_end(budget):
+def test_the_bound_holds_beside_texts_that_end(budget):
     """End of text with chance: its own surprisal never enters, and cut and ended texts stand side by side."""
     source = tabular_source(5, 4, np.random.default_rng(30), end_of_text=3)
     texts = sample_texts(source, np.random.default_rng(31).random((6000, 6, 3)))
@@ -147,7 +147,7 @@ def test_certain_text_is_bounded_by_the_budget():
     assert np.isnan(one.held.standard_error)
 
 
-def test_bad_arguments():
+def test_bad_arguments_are_refused():
     texts = [SampledText(np.ones(10), True, "0")]
     with pytest.raises(InvalidInput, match="node budget"):
         decode_bound(texts, 0)

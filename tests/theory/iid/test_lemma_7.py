@@ -30,7 +30,7 @@ def expected_tokens(target, drafter, budget: int) -> float:
     return total
 
 
-def test_the_three_readings():
+def test_the_three_readings_of_mu_ce_differ_where_misses_do():
     moments = drafter_moments(*MISSING)
     assert moments.miss_probability == pytest.approx(0.1)
     assert moments.cross_entropy_on_hits == pytest.approx(0.9 * np.log(2))

@@ -30,7 +30,7 @@ def test_recent_surprisals_look_back_only():
         (10, True, 12, 5, 9),
     ],
 )
-def test_usable_starts(tokens, ended, limit, node_budget, usable):
+def test_usable_starts_do_not_depend_on_how_the_text_went_on(tokens, ended, limit, node_budget, usable):
     text = SampledText(np.ones(tokens), ended, "0", length_limit=limit)
     assert usable_starts(text, node_budget) == usable
 

@@ -51,7 +51,7 @@ def test_weights_and_merging_agree(rows):
         assert law.mu2 == pytest.approx(whole.mu2, abs=ROUNDING)
 
 
-def test_weights_matter(rows):
+def test_contexts_of_weight_zero_do_not_count(rows):
     first_only = step_law.from_laws(rows, np.eye(40)[0], width=WIDTH)
     assert first_only.mu == pytest.approx(float(information.entropy(rows[0])), abs=ROUNDING)
 

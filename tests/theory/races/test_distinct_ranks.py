@@ -68,7 +68,7 @@ def test_law_equals_the_plain_integral(pair):
 
 
 @pytest.mark.parametrize("name", CORNER_PAIRS)
-def test_corner_pairs(name):
+def test_first_rank_is_the_match_on_corner_pairs(name):
     target, drafter = corner_pair(name)
     law = distinct_rank_law(target, drafter, 4)
     assert law.convention is RankConvention.DISTINCT

@@ -90,7 +90,7 @@ def test_match_equals_the_double_sum(pair):
 
 
 @pytest.mark.parametrize("name", CORNER_PAIRS)
-def test_corner_pairs(name):
+def test_matching_keeps_its_bounds_on_corner_pairs(name):
     target, drafter = corner_pair(name)
     match, distance = match_probability(target, drafter), float(total_variation(target, drafter))
     assert (1 - distance) / (1 + distance) - ROUNDING_ATOL <= match <= 1 - distance + ROUNDING_ATOL

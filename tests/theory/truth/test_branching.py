@@ -178,7 +178,7 @@ def test_lemma_4_on_a_lattice(size):
         assert branching.lemma_4(process.mu, level * span) < 0.8 * exact
 
 
-def test_spans():
+def test_spans_are_the_largest_common_measure():
     assert branching.arithmetic_span([np.log(2), np.log(8), 0.0]) == pytest.approx(np.log(2))
     assert branching.arithmetic_span([1.5, 2.5]) == pytest.approx(0.5)
     assert branching.arithmetic_span([-np.log(0.8), -np.log(0.2)]) is None

@@ -49,7 +49,7 @@ def leaving(source, state, tree):
     return emitted, law
 
 
-def test_numbers_of_trees():
+def test_binary_trees_are_counted_by_the_catalan_numbers():
     """Trees with n nodes of at most two children each: the Catalan numbers 1, 2, 5, 14."""
     assert [len(list(trees(2, n))) for n in (1, 2, 3, 4)] == [1, 2, 5, 14]
 

@@ -80,6 +80,8 @@ def answer(family: FamilyBounds) -> str:
     from speclight.theory.bound import best_for_a_real_model, best_if_contexts_were_iid
 
     item = max(family.budgets, key=lambda each: each.budget)
+    if item.decodes is not None:
+        return _interval_line(family.family, item.budget, item.decodes)
     real, iid = best_for_a_real_model(item.bounds), best_if_contexts_were_iid(item.bounds)
     start = f"{family.family}: at" if family.family else "At"
     model = f"if contexts were independent ({iid.name})"
@@ -153,16 +155,22 @@ def _decode_document(limits: Limits) -> dict[str, object]:
     }
 
 
+def _interval_line(family: str, budget: int, limits: Limits) -> str:
+    of_family = f"{family}: the" if family else "The"
+    return (
+        f"{of_family} limit of a decode at P = {budget} lies between {limits.certified.value:.3f} and "
+        f"{limits.decode.going_on.value:.3f} tokens per call"
+    )
+
+
 def _decode_lines(family: str, item: BudgetBounds) -> list[str]:
     """The interval for whole decodes, with confidence limits outwards, and what lies between."""
     limits = item.decodes
     if limits is None:
         return []
     certified, bound, held = limits.certified, limits.decode.going_on, limits.decode.held
-    of_family = f"{family}: the" if family else "The"
     lines = [
-        f"{of_family} limit of a decode at P = {item.budget} lies between {certified.value:.3f} and "
-        f"{bound.value:.3f} tokens per call",
+        _interval_line(family, item.budget, limits),
         f"  certified from below: {certified.value:.3f} ({certified.level:.0%} limit {certified.lower:.3f}); "
         f"no decode exceeds {bound.value:.3f} ({bound.level:.0%} limit {bound.upper:.3f})",
         f"  held to the length limit of these texts: {held.value:.3f} ({held.level:.0%} limit "

@@ -3,6 +3,8 @@
 docutils converts LaTeX to MathML; Sphinx only has to be told to use it.
 """
 
+import re
+
 from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
@@ -10,12 +12,15 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
+# What docutils does not know, in words that it knows: sizes of brackets are left to the browser.
+KNOWN = {r"\Big": "", r"\big": "", r"\dots": r"\ldots"}
+UNKNOWN = re.compile(r"\\(?:Big|big|dots)(?![A-Za-z])")
 LOGGER = logging.getLogger(__name__)
 
 
 def converted(node: nodes.math | nodes.math_block, as_block: bool) -> str:
     try:
-        return tex2mathml(node.astext(), as_block=as_block)
+        return tex2mathml(UNKNOWN.sub(lambda found: KNOWN[found[0]], node.astext()), as_block=as_block)
     except MathError as error:
         LOGGER.warning("docutils has no MathML for this formula: %s", error, location=node)
         return ""

@@ -22,6 +22,7 @@ BAD = [
     (["generate", "--prompt", "x", "--target", "missing.gguf"], "missing.gguf"),
     (["generate", "--prompt", "x", "--threads", "1000"], "--threads must be at most"),
     (["generate", "--prompt", "x", "--budget", "100000"], "100000"),
+    (["generate", "--prompt", "x", "--max-tokens", "2.5"], "'2.5'"),
     (["generate", "--prompt", "x", "--temperature", "-1"], "temperature"),
     (["generate", "--prompt", "x", "--top-k", "0"], "--top-k"),
     (["verify", "--rule", "coin"], "'coin'"),

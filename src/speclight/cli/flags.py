@@ -30,7 +30,9 @@ SPELLED = {
 }
 # Fields of settings classes that only a program can give: functions, sets of ids, what is derived.
 NOT_FLAGS = ("processors", "stop_token_ids", "stop_criteria", "record_target_log_probs")
-NUMBERS = (tuple[int, ...], tuple[float, ...])
+SEVERAL_NUMBERS = (tuple[int, ...], tuple[float, ...])
+WHOLE_NUMBERS = (int, tuple[int, ...])
+WHOLE = re.compile(r"[+-]?\d[\d_]*")
 
 
 def spelled(name: str) -> str:
@@ -39,9 +41,13 @@ def spelled(name: str) -> str:
 
 
 def _converted(type_: Any, tokens: Sequence[Token]) -> Any:
-    """Numbers may stand between commas, as in `--budget 8,16,60`."""
-    if type_ in NUMBERS:
+    """Several numbers may stand between commas, as in `--budget 8,16,60`; whole ones are never rounded."""
+    if type_ in SEVERAL_NUMBERS:
         tokens = [token.evolve(value=part) for token in tokens for part in token.value.split(",")]
+    if type_ in WHOLE_NUMBERS:
+        for token in tokens:
+            if WHOLE.fullmatch(token.value.strip()) is None:
+                raise ValueError(f"got {token.value!r}, expected a whole number")
     return convert(type_, tokens)
 
 

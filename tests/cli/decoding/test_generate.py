@@ -170,10 +170,10 @@ def test_defaults_are_those_of_the_python_function() -> None:
 def test_streaming_holds_unfinished_characters_back() -> None:
     """A two-byte character in two tokens: nothing is shown until the second one comes."""
 
-    def decode(token_ids: list[int], skip_special_tokens: bool) -> str:
+    def text_of(token_ids: list[int]) -> str:
         return bytes(token_ids).decode(errors="replace")
 
-    target = cast(Any, SimpleNamespace(tokenizer=SimpleNamespace(decode=decode)))
+    target = cast(Any, SimpleNamespace(tokenizer=SimpleNamespace(get_vocab=dict), text_of=text_of))
     shown = io.StringIO()
     stream = command.TextStream(target, Output(for_people=shown, for_programs=shown))
     seen = []

@@ -31,10 +31,10 @@ class ImportOptions:
 def import_report(file: Path, /, options: ImportOptions = ImportOptions()) -> None:
     """Read an engine's metrics, log, answers or bench results, and say what they mean in one set of words.
 
-        speclight import after.prom --before before.prom
-
     Reads vLLM, SGLang, llama.cpp and TensorRT-LLM: scrapes of /metrics, log lines, answers with per-request
     metrics, bench JSON; EAGLE and Spec-Bench answer files; tables of expected acceptance lengths (YAML).
+
+        speclight import after.prom --before before.prom
     """
     check_installed()
     from speclight.engines.reports.read import read_report

@@ -118,6 +118,16 @@ def flags_in_messages(source: str) -> list[str]:
     return [flag for flag in flags if flag != "--force-reinstall"]  # of pip
 
 
+def begins_with_arguments(source: str) -> list[str]:
+    """Functions and classes whose docstring explains arguments or fields before saying what the thing is."""
+    return [
+        node.name
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        and re.match(r"[a-z_, ]+:", ast.get_docstring(node) or "")
+    ]
+
+
 def planted(package: str, source: str) -> list[Import]:
     path = SOURCE / "speclight" / package
     return list(imports_of(path if path.suffix else path / "planted.py", source))
@@ -176,6 +186,13 @@ def test_errors_of_the_library_name_arguments_and_no_flags() -> None:
     # Errors about inference servers name flags of those servers.
     library = [path for path in MODULES if package_of(path) not in {"cli", "engines"}]
     assert [path.name for path in library if flags_in_messages(path.read_text(encoding="utf-8"))] == []
+
+
+def test_docstrings_begin_with_what_the_thing_is() -> None:
+    assert begins_with_arguments('class A:\n    """values, rows: [n] tokens per call."""') == ["A"]
+    assert begins_with_arguments('def f():\n    """A curve. values: [n] tokens per call."""') == []
+    named = {path: begins_with_arguments(path.read_text(encoding="utf-8")) for path in MODULES}
+    assert {path: wrong for path, wrong in named.items() if wrong} == {}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))

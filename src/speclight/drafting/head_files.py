@@ -21,7 +21,10 @@ FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeadFiles:
-    """name: of the folder. config: of config.json. tensors: by the names they have in the file."""
+    """What a head's folder holds.
+
+    name: of the folder. config: of config.json. tensors: by the names they have in the file.
+    """
 
     name: str
     config: dict[str, object]

@@ -33,10 +33,10 @@ from speclight.theory.truth.sources import draw
 
 @dataclass(frozen=True, slots=True)
 class ManyToOneSettings:
-    """contexts: in all, spread evenly over a profile's starts. continuations: sampled from each.
+    """How much is sampled and searched for the check.
 
-    node_budget: nodes searched. ranks: the numbers of nodes whose levels are compared, rising, each below
-    node_budget.
+    contexts: in all, spread evenly over a profile's starts. continuations: sampled from each. node_budget:
+    nodes searched. ranks: the numbers of nodes whose levels are compared, rising, each below node_budget.
     """
 
     contexts: int = 12
@@ -66,7 +66,10 @@ def compared_ranks(node_budget: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NodeCounts:
-    """levels: [levels] t, nats. exact: N(t | c) of the searched tree. sampled, standard_error: estimated."""
+    """Nodes up to each level at one context, counted twice.
+
+    levels: [levels] t, nats. exact: N(t | c) of the searched tree. sampled, standard_error: estimated.
+    """
 
     levels: FloatArray
     exact: FloatArray

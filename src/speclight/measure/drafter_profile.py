@@ -37,7 +37,11 @@ KIND = "drafter profile"
 
 @dataclass(frozen=True, slots=True)
 class DrafterProfileSettings:
-    """node_budget: the largest P; every smaller one comes with it. every: look at each so many-th start."""
+    """How closely a drafter is looked at.
+
+    node_budget: the largest P; every smaller one comes with it. every: the step from one start that is looked
+    at to the next.
+    """
 
     node_budget: int = 60
     every: int = 4

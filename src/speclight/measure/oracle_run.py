@@ -31,7 +31,10 @@ KIND = "oracle"
 
 @dataclass(frozen=True, slots=True)
 class OracleSettings:
-    """contexts: per family, at the most. node_budget: the largest P; every smaller one comes with it."""
+    """How far the oracle searches.
+
+    contexts: per family, at the most. node_budget: the largest P; every smaller one comes with it.
+    """
 
     contexts: int = 40
     node_budget: int = 64

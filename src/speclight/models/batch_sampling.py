@@ -22,7 +22,10 @@ StepObserver = Callable[[IntArray, FloatArray, IntArray], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampledContinuation:
-    """token_ids: the sampled tokens, an end-of-text token included. ended: whether the last one is one."""
+    """What was sampled after one prompt.
+
+    token_ids: the sampled tokens, an end-of-text token included. ended: whether the last one is one.
+    """
 
     token_ids: tuple[int, ...]
     ended: bool

@@ -21,8 +21,10 @@ ROWS_AT_ONCE = 512
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DraftVocabulary:
-    """target_ids: [draft vocabulary] ascending. miss_probability: the target's mass on all other tokens,
-    mean over the positions counted (eps of Lemma 7).
+    """The tokens that a head may draft.
+
+    target_ids: [draft vocabulary] ascending. miss_probability: the target's mass on all other tokens, mean
+    over the positions counted (eps of Lemma 7).
     """
 
     target_ids: torch.Tensor

@@ -20,7 +20,10 @@ from speclight.trees.best_first import BestFirstGrowth
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReplayedCalls:
-    """tokens_by_call: [calls] X of every call; those cut off by the end of a text are left out."""
+    """The calls of a replayed decode.
+
+    tokens_by_call: [calls] X of each; those that a text's end cuts are left out.
+    """
 
     tokens_by_call: FloatArray
 

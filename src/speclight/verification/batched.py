@@ -83,7 +83,7 @@ def _draws(tree: DraftTree) -> tuple[tuple[int, ...], ...]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchedNoise:
-    """coins: [trees, coins], draws: [trees, nodes]: a UniformNoise for each tree."""
+    """A UniformNoise for each tree. coins: [trees, coins]. draws: [trees, nodes]."""
 
     coins: torch.Tensor
     draws: torch.Tensor
@@ -97,7 +97,10 @@ def noise_of(noises: Sequence[UniformNoise], device: torch.device | str = "cpu")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchedVerdict:
-    """last_nodes: [trees] the last accepted node (0 is the root). next_tokens: [trees]."""
+    """A verdict for each tree.
+
+    last_nodes: [trees] the last accepted node (0 is the root). next_tokens: [trees].
+    """
 
     last_nodes: torch.Tensor
     next_tokens: torch.Tensor

@@ -55,11 +55,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """acceptance: of the head as loaded. miss_probability: eps, the target's mass outside the draft
-    vocabulary. findings: all readings, best first. template_differs: the head's recorded chat template writes
-    prompts otherwise than the target's; None if it has none. template_gain: acceptance under the head's less
-    that under the target's, None if they agree. It decides nothing: under another template the target writes
-    other texts, which may be easier for any drafter.
+    """What the doctor has to say of a head: its acceptance as loaded, and how every other reading compares.
+
+    miss_probability: eps, the target's mass outside the draft vocabulary. findings: all readings, best first.
+    template_differs: the head's recorded chat template writes prompts otherwise than the target's; None if it
+    has none. template_gain: acceptance under the head's less that under the target's, None if they agree. It
+    decides nothing: under another template the target writes other texts, which may be easier for any
+    drafter.
     """
 
     acceptance: float

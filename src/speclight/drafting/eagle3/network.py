@@ -59,7 +59,10 @@ class _Attention(nn.Module):
 
 
 class _DecoderLayer(nn.Module):
-    """is_first: it reads the token's embedding beside the state, unless `fc` joined them already."""
+    """A decoder layer of a head.
+
+    is_first: it reads the token's embedding beside the state, unless `fc` joined them already.
+    """
 
     def __init__(
         self, sizes: HeadSizes, conventions: Conventions, config: LlamaConfig, *, is_first: bool
@@ -125,7 +128,9 @@ class Eagle3Network(nn.Module):
     def project(
         self, tokens: torch.Tensor, hidden: torch.Tensor, positions: torch.Tensor, decoder_layer: int = 0
     ) -> Projected:
-        """tokens, positions: [batch, new]. hidden: [batch, new, hidden], for the first decoder layer fused or
+        """What one decoder layer's attention needs of new positions, before any of them attends.
+
+        tokens, positions: [batch, new]. hidden: [batch, new, hidden], for the first decoder layer fused or
         fed back, for a later one (which reads no tokens) what the one before gave.
         """
         layer = self._layer(decoder_layer)

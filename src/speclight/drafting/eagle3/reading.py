@@ -26,7 +26,10 @@ MEASURE = "`speclight doctor` measures which fits"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """notes: a line for each choice that the file leaves open, saying what was taken."""
+    """The conventions read from a head's files.
+
+    notes: a line for each choice that the file leaves open, saying what was taken.
+    """
 
     conventions: Conventions
     notes: tuple[str, ...]

@@ -21,7 +21,7 @@ COMPUTED = ".rotary_emb.inv_freq"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeadTensors:
-    """tensors: by the network's names. file_names: of each, as it is called in the file."""
+    """The tensors of a head, by the network's names. file_names: what the file calls each."""
 
     tensors: dict[str, torch.Tensor]
     file_names: dict[str, str]

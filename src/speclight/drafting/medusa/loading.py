@@ -77,7 +77,10 @@ def medusa_heads_from_files(files: HeadFiles, target: CausalLM) -> MedusaHeads:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """blocks: residual blocks of each head. has_bias: of a block. shares_output: one matrix for all heads."""
+    """How a checkpoint is built.
+
+    blocks: residual blocks of each head. has_bias: of a block. shares_output: one matrix for all heads.
+    """
 
     blocks: int
     has_bias: bool

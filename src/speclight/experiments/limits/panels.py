@@ -12,7 +12,10 @@ from speclight.theory.bound import Bound
 
 @dataclass(frozen=True, slots=True)
 class BoundCurve:
-    """values: tokens per call, one per node budget of the panel. side "measured": simulated or searched."""
+    """One curve of a panel.
+
+    values: tokens per call, one per node budget of the panel. side "measured": simulated or searched.
+    """
 
     name: str
     side: Literal["upper", "lower", "asymptotic", "measured"]

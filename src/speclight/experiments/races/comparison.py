@@ -36,7 +36,10 @@ ACCEPTANCE = tuple(0.5 * 0.4**rank for rank in range(8))
 
 @dataclass(frozen=True, slots=True)
 class InvarianceSettings:
-    """prompts: the first ones given; 0 leaves the part out. tokens: of each text. budgets: node budgets P."""
+    """How many texts show drafter invariance.
+
+    prompts: the first ones given; 0 leaves the part out. tokens: of each text. budgets: node budgets P.
+    """
 
     prompts: int = 0
     tokens: int = 32
@@ -53,7 +56,10 @@ class InvarianceSettings:
 
 @dataclass(frozen=True, slots=True)
 class RaceExperimentSettings:
-    """trees: None leaves drafted trees out. tree_temperatures, tree_drafters: for which they are drafted."""
+    """The parts of the race experiment.
+
+    trees: None leaves drafted trees out. tree_temperatures, tree_drafters: for which they are drafted.
+    """
 
     texts: RaceTextSettings = field(default_factory=RaceTextSettings)
     trees: TreePlan | None = None

@@ -59,7 +59,9 @@ class TreeRates:
 
 @dataclass(frozen=True, slots=True)
 class TreePlan:
-    """starts: contexts per text, spread over the first STARTS. seeds: drafts per context, budget and kind.
+    """How many trees are drafted.
+
+    starts: contexts per text, spread over the first STARTS. seeds: drafts per context, budget and kind.
 
     Raises InvalidInput for starts outside 1..STARTS or fewer than 2 seeds, which leave their noise unknown.
     """

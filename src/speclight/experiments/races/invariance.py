@@ -124,7 +124,10 @@ def _row(
     near_tie: float,
     vocabulary_size: int,
 ) -> Invariance:
-    """margins: [texts] as `_difference` gives them. near_tie: the largest that counts as one."""
+    """One row of the table of drafter invariance.
+
+    margins: [texts] as `_difference` gives them. near_tie: the largest that counts as one.
+    """
     calls = [call for text in texts for call in text.calls]
     has_ranks = any(rank is not None for call in calls for rank in call.ranks or ())
     ranks = rank_run(calls, budget, vocabulary_size) if has_ranks else None

@@ -92,7 +92,7 @@ def text_ranks(target: CausalLM, drafter: RaceDrafter, text: RaceText, cache: Pa
 
 
 def _computed(pairs: Iterable[LawsAtToken], number: int) -> TextRanks:
-    """number: of the text; seeds the sampled histories and the races."""
+    """The ranks of one text. number: of the text; seeds the sampled histories and the races."""
     rng = stream(number, RANKS)
     steps: list[EmittedRanks] = []
     plain: list[_OfContext] = []

@@ -83,7 +83,10 @@ def compare_drafted_trees(
 
 
 def _rows(group: RankedTexts, plan: TreePlan, tokens: FloatArray) -> list[TreeComparison]:
-    """tokens: [texts, starts, VARIANTS, TREE_DRAFTED, seeds]."""
+    """A row for each variant and number of drafted tokens.
+
+    tokens: [texts, starts, VARIANTS, TREE_DRAFTED, seeds].
+    """
     contexts = tokens.shape[0] * tokens.shape[1]
     clusters = [text.prompt_id for text in group.texts for _ in range(plan.starts)]
     means = tokens.mean(axis=-1).reshape(contexts, len(VARIANTS), len(TREE_DRAFTED))

@@ -29,9 +29,10 @@ from speclight.theory.laws.start_law import usable_starts
 
 @dataclass(frozen=True, slots=True)
 class CouplingBound:
-    """value: tokens per call that no lossless rule exceeds at uniform starts. by_depth: [K] its terms.
+    """What no lossless rule exceeds with a given drafter.
 
-    standard_error: clustered by prompt, NaN for one prompt. starts: used.
+    value: tokens per call at uniform starts. by_depth: [K] its terms. standard_error: clustered by prompt,
+    NaN for one prompt. starts: used.
     """
 
     value: float

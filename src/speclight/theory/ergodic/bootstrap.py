@@ -33,7 +33,10 @@ class DualSums:
 
 @dataclass(frozen=True, slots=True)
 class Jackknife:
-    """bias: estimated bias of the estimate (below 0: too low). Both are NaN if there is one prompt only."""
+    """Bias and standard error of an estimate, by leaving out one prompt at a time.
+
+    bias: estimated bias of the estimate (below 0: too low). Both are NaN if there is one prompt only.
+    """
 
     bias: float
     standard_error: float

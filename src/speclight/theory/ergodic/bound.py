@@ -85,7 +85,10 @@ class ErgodicRenewal:
 
 @dataclass(frozen=True, slots=True, eq=False)  # array fields: compare with np.array_equal, not ==
 class NodeCountCurve:
-    """mean: [thresholds] estimate of E N_P(t), nodes with V <= t. standard_error: clustered by prompt."""
+    """The expected node count by threshold.
+
+    mean: [thresholds] estimate of E N_P(t), nodes with V <= t. standard_error: clustered by prompt.
+    """
 
     mean: FloatArray
     standard_error: FloatArray

@@ -108,7 +108,10 @@ class UpperEstimate:
 def least_cost(
     texts: TextArrays, costs: SizeCosts, longest: int, surcharge: FloatArray | None = None
 ) -> LeastCost:
-    """longest: most tokens of one call. surcharge: [tokens] what a call that begins there costs on top."""
+    """The cheapest cuts of all texts into calls, each prompt charged by a line chosen on other prompts.
+
+    longest: most tokens of one call. surcharge: [tokens] what a call that begins there costs on top.
+    """
     extra = np.zeros(len(texts.growth)) if surcharge is None else surcharge
     folds = min(FOLDS, texts.prompt_count)
     fold_of_text = texts.prompts % folds

@@ -33,7 +33,9 @@ LATTICE_BINS = 8192
 
 @dataclass(frozen=True, slots=True, eq=False)  # array fields: compare with np.array_equal, not ==
 class Atoms:
-    """sums: [atoms] S_d, nats. starts: [atoms] index of the start each belongs to. shares: [atoms] in [0, 1],
+    """The spine sums below all starts, each with its share of probability.
+
+    sums: [atoms] S_d, nats. starts: [atoms] index of the start each belongs to. shares: [atoms] in [0, 1],
     probability of the last step given those before; 1 for a step that was drawn.
     """
 

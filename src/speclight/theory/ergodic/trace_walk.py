@@ -34,8 +34,9 @@ from speclight.theory.laws.start_law import StartLaw, usable_starts
 
 @dataclass(frozen=True, slots=True, eq=False)  # array fields: compare with np.array_equal, not ==
 class TraceWalk:
-    """tokens_per_call: E[X] over the walk's calls that begin at usable starts, so that none is cut short.
+    """What the decode with one threshold for all its trees reaches on the texts.
 
+    tokens_per_call: E[X] over the walk's calls that begin at usable starts, so that none is cut short.
     held: tokens of all texts over all calls, those included that a length limit cut: what a decode held to
     the texts' limits counts, and what `DecodeBound.held` bounds. standard_error: of either, clustered by
     prompt, the threshold's own error included; NaN for one prompt. threshold: t, nats, infinite where trees

@@ -31,8 +31,9 @@ class LawPair:
 def pair_of_laws(
     target: FloatArray, tokens: IntArray, log_probs: FloatArray, never_drafted: Sequence[int] = ()
 ) -> LawPair:
-    """target: [vocab] p, sums to 1. tokens, log_probs: [candidates] of q, all others have q = 0.
+    """The pair of the target's law and a drafter's at one context.
 
+    target: [vocab] p, sums to 1. tokens, log_probs: [candidates] of q, all others have q = 0.
     never_drafted: tokens that no tree holds whatever q says (end of text): the target misses with them.
     Raises InvalidInput if the target's is no law.
     """

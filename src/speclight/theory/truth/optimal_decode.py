@@ -24,7 +24,10 @@ GAIN_ATOL = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class HeldDecode:
-    """calls, tokens: exact means per text of the decode that makes the fewest calls under a length limit."""
+    """The decode that makes the fewest calls under a length limit.
+
+    calls, tokens: its exact means per text.
+    """
 
     calls: float
     tokens: float

@@ -104,7 +104,10 @@ def dirichlet_source(
 
 @dataclass(frozen=True, slots=True)
 class LogMoments:
-    """mu: mean entropy, nats. mu2: mean of sum p (ln p)^2, nats squared."""
+    """The two log-moments of a law of contexts.
+
+    mu: mean entropy, nats. mu2: mean of sum p (ln p)^2, nats squared.
+    """
 
     mu: float
     mu2: float

@@ -11,6 +11,7 @@ from speclight.experiments.drafters.run import DrafterComparison
 from speclight.experiments.drafters.summary import DrafterRow
 from speclight.measure.estimates import Estimate
 from speclight.report.canvas import canvas, write_figure
+from speclight.report.markdown import markdown_table
 
 # Wong's palette and a marker for each temperature, in their order; used again from the start beyond these.
 DRAWN: tuple[tuple[str, str], ...] = (
@@ -54,12 +55,7 @@ def _table(rows: Sequence[DrafterRow]) -> str:
     heads = ["drafter", "tokens per call", "nodes", "drafter calls", "drafting", "verify + commit"]
     heads += ["ms per call", "speed against plain", "looping text"]
     heads += ["texts off plain greedy: near ties, others"] if is_greedy else []
-    lines = [
-        f"**Temperature {rows[0].temperature:g}**",
-        "",
-        f"| {' | '.join(heads)} |",
-        "|---" * len(heads) + "|",
-    ]
+    lines: list[list[str]] = []
     for row in rows:
         cells = [
             drafter_label(row),
@@ -73,22 +69,21 @@ def _table(rows: Sequence[DrafterRow]) -> str:
             _share(row.looping_share),
         ]
         cells += [f"{row.near_tie_divergences}, {row.other_divergences}"] if is_greedy else []
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return f"**Temperature {rows[0].temperature:g}**\n\n{markdown_table(heads, lines)}"
 
 
 def _families(rows: Sequence[DrafterRow]) -> str:
-    families = [own.family for own in rows[0].by_family]
+    heads = ["drafter", "temperature", *(family.family for family in rows[0].by_family)]
     lines = [
-        "**Tokens per call by family**",
-        "",
-        f"| drafter | temperature | {' | '.join(families)} |",
-        "|---" * (len(families) + 2) + "|",
+        [
+            drafter_label(row),
+            f"{row.temperature:g}",
+            *(f"{family.tokens_per_call.value:.2f}" for family in row.by_family),
+        ]
+        for row in rows
     ]
-    for row in rows:
-        cells = " | ".join(f"{own.tokens_per_call.value:.2f}" for own in row.by_family)
-        lines.append(f"| {drafter_label(row)} | {row.temperature:g} | {cells} |")
-    return "\n".join(lines)
+    return f"**Tokens per call by family**\n\n{markdown_table(heads, lines)}"
 
 
 def _interval(estimate: Estimate) -> str:

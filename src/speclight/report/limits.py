@@ -10,6 +10,7 @@ from speclight.experiments.limits.cells import Comparison, PooledError, pooled_e
 from speclight.experiments.limits.run import POOLED_FROM, LimitsTest
 from speclight.report.canvas import canvas, dash_pattern, write_figure
 from speclight.report.curve_style import COLOURS, statement_style
+from speclight.report.markdown import markdown_table
 from speclight.theory.catalogue import BY_NAME
 
 # Methods shown cell by cell besides their mean over the cells.
@@ -59,47 +60,52 @@ def draw(result: LimitsTest, path: Path) -> Path:
 
 
 def _sizes(result: LimitsTest) -> str:
-    lines = [
-        "| family, T | trace tokens | trace prompts | oracle contexts | decoded calls |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {size.family}, {size.temperature} | {size.tokens} | {size.prompts} | {size.oracle_contexts} "
-        f"| {size.oracle_calls} |"
+    heads = ["family, T", "trace tokens", "trace prompts", "oracle contexts", "decoded calls"]
+    rows = [
+        [
+            f"{size.family}, {size.temperature}",
+            *map(str, (size.tokens, size.prompts, size.oracle_contexts, size.oracle_calls)),
+        ]
         for size in result.sizes
     ]
-    return "\n".join(lines)
+    return markdown_table(heads, rows)
 
 
 def _means(result: LimitsTest) -> str:
     budgets = _budgets(result)
-    lines = [_heading(["method", *_columns(budgets), f"pooled error, P >= {POOLED_FROM}", "within 2 SE"])]
     totals = {total.method: total for total in result.pooled}
+    rows: list[list[str]] = []
     for method in dict.fromkeys(c.method for c in result.comparisons):
         means = [_mean(result, method, budget) for budget in budgets]
         cells = [
             "" if mean is None else f"{1.0 + mean.signed_error:.2f} ± {mean.standard_error:.2f}"
             for mean in means
         ]
-        total = totals.get(method)
-        pooled = ["", ""]
-        if total is not None:
-            pooled = [
-                f"{100.0 * total.signed_error:+.1f}% ± {100.0 * total.standard_error:.1f}%",
-                f"{total.within_two_errors} of {total.comparisons}",
-            ]
-        lines.append(f"| {' | '.join([method, *cells, *pooled])} |")
-    return "\n".join(lines)
+        rows.append([method, *cells, *_pooled(totals.get(method))])
+    heads = ["method", *_columns(budgets), f"pooled error, P >= {POOLED_FROM}", "within 2 SE"]
+    return markdown_table(heads, rows)
+
+
+def _pooled(total: PooledError | None) -> list[str]:
+    if total is None:
+        return ["", ""]
+    return [
+        f"{100.0 * total.signed_error:+.1f}% ± {100.0 * total.standard_error:.1f}%",
+        f"{total.within_two_errors} of {total.comparisons}",
+    ]
 
 
 def _cells(result: LimitsTest, method: str) -> str:
     budgets = _budgets(result)
-    found = {(c.family, c.temperature, c.node_budget): c for c in result.comparisons if c.method == method}
-    lines = [_heading([f"{method} / oracle", *_columns(budgets)])]
-    for family, temperature in dict.fromkeys((c.family, c.temperature) for c in result.comparisons):
-        cells = [_ratio(found.get((family, temperature, budget))) for budget in budgets]
-        lines.append(f"| {family}, {temperature} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    of_cell = {(c.family, c.temperature, c.node_budget): c for c in result.comparisons if c.method == method}
+    rows = [
+        [
+            f"{family}, {temperature}",
+            *(_ratio(of_cell.get((family, temperature, budget))) for budget in budgets),
+        ]
+        for family, temperature in dict.fromkeys((c.family, c.temperature) for c in result.comparisons)
+    ]
+    return markdown_table([f"{method} / oracle", *_columns(budgets)], rows)
 
 
 def _ratio(comparison: Comparison | None) -> str:
@@ -117,10 +123,6 @@ def _budgets(result: LimitsTest) -> list[int]:
 
 def _columns(budgets: list[int]) -> list[str]:
     return [f"P = {budget}" for budget in budgets]
-
-
-def _heading(names: list[str]) -> str:
-    return f"| {' | '.join(names)} |\n|{'---|' * len(names)}"
 
 
 def _mean(result: LimitsTest, method: str, budget: int) -> PooledError | None:

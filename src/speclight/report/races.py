@@ -15,6 +15,7 @@ from speclight.experiments.races.run import DRAFTED, RaceComparison, RankAccount
 from speclight.experiments.races.tree_comparison import TreeComparison
 from speclight.measure.estimates import Estimate
 from speclight.report.canvas import canvas, write_figure
+from speclight.report.markdown import markdown_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,20 +108,18 @@ def markdown(experiment: RaceExperiment) -> str:
 def _difference_table(comparison: RaceComparison) -> str:
     """Race minus other rules, a column for each drafter and temperature; bold: the interval is off 0."""
     groups = comparison.accounting
-    lines = [
-        "| race minus ... | " + " | ".join(f"{group.drafter} {group.temperature}" for group in groups) + " |",
-        "|---|" + "---|" * len(groups),
-    ]
+    lines: list[list[str]] = []
     for rule, strategy, drafted in DIFFERENCES:
-        cells = []
+        cells = [f"{rule}, {strategy} of {drafted}"]
         for group in groups:
             if comparison.has_rows(group.drafter, group.temperature, strategy):
                 row = comparison.row(group.drafter, group.temperature, rule, strategy, drafted)
                 cells.append(_interval(row.race_minus))
             else:
                 cells.append("")
-        lines.append(f"| {rule}, {strategy} of {drafted} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append(cells)
+    heads = ["race minus ...", *(f"{group.drafter} {group.temperature}" for group in groups)]
+    return markdown_table(heads, lines)
 
 
 def _interval(estimate: Estimate | None) -> str:
@@ -132,43 +131,43 @@ def _interval(estimate: Estimate | None) -> str:
 
 def _tree_table(rows: list[TreeComparison]) -> str:
     first, counts = rows[0], sorted({row.drafted for row in rows})
-    lines = [
+    title = (
         f"**{first.drafter}, temperature {first.temperature}, trees really drafted** ({first.contexts} "
         f"contexts, {first.seeds} drafts at each; standard error by the noise of the drafts at most "
-        f"{max(row.monte_carlo_error for row in rows):.3f})",
-        "",
-        "| rule | tree | " + " | ".join(f"k = {k}" for k in counts) + " |",
-        "|---|---|" + "---|" * len(counts),
+        f"{max(row.monte_carlo_error for row in rows):.3f})"
+    )
+    variants: dict[tuple[str, str], list[TreeComparison]] = {}
+    for row in rows:
+        variants.setdefault((row.rule, row.tree), []).append(row)
+    lines = [
+        [rule, tree, *(_cell(row.tokens_per_call) for row in of_variant)]
+        for (rule, tree), of_variant in variants.items()
     ]
-    variants = dict.fromkeys((row.rule, row.tree) for row in rows)
-    for variant in variants:
-        own = [row for row in rows if (row.rule, row.tree) == variant]
-        cells = " | ".join(_cell(row.tokens_per_call) for row in own)
-        lines.append(f"| {variant[0]} | {variant[1]} | {cells} |")
-    for variant in variants:
-        own = [row.minus_race for row in rows if (row.rule, row.tree) == variant]
-        if None not in own:
-            cells = " | ".join(_interval(difference) for difference in own)
-            lines.append(f"| {variant[0]}, minus race on the rank tree | {variant[1]} | {cells} |")
+    lines += [
+        [f"{rule}, minus race on the rank tree", tree, *(_interval(row.minus_race) for row in of_variant)]
+        for (rule, tree), of_variant in variants.items()
+        if all(row.minus_race is not None for row in of_variant)
+    ]
     traversal = [row.minus_rejection for row in rows if row.minus_rejection is not None]
-    cells = " | ".join(_interval(difference) for difference in traversal)
-    lines.append(f"| traversal, minus rejection of the same drafts | rank | {cells} |")
-    return "\n".join(lines)
+    lines.append(["traversal, minus rejection of the same drafts", "rank", *map(_interval, traversal)])
+    return f"{title}\n\n{markdown_table(['rule', 'tree', *(f'k = {k}' for k in counts)], lines)}"
 
 
 def _invariance_table(rows: Sequence[Invariance]) -> str:
+    heads = ["drafter", "P", "texts", "tokens", "identical", "differ at a near tie", "other"]
+    heads += ["tokens per call", "bound", "H[R], nats", "R known"]
     lines = [
-        "| drafter | P | texts | tokens | identical | differ at a near tie | other | tokens per call | "
-        "bound | H[R], nats | R known |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {row.drafter} | {row.budget} | {row.texts} | {row.tokens} | {row.identical} | {row.near_ties} | "
-        f"{row.other} | {row.tokens_per_call:.2f} | {_number(row.bound)} | {_number(row.rank_entropy)} | "
-        f"{row.observed} |"
+        [
+            row.drafter,
+            *map(str, (row.budget, row.texts, row.tokens, row.identical, row.near_ties, row.other)),
+            f"{row.tokens_per_call:.2f}",
+            _number(row.bound),
+            _number(row.rank_entropy),
+            str(row.observed),
+        ]
         for row in rows
     ]
-    return "\n".join(lines)
+    return markdown_table(heads, lines)
 
 
 def _number(value: float | None) -> str:
@@ -177,32 +176,31 @@ def _number(value: float | None) -> str:
 
 def _table(comparison: RaceComparison, group: RankAccounting) -> str:
     drafter, temperature = group.drafter, group.temperature
-    lines = [
+    title = (
         f"**{drafter}, temperature {temperature}** ({group.contexts} contexts; mean TV "
         f"{group.total_variation:.3f}, D_KL {_divergence(group)}, P(R = 1) {group.match:.3f}, H[R] >= "
         f"{group.pooled_entropy:.2f}, H(R | context) >= {group.conditional_entropy:.2f} nats, P(R > 32) "
-        f"{group.beyond:.3f})",
-        "",
-        "| rule | strategy | " + " | ".join(f"k = {k}" for k in DRAFTED) + " |",
-        "|---|---|" + "---|" * len(DRAFTED),
-    ]
-    for rule, strategy in LINES:
-        if comparison.has_rows(drafter, temperature, strategy):
-            cells = [
+        f"{group.beyond:.3f})"
+    )
+    lines = [
+        [
+            rule,
+            strategy,
+            *(
                 _cell(comparison.row(drafter, temperature, rule, strategy, k).tokens_per_call)
                 for k in DRAFTED
-            ]
-            lines.append(f"| {rule} | {strategy} | " + " | ".join(cells) + " |")
-    for name, values in (
-        ("bound, H[R] pooled", group.bound_pooled),
-        ("bound, H(R \\| context)", group.bound_conditional),
-    ):
-        lines.append(f"| {name} | any static | " + " | ".join(f"{value:.2f}" for value in values) + " |")
+            ),
+        ]
+        for rule, strategy in LINES
+        if comparison.has_rows(drafter, temperature, strategy)
+    ]
+    for name, values in (("H[R] pooled", group.bound_pooled), ("H(R | context)", group.bound_conditional)):
+        lines.append([f"bound, {name}", "any static", *(f"{value:.2f}" for value in values)])
     if comparison.has_rows(drafter, temperature, "tree"):
         for name, values in (("independent", group.independent), ("along the texts", group.along_texts)):
-            cells = " | ".join(f"{value:.3f}" for value in values)
-            lines.append(f"| race, fitted to these texts, ranks {name} | tree | {cells} |")
-    return "\n".join(lines)
+            fitted = f"race, fitted to these texts, ranks {name}"
+            lines.append([fitted, "tree", *(f"{value:.3f}" for value in values)])
+    return f"{title}\n\n{markdown_table(['rule', 'strategy', *(f'k = {k}' for k in DRAFTED)], lines)}"
 
 
 def _divergence(group: RankAccounting) -> str:

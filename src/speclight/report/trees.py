@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from speclight.experiments.trees.run import BEST_FIRST, TREES
 from speclight.experiments.trees.summary import TreeCell, TreeSummary
 from speclight.report.canvas import canvas, write_figure
+from speclight.report.markdown import markdown_table
 
 # Wong's palette: told apart by readers with any colour vision; markers tell the trees apart besides.
 DRAWN: dict[str, tuple[str, str]] = {
@@ -33,30 +34,32 @@ def drafter_label(summary: TreeSummary) -> str:
 
 def _section(summary: TreeSummary) -> str:
     budgets = summary.node_budgets
-    heads = " | ".join(f"P = {budget}" for budget in budgets)
-    lines = [
+    columns = [f"P = {budget}" for budget in budgets]
+    title = (
         f"**{drafter_label(summary)}** ({summary.contexts} contexts of {summary.prompts} texts; under the "
         f"drafter's own law best-first below another tree at {summary.own_violations} of "
-        f"{summary.own_comparisons} comparisons)",
-        "",
-        f"| tokens per call, target's (own) law | {heads} | nodes, depth, calls at P = {budgets[-1]} |",
-        "|---|" + "---|" * (len(budgets) + 1),
-    ]
-    for tree in TREES:
-        cells = [summary.cell(tree, budget) for budget in budgets]
-        values = [f"{cell.target_tokens.value:.3f} ({cell.own_tokens.value:.3f})" for cell in cells]
-        cost = f"{cells[-1].mean_nodes:.1f}, {cells[-1].mean_depth:.1f}, {cells[-1].mean_calls:.1f}"
-        lines.append(f"| {tree} | " + " | ".join(values) + f" | {cost} |")
-    lines += [
-        "",
-        f"| best-first minus ..., target's law | {heads} |",
-        "|---|" + "---|" * len(budgets),
-    ]
-    for tree in TREES:
-        if tree != BEST_FIRST:
-            cells = [summary.cell(tree, budget) for budget in budgets]
-            lines.append(f"| {tree} | " + " | ".join(_gain(cell) for cell in cells) + " |")
-    return "\n".join(lines)
+        f"{summary.own_comparisons} comparisons)"
+    )
+    tokens = markdown_table(
+        ["tokens per call, target's (own) law", *columns, f"nodes, depth, calls at P = {budgets[-1]}"],
+        [[tree, *_tokens([summary.cell(tree, budget) for budget in budgets])] for tree in TREES],
+    )
+    gains = markdown_table(
+        ["best-first minus ..., target's law", *columns],
+        [
+            [tree, *(_gain(summary.cell(tree, budget)) for budget in budgets)]
+            for tree in TREES
+            if tree != BEST_FIRST
+        ],
+    )
+    return f"{title}\n\n{tokens}\n\n{gains}"
+
+
+def _tokens(cells: Sequence[TreeCell]) -> list[str]:
+    """Tokens per call at each node budget, and at the last what the tree costs."""
+    values = [f"{cell.target_tokens.value:.3f} ({cell.own_tokens.value:.3f})" for cell in cells]
+    last = cells[-1]
+    return [*values, f"{last.mean_nodes:.1f}, {last.mean_depth:.1f}, {last.mean_calls:.1f}"]
 
 
 def _gain(cell: TreeCell) -> str:

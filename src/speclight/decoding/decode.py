@@ -79,7 +79,7 @@ def _scored(texts: Sequence[RunningText], trees: Sequence[DraftTree]) -> list[to
     try:
         return score_together([text.scored for text in texts], trees)
     except BrokenModelOutput:
-        # Whose logits are broken is found out only now, so that calls that go well need not look.
+        # Whose logits are broken is looked up only now, so that calls that go well need not look.
         for text, tree in zip(texts, trees, strict=True):
             text.scored.cache.keep([])
             with naming(text.prompt_name):

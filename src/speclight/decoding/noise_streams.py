@@ -32,7 +32,7 @@ class FollowsText(Protocol):
     """Noise that depends on where in the text a call stands; decoding asks by isinstance."""
 
     def at(self, position: int) -> None:
-        """The next call decides the token at this position: so many tokens are committed."""
+        """The next call decides the token at this position: that many tokens are committed."""
         ...
 
 

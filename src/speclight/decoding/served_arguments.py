@@ -19,7 +19,7 @@ OTHER_DECODING = {
     "assistant_early_exit": "early exit is drafter='layer_skip'; leave it out",
     "use_mtp": "leave it out",
 }
-# Arguments of `generate` that it keeps from a decoding function of one's own, without a word.
+# Arguments of `generate` that it silently withholds from a custom decoding function.
 KEPT_BACK = {
     "assistant_model": "write drafter='model', drafter_settings=DrafterSettings(weights=...)",
     "streamer": "use on_call, or speclight.stream",

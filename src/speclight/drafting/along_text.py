@@ -33,7 +33,7 @@ class AlongText:
         return self.token_ids[self._committed - 1]
 
     def stop(self, committed: int, features: torch.Tensor | None) -> None:
-        """Commit the text's first tokens, so many of them.
+        """Commit the given number of the text's first tokens.
 
         features: [positions, layers * hidden size] of the text from its first position on, at least of all
         committed ones but the last; what the source has taken in is not handed over again. None for a source

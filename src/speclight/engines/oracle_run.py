@@ -20,8 +20,10 @@ from speclight.progress import Progress, silent
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EngineOracleRecord:
-    """An oracle over an endpoint. found: as far as it was shown. hidden: [rows of found] log-probability that
-    no node which the endpoint did not show exceeds, nats.
+    """An oracle over an endpoint.
+
+    found: what the endpoint showed of it. hidden: [rows of found] log-probability that no node which the
+    endpoint did not show exceeds, nats.
     """
 
     found: OracleRecord

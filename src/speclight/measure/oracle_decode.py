@@ -92,7 +92,7 @@ def run_oracle_decode(
     )
     first_of_prompt = {text.prompt_id: text for text in reversed(profile.texts)}
     numbered = list(enumerate(sorted(first_of_prompt.values(), key=lambda text: _question(text.prompt_id))))
-    # Every so many prompts, so that a file sorted by topic is not decoded on its first topic alone.
+    # Prompts at even distances, so that a file sorted by topic is not decoded on its first topic alone.
     stride = max(1, len(numbered) // _FIRST_SWEEP)
     chosen = [item for offset in range(stride) for item in numbered[offset::stride]][:texts]
     calls: list[OracleCall] = []

@@ -46,7 +46,7 @@ class RecordedLaws:
 
 
 def read_laws(folder: Path, name: str, lengths: list[int]) -> list[LikelyTokens | None]:
-    """The recorded laws of a batch's texts, of so many tokens each; None for each if none were recorded."""
+    """The recorded laws of a batch's texts, of the given lengths; None for each if none were recorded."""
     if not is_recorded(folder, name):
         return [None] * len(lengths)
     table = read_table(folder, name).combine_chunks()

@@ -58,7 +58,7 @@ class JointLayer(CacheLayerMixin):
         return -1
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """Key length and offset, for models that build a mask of their own."""
+        """Key length and offset, for models that build their mask themselves."""
         return self.get_seq_length() + query_length, 0
 
 

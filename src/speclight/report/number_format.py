@@ -10,7 +10,7 @@ NOT_MEASURED = "–"
 
 
 def significant(value: float | None, digits: int = 3) -> str:
-    """The value to so many significant digits, trailing zeros kept; whole numbers never lose digits.
+    """The value to this many significant digits, trailing zeros kept; whole numbers never lose digits.
 
     None, NaN and infinities give a dash.
     """
@@ -59,7 +59,7 @@ def whole(count: int | None) -> str:
 
 
 def shortened(words: str, length: int) -> str:
-    """Words of at most so many characters, for places that cannot grow; an ellipsis stands for the rest."""
+    """Words of at most this many characters, for places that cannot grow; an ellipsis stands for the rest."""
     return words if len(words) <= length else words[: length - 1] + "…"
 
 

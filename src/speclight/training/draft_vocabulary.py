@@ -15,7 +15,7 @@ from speclight.training.text_batches import some_texts
 
 # Positions whose whole laws decide on the draft vocabulary.
 VOCABULARY_POSITIONS = 16384
-# Laws over the whole vocabulary are computed for so many positions at once.
+# Number of positions whose laws over the whole vocabulary are computed at once.
 ROWS_AT_ONCE = 512
 
 

@@ -11,7 +11,7 @@ import torch
 from speclight.errors import InvalidInput
 from speclight.training.shards import ScoredConversation, read_shard, shard_paths
 
-# One text in so many is kept for measuring and never trained on.
+# One text in this many is held out for measuring and never trained on.
 HELD_OUT_EVERY = 16
 # Shards whose texts are mixed with each other; what is in memory at a time.
 SHARDS_MIXED = 8

@@ -64,7 +64,7 @@ class TrainingLoop(ABC):
         return {}
 
     def run(self, folder: Path, until: int) -> Iterator[None]:
-        """Train until so many tokens are reached; hands over after every update.
+        """Train until this many tokens are reached; hands over after every update.
 
         Every epoch reads the shards there are by then. After a resumption its epoch starts anew.
         Raises InvalidInput for a folder without shards.

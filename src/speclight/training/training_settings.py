@@ -59,7 +59,7 @@ class TrainingSettings:
             raise InvalidInput(f"got {name} {value}, expected {expected}; {remedy}", argument=name)
 
     def learning_rate_at(self, tokens: int) -> float:
-        """After so many training tokens."""
+        """After this many training tokens."""
         done = tokens / self.training_tokens
         rise = (done + 1e-3) / self.warm_up if self.warm_up > 0.0 else 1.0
         fall = (1.0 - done) / self.decay if self.decay > 0.0 else 1.0

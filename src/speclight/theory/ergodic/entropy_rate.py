@@ -53,7 +53,7 @@ def decode_leaf_entropy(
     seed: int = 0,
     level: float = 0.95,
 ) -> UpperEstimate:
-    """ln(P (V - 1) + 1)/E[s]: each call tells by one of so many leaves what its tokens were.
+    """ln(P (V - 1) + 1)/E[s]: each call tells by one of that many leaves what its tokens were.
 
     vocabulary_size: V, the largest number of tokens that a context gives positive probability. Errors as in
     `entropy_rate_bound`.

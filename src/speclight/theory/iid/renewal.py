@@ -120,8 +120,8 @@ def node_count(law: StepLaw, node_budget: int) -> NodeCount:
 def refined_node_count(law: StepLaw, node_budget: int) -> NodeCount:
     """`node_count` at the width where two successive halvings each moved its integral by < 0.1%.
 
-    The width must also be below 0.2% of mu (see _WIDTH_PER_ENTROPY). Widths are the law's own times powers
-    of two, the widest first. If the law's own width is reached before the rule is met, that is what is
+    The width must also be below 0.2% of mu (see _WIDTH_PER_ENTROPY). Widths are the law's width times
+    powers of two, the widest first. If the law's own width is reached before the rule is met, that is what is
     returned, with halvings_agree False.
     """
     factor = 1

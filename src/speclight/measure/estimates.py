@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import exp
 
 import numpy as np
 from scipy import stats
@@ -49,8 +50,13 @@ def ratio_of_totals(
     if len(names) == 1:
         return Estimate(value, None, None, None, 1)
     error = ratio_standard_error(tops, bottoms)
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(names) - 1)) * error
+    half = half_width(error, len(names))
     return Estimate(value, error, value - half, value + half, len(names))
+
+
+def half_width(standard_error: float, clusters: int) -> float:
+    """Half of a 95% interval, t quantiles at clusters - 1 degrees of freedom; NaN for one cluster."""
+    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, clusters - 1)) * standard_error
 
 
 def within(estimate: Estimate, least: float, most: float) -> Estimate:
@@ -63,3 +69,15 @@ def within(estimate: Estimate, least: float, most: float) -> Estimate:
 def mean_over(clusters: Sequence[str], values: Sequence[float]) -> Estimate:
     """The mean of observations, each of weight one. Otherwise as `ratio_of_totals`."""
     return ratio_of_totals(clusters, values, [1.0] * len(values))
+
+
+def geometric_mean(clusters: Sequence[str], logarithms: Sequence[float]) -> Estimate:
+    """The exponential of the mean of logarithms, as of paired ratios, its interval too.
+
+    standard_error: that of the logarithm times the value, right to first order. Otherwise as `mean_over`.
+    """
+    mean = mean_over(clusters, logarithms)
+    value = exp(mean.value)
+    if mean.standard_error is None or mean.low is None or mean.high is None:
+        return Estimate(value, None, None, None, mean.clusters)
+    return Estimate(value, value * mean.standard_error, exp(mean.low), exp(mean.high), mean.clusters)

@@ -129,6 +129,7 @@ def test_demo_writes_a_report_and_report_writes_it_again(prompts, tmp_path, caps
     assert document["share_of_limit"] == pytest.approx(
         document["expected_tokens_per_call"] / document["limit_tokens_per_call"]
     )
+    assert document["speed_verdict"] in ("faster", "slower", "not decided")
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "reaches" in page
     record = json.loads((out / "report.json").read_text(encoding="utf-8"))

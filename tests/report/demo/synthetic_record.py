@@ -18,6 +18,8 @@ from speclight.experiments.demo.record import (
     LimitCurve,
 )
 from speclight.measure.estimates import Estimate
+from speclight.measure.machine_load import MachineLoad
+from speclight.measure.paired_times import SpeedUp, verdict_of
 from speclight.measure.provenance import Provenance
 from speclight.theory.iid.leading_terms import limit
 from speclight.theory.iid.upper import theorem_1
@@ -41,6 +43,11 @@ def made_up_estimate(value: float, relative_error: float = 0.04, clusters: int =
 
 def without_interval(estimate: Estimate) -> Estimate:
     return replace(estimate, standard_error=None, low=None, high=None, clusters=1)
+
+
+def made_up_speed_up(value: float, relative_error: float = 0.04, clusters: int = 10) -> SpeedUp:
+    estimate = made_up_estimate(value, relative_error, clusters)
+    return SpeedUp(estimate, verdict_of(estimate), "own loop, no drafter", 2)
 
 
 def made_up_limits(family: str, mu: float, mu2: float) -> FamilyLimits:
@@ -130,7 +137,7 @@ def made_up_decoding(family: str, temperature: float, mu: float) -> DecodingSumm
         tokens_per_second=speed,
         plain_tokens_per_second=36.9,
         plain_decoders=plain,
-        speed_up=speed / 36.9,
+        speed_up=made_up_speed_up(speed / 36.9, clusters=2),
         looping_share=0.21 if temperature == 0.0 else 0.012,
         branching_calls=11,
         divergences_near_tie=1 if temperature == 0.0 else None,
@@ -145,6 +152,7 @@ def synthetic_record(families: tuple[str, ...] = tuple(MOMENTS), speed_up: float
         target="Synthetic-135M, made-up numbers",
         headline=Headline(
             drafter="ngram",
+            drafter_choice="Chosen for this made-up record, on no prompt at all.",
             rule="target_sample",
             node_budget=8,
             temperature=1.0,
@@ -152,8 +160,8 @@ def synthetic_record(families: tuple[str, ...] = tuple(MOMENTS), speed_up: float
             expected_tokens_per_call=made_up_estimate(1.312),
             measured_tokens_per_call=made_up_estimate(1.287),
             limit_tokens_per_call=made_up_estimate(3.174),
-            share_of_limit=1.312 / 3.174,
-            speed_up=speed_up,
+            share_of_limit=made_up_estimate(1.312 / 3.174),
+            speed_up=made_up_speed_up(speed_up),
         ),
         profiles=tuple(
             FamilyProfile(
@@ -185,6 +193,7 @@ def synthetic_record(families: tuple[str, ...] = tuple(MOMENTS), speed_up: float
             )
             for family in families
         ),
+        load=MachineLoad(before=0.1, after=2.1, threads=2, cores=2),
         provenance=Provenance(
             speclight_version="0.1.0",
             versions={"python": "3.12.0", "numpy": "2.3.0", "torch": "2.13.0", "transformers": "5.19.0"},
@@ -210,7 +219,7 @@ def with_every_text(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, dict):
         return {change(key): with_every_text(item, change) for key, item in value.items()}
     if is_dataclass(value):
-        fixed = ("name", "side")  # chosen by the package, never by a user or a model
+        fixed = ("name", "side", "verdict")  # chosen by the package, never by a user or a model
         return replace(
             value,
             **{

@@ -128,21 +128,42 @@ def test_control_characters_and_lone_surrogates_do_not_break_the_page(tmp_path):
 
 def test_headline_comes_first_with_its_numbers(page):
     headline = (
-        "At P = 8 and temperature 1, the ngram drafter reaches 41.3% of this model’s limit. "
+        "At P = 8 and temperature 1, the ngram drafter reaches 41.3% of this model’s limit "
+        "(95% interval 37.9 to 44.8%). "
         "1.31 (95% interval 1.20 to 1.42) tokens per target call, against 3.17 (95% interval 2.91 to 3.44)"
     )
     assert headline in page.text
     assert page.text.index(headline) < page.text.index("Family by family")
 
 
-@pytest.mark.parametrize(("speed_up", "slower"), [(0.874, True), (0.9996, True), (1.0, False), (1.43, False)])
-def test_a_slower_run_is_said_prominently(tmp_path, speed_up, slower):
+@pytest.mark.parametrize(
+    ("speed_up", "verdict", "conclusion"),
+    [
+        (0.874, "Slower.", "Speculation was slower than plain decoding here"),
+        (0.9996, "Not decided.", "this run cannot tell"),
+        (1.05, "Not decided.", "this run cannot tell"),
+        (1.43, "Faster.", "Speculation was faster than plain decoding here"),
+    ],
+)
+def test_the_verdict_follows_the_interval(tmp_path, speed_up, verdict, conclusion):
     page = page_of(synthetic_record(("code",), speed_up), tmp_path)
-    assert ("Speculation was slower than plain decoding" in page.text) == slower
+    assert f"{verdict} " in page.text
+    assert conclusion in page.text
     verdicts = [
         attributes["class"] for _, attributes in page.elements if "verdict" in (attributes.get("class") or "")
     ]
-    assert verdicts == ["verdict slower" if slower else "verdict"]
+    assert verdicts == ["verdict slower" if verdict == "Slower." else "verdict"]
+
+
+def test_other_work_on_the_machine_is_said(page, tmp_path):
+    record = synthetic_record(("code",))
+    busy = page_of(replace(record, load=replace(record.load, before=5.0)), tmp_path)
+    assert "Other work was running: the machine’s load was 5.00 before and 2.10 at the end" in busy.text
+    assert "Other work was running" not in page.text
+
+
+def test_the_page_says_how_the_drafter_was_chosen(page):
+    assert synthetic_record().headline.drafter_choice in page.text
 
 
 def test_estimates_without_interval_show_none(tmp_path):

@@ -73,7 +73,7 @@ def test_bands_enclose_low_to_high():
 
 def test_numbers_json_cannot_carry_leave_gaps():
     record = synthetic_record(("code",))
-    run = replace(record.decodings[0], tokens_per_second=nan, plain_tokens_per_second=inf, speed_up=nan)
+    run = replace(record.decodings[0], tokens_per_second=nan, plain_tokens_per_second=inf)
     (_, speed) = specifications(replace(record, decodings=(run,)))
     assert speed["data"][1]["x"] == [None]
     assert speed["data"][2]["text"] == ["–"]

@@ -26,13 +26,16 @@ def test_a_record_reads_back_equal(tmp_path):
 
 def test_nan_and_infinity_become_null(tmp_path):
     record = synthetic_record()
-    odd = replace(record, headline=replace(record.headline, share_of_limit=nan, speed_up=inf))
+    share, speed_up = record.headline.share_of_limit, record.headline.speed_up
+    endless = replace(speed_up, estimate=replace(speed_up.estimate, value=inf))
+    headline = replace(record.headline, share_of_limit=replace(share, value=nan), speed_up=endless)
+    odd = replace(record, headline=headline)
     path = write_json(odd, tmp_path / "report.json")
     content = json.loads(path.read_text(), parse_constant=no_constant)
-    assert content["schema"] == 1
-    assert content["headline"]["share_of_limit"] is None
-    assert content["headline"]["speed_up"] is None
-    assert isnan(read_json(path).headline.share_of_limit)
+    assert content["schema"] == 2
+    assert content["headline"]["share_of_limit"]["value"] is None
+    assert content["headline"]["speed_up"]["estimate"]["value"] is None
+    assert isnan(read_json(path).headline.share_of_limit.value)
 
 
 def test_none_stays_none(tmp_path):
@@ -46,10 +49,11 @@ def test_none_stays_none(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda content: content.update(schema=2), "schema 2, expected 1"),
+        (lambda content: content.update(schema=1), "schema 1, expected 2; measure again"),
         (lambda content: content["headline"].pop("starts"), "lacks starts"),
         (lambda content: content["headline"].update(starts="many"), "starts holds str"),
         (lambda content: content["limits"][0]["curves"][0].update(side="left"), "side is 'left'"),
+        (lambda content: content["headline"]["speed_up"].update(verdict="fast"), "verdict is 'fast'"),
         (lambda content: content.update(limits={}), "limits holds dict"),
     ],
 )

@@ -20,10 +20,16 @@ def shown(record, width: int = 120) -> str:
 
 def test_headline_and_rows_are_shown():
     text = shown(synthetic_record())
-    assert "the ngram drafter reaches 41.3% of this model’s limit" in text
-    assert "Speculation was slower than plain decoding: 0.874×" in text
+    assert "the ngram drafter reaches 41.3% of this model’s limit (95% interval 37.9 to 44.8%)" in text
+    assert "Slower. Speculation was slower than plain decoding here" in text
     (row,) = [line for line in text.splitlines() if line.startswith("maths") and "±" in line]
     assert row.split() == ["maths", "0.880", "±", "0.035", "2.95", "±", "0.18", "3.55", "4.40", "6.10"]
+
+
+def test_other_work_on_the_machine_is_said():
+    record = synthetic_record(("code",))
+    assert "Other work was running" not in shown(record)
+    assert "Other work was running" in shown(replace(record, load=replace(record.load, after=3.9)))
 
 
 def test_names_can_neither_style_nor_steer_the_terminal():

@@ -73,7 +73,7 @@ def demo(options: DemoOptions = DemoOptions()) -> None:
 
 
 def _document(record: DemoRecord, page: Path) -> dict[str, object]:
-    headline = record.headline
+    headline, speed = record.headline, record.headline.speed_up
     return {
         "target": record.target,
         "report": page,
@@ -83,8 +83,12 @@ def _document(record: DemoRecord, page: Path) -> dict[str, object]:
         "expected_tokens_per_call": headline.expected_tokens_per_call.value,
         "measured_tokens_per_call": headline.measured_tokens_per_call.value,
         "limit_tokens_per_call": headline.limit_tokens_per_call.value,
-        "share_of_limit": headline.share_of_limit,
-        "speed_up": headline.speed_up,
+        "share_of_limit": headline.share_of_limit.value,
+        "share_of_limit_interval": [headline.share_of_limit.low, headline.share_of_limit.high],
+        "speed_up": speed.estimate.value,
+        "speed_up_interval": [speed.estimate.low, speed.estimate.high],
+        "speed_verdict": speed.verdict,
+        "machine_is_shared": record.load.is_shared,
         "seconds": record.provenance.seconds,
         "peak_memory_mib": record.provenance.peak_memory_mib,
     }

@@ -1,13 +1,11 @@
-"""Speculative decoding of real prompts, timed beside plain decoding in the same run."""
+"""Speculative decoding of real prompts, and its summary beside plain decoding."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from speclight.decoding.decode import DecodeSettings
 from speclight.decoding.divergence import first_divergence
@@ -17,10 +15,14 @@ from speclight.drafting.protocol import Drafter
 from speclight.experiments.demo.record import DecodingSummary
 from speclight.measure.estimates import ratio_of_totals, within
 from speclight.measure.looping import looping_tokens
+from speclight.measure.paired_times import TimedPrompt, speed_up, tokens_per_second
 from speclight.measure.prompts import Prompt
 from speclight.models.causal_lm import CausalLM
 from speclight.models.prompting import chat_token_ids
 from speclight.verification.rules import rule_named
+
+OWN_LOOP, TRANSFORMERS = "speclight, no drafter", "transformers generate"
+PLAIN_DECODERS = (OWN_LOOP, TRANSFORMERS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,62 +60,19 @@ def decode_prompts(
     return decoded
 
 
-def transformers_tokens_per_second(
-    model: CausalLM, prompts: Sequence[Prompt], settings: DecodeSettings
-) -> float:
-    """Tokens per second of Transformers' own generate on the same prompts, prefill excluded.
-
-    The first token comes with the prompt's pass, so it is left out on both sides of the ratio; end of text is
-    suppressed so that exactly max_tokens are decoded. Neither changes the time of a token.
-    """
-    tokens, seconds = 0, 0.0
-    # Typed as a module or tensor, because models look attributes up dynamically.
-    generate: Callable[..., object] = model.model.generate  # pyright: ignore[reportAssignmentType]
-    sampling = settings.sampling
-    laws = (
-        {"do_sample": False}
-        if sampling.temperature == 0.0
-        else {"do_sample": True, "temperature": sampling.temperature, "top_k": 0, "top_p": 1.0}
-    )
-    for prompt in prompts:
-        ids = torch.tensor([chat_token_ids(model, [{"role": "user", "content": prompt.turns[0]}])])
-        ids = ids.to(model.device)
-        durations = []
-        for wanted in (1, settings.max_tokens):
-            started = time.perf_counter()
-            generate(
-                ids,
-                attention_mask=torch.ones_like(ids),
-                max_new_tokens=wanted,
-                min_new_tokens=wanted,
-                pad_token_id=0,
-                **laws,
-            )
-            durations.append(time.perf_counter() - started)
-        tokens += settings.max_tokens - 1
-        seconds += durations[1] - durations[0]
-    return tokens / seconds
-
-
-def tokens_per_second(decoded: Sequence[DecodedPrompt]) -> float:
-    """Emitted tokens over the time of all calls, totals over totals, prefill excluded."""
-    tokens = sum(len(item.generation.token_ids) for item in decoded)
-    return tokens / sum(item.generation.seconds for item in decoded)
-
-
 def summarise(
     family: str,
     settings: DecodeSettings,
     drafter: str,
     rule: str,
     decoded: Sequence[DecodedPrompt],
-    plain_decoders: dict[str, float],
+    timed: Sequence[TimedPrompt],
     divergences: Divergences | None,
 ) -> DecodingSummary:
-    """The summary of one family decoded with one drafter, beside the plain decoders' tokens per second."""
+    """The summary of one family decoded with one drafter, timed in turn with the plain decoders."""
     calls = [(item.prompt.prompt_id, call) for item in decoded for call in item.generation.calls]
     tokens = sum(len(item.generation.token_ids) for item in decoded)
-    speed, plain = tokens_per_second(decoded), max(plain_decoders.values())
+    plain = {name: tokens_per_second(timed, name) for name in PLAIN_DECODERS}
     return DecodingSummary(
         family=family,
         temperature=settings.sampling.temperature,
@@ -131,10 +90,10 @@ def summarise(
             float(settings.node_budget),
         ),
         nodes_per_call=float(np.mean([len(call.tree) for _, call in calls])),
-        tokens_per_second=speed,
-        plain_tokens_per_second=plain,
-        plain_decoders=plain_decoders,
-        speed_up=speed / plain,
+        tokens_per_second=tokens_per_second(timed, drafter),
+        plain_tokens_per_second=max(plain.values()),
+        plain_decoders=plain,
+        speed_up=speed_up(timed, drafter, PLAIN_DECODERS),
         looping_share=sum(looping_tokens(item.generation.token_ids) for item in decoded) / tokens,
         branching_calls=sum(call.has_branch for _, call in calls),
         divergences_near_tie=None if divergences is None else divergences.near_tie,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from speclight.experiments.demo.record import FamilyLimits, LimitCurve
+from speclight.measure.estimates import half_width
 from speclight.measure.oracle_run import START_LAW, OracleRecord
 from speclight.measure.profile import Profile
 from speclight.theory.bound import REAL_MODEL, Bound
@@ -22,6 +23,7 @@ def family_limits(profile: Profile, oracle: OracleRecord, family: str) -> Family
     """
     budgets = tuple(range(1, oracle.settings.node_budget + 1))
     known = known_from_texts(profile.sampled_texts(family), budgets[-1], profile.step_laws[family])
+    prompts = len({text.prompt_id for text in profile.of_family(family)})
     by_budget = [known.bounds(budget, drawn_in("demo")) for budget in budgets]
     return FamilyLimits(
         family=family,
@@ -29,33 +31,33 @@ def family_limits(profile: Profile, oracle: OracleRecord, family: str) -> Family
         start_law=START_LAW,
         budgets=budgets,
         curves=(
-            *(_curve(bounds) for bounds in zip(*by_budget, strict=True)),
+            *(_curve(bounds, prompts) for bounds in zip(*by_budget, strict=True)),
             _oracle_curve(oracle, family, budgets),
         ),
         oracle_contexts=len(oracle.of_family(family)),
     )
 
 
-def _curve(bounds: Sequence[Bound]) -> LimitCurve:
-    """One statement over the node budgets; two standard errors around it where it is an estimate."""
+def _curve(bounds: Sequence[Bound], prompts: int) -> LimitCurve:
+    """One statement over the node budgets; an estimate has a 95% interval, t quantiles over prompts."""
     last = bounds[-1]
     estimated = any(bound.standard_error is not None for bound in bounds)
-    errors = [bound.standard_error or 0.0 for bound in bounds]
+    halves = [half_width(bound.standard_error or 0.0, prompts) for bound in bounds]
     return LimitCurve(
         name=last.name,
         label=BY_NAME[last.name].label,
         side=last.side,
         values=tuple(bound.value for bound in bounds),
-        lows=_moved(bounds, errors, -2.0) if estimated else None,
-        highs=_moved(bounds, errors, 2.0) if estimated else None,
+        lows=_moved(bounds, halves, -1.0) if estimated else None,
+        highs=_moved(bounds, halves, 1.0) if estimated else None,
         is_bound_here=last.side == "upper" and REAL_MODEL.issuperset(last.assumptions),
         assumptions=tuple(last.assumptions),
         source=last.source,
     )
 
 
-def _moved(bounds: Sequence[Bound], errors: Sequence[float], by: float) -> tuple[float, ...]:
-    return tuple(bound.value + by * error for bound, error in zip(bounds, errors, strict=True))
+def _moved(bounds: Sequence[Bound], halves: Sequence[float], by: float) -> tuple[float, ...]:
+    return tuple(bound.value + by * half for bound, half in zip(bounds, halves, strict=True))
 
 
 def _oracle_curve(oracle: OracleRecord, family: str, budgets: tuple[int, ...]) -> LimitCurve:

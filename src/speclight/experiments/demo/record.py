@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from speclight.measure.estimates import Estimate
+from speclight.measure.machine_load import MachineLoad
+from speclight.measure.paired_times import SpeedUp
 from speclight.measure.provenance import Provenance
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,8 @@ class DecodingSummary:
     """One family decoded with one drafter, rule, budget and temperature.
 
     tokens_per_call: emitted tokens over target calls, totals over totals; the target's own token counts.
-    tokens_per_second and plain_tokens_per_second: over the same prompts and number of tokens, prefill
-    excluded on both sides; plain is the faster of the two plain decoders named in plain_decoders.
+    tokens_per_second and plain_tokens_per_second: over the same prompts, all rounds, prefill excluded on both
+    sides; plain is the faster of the two plain decoders named in plain_decoders. speed_up: from paired runs.
     nodes_per_call: positions scored in a mean call, root included. looping_share: share of emitted tokens
     that only repeat a cycle of the text (0 to 1). branching_calls: calls whose tree had a branch.
     greedy_divergences: prompts (temperature 0) whose text left plain greedy decoding's, by cause.
@@ -85,7 +87,7 @@ class DecodingSummary:
     tokens_per_second: float
     plain_tokens_per_second: float
     plain_decoders: dict[str, float]
-    speed_up: float
+    speed_up: SpeedUp
     looping_share: float
     branching_calls: int
     divergences_near_tie: int | None
@@ -98,10 +100,12 @@ class Headline:
 
     expected_tokens_per_call: mean over those starts of the sum of the target's path probabilities over the
     drafted tree. limit_tokens_per_call: the same for the best tree of node_budget nodes (the oracle).
-    share_of_limit: their ratio of totals. speed_up: tokens/s over plain decoding's, all families together.
+    share_of_limit: their ratio of totals. speed_up: over plain decoding, all families together.
+    drafter_choice: how the drafter was chosen among those run, in words.
     """
 
     drafter: str
+    drafter_choice: str
     rule: str
     node_budget: int
     temperature: float
@@ -109,13 +113,16 @@ class Headline:
     expected_tokens_per_call: Estimate
     measured_tokens_per_call: Estimate
     limit_tokens_per_call: Estimate
-    share_of_limit: float
-    speed_up: float
+    share_of_limit: Estimate
+    speed_up: SpeedUp
 
 
 @dataclass(frozen=True, slots=True)
 class DemoRecord:
-    """Everything `speclight demo` measured: the content of report.json and of the HTML report."""
+    """Everything `speclight demo` measured: the content of report.json and of the HTML report.
+
+    load: of the machine while decoding was timed.
+    """
 
     schema: int
     target: str
@@ -124,6 +131,7 @@ class DemoRecord:
     limits: tuple[FamilyLimits, ...]
     decodings: tuple[DecodingSummary, ...]
     examples: tuple[Example, ...]
+    load: MachineLoad
     provenance: Provenance
 
 

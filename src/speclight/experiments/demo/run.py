@@ -6,19 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
+import torch
 
 from speclight.checks import check_whole_numbers
 from speclight.decoding.decode import DecodeSettings
 from speclight.errors import InvalidInput
 from speclight.experiments.demo.decoding import (
+    OWN_LOOP,
+    PLAIN_DECODERS,
     DecodedPrompt,
-    Divergences,
-    decode_prompts,
     greedy_divergences,
     summarise,
-    tokens_per_second,
-    transformers_tokens_per_second,
 )
 from speclight.experiments.demo.family_profiles import family_profile
 from speclight.experiments.demo.limit_curves import family_limits
@@ -30,8 +28,11 @@ from speclight.experiments.demo.record import (
     FamilyLimits,
     Headline,
 )
+from speclight.experiments.demo.timing import time_in_turn
 from speclight.measure.estimates import mean_over, ratio_of_totals, within
+from speclight.measure.machine_load import load_average, machine_load
 from speclight.measure.oracle_run import OracleRecord, OracleSettings, run_oracle
+from speclight.measure.paired_times import TimedPrompt, speed_up
 from speclight.measure.profile import Profile, ProfileSettings, run_profile
 from speclight.measure.prompts import Prompt
 from speclight.measure.provenance import RunClock, provenance
@@ -42,6 +43,12 @@ from speclight.models.sampling import SamplingSettings
 from speclight.progress import Progress, silent
 
 RULE = "target_sample"
+TEMPERATURES = (0.0, 1.0)
+HEADLINE_TEMPERATURE = 1.0
+DRAFTER_CHOICE = (
+    "Fixed before the run, not chosen on these prompts: the head made for this target, or prompt lookup "
+    "where none comes with speclight."
+)
 EXAMPLE_CHARACTERS = 400
 
 
@@ -51,7 +58,9 @@ class DemoSettings:
 
     prompts_per_family: for the profile. profile_tokens: length limit of a profiled text; the oracle's starts
     need oracle_budget - 1 further tokens. oracle_contexts: per family. decoded_prompts: per family, each
-    decoded for decoded_tokens at temperature 0 and 1. drafters, node_budget: of the decoding runs.
+    decoded for decoded_tokens at temperature 0 and 1. timing_rounds: how often drafted and plain decoding
+    take turns on each prompt at the headline's temperature; at the other one, once. drafters, node_budget: of
+    the decoding runs; the last drafter is the headline's.
     """
 
     prompts_per_family: int = 16
@@ -60,6 +69,7 @@ class DemoSettings:
     oracle_budget: int = 64
     decoded_prompts: int = 2
     decoded_tokens: int = 48
+    timing_rounds: int = 2
     node_budget: int = 8
     drafters: tuple[str, ...] = ("ngram",)
     seed: int = 0
@@ -68,6 +78,7 @@ class DemoSettings:
         check_whole_numbers(
             self, "prompts_per_family", "oracle_contexts", "decoded_prompts", "decoded_tokens"
         )
+        check_whole_numbers(self, "timing_rounds")
         if self.profile_tokens < self.oracle_budget:
             raise InvalidInput(
                 f"profiled texts of {self.profile_tokens} tokens hold no start for an oracle of "
@@ -82,12 +93,12 @@ QUICK = DemoSettings(
     oracle_contexts=4,
     oracle_budget=24,
     decoded_prompts=1,
-    decoded_tokens=24,
+    decoded_tokens=16,
 )
 
 
 def demo_drafters(model: CausalLM) -> tuple[str, ...]:
-    """Prompt lookup, and the shipped EAGLE-3 head where it was made for this target."""
+    """Prompt lookup, and the shipped EAGLE-3 head where it fits this target; the last is the headline's."""
     return ("ngram", "eagle3") if model.name == DEFAULT_NAME else ("ngram",)
 
 
@@ -105,7 +116,7 @@ def run_demo(
     progress: Progress = silent,
 ) -> DemoRecord:
     """Measure everything the report shows. Records of profile and oracle stay in `folder` and are resumed."""
-    clock = RunClock()
+    clock, load = RunClock(), load_average()
     names = dict.fromkeys(prompt.family for prompt in prompts)
     by_family = {name: [prompt for prompt in prompts if prompt.family == name] for name in names}
     profiled = tuple(p for family in by_family.values() for p in family[: settings.prompts_per_family])
@@ -125,9 +136,10 @@ def run_demo(
     )
     decoding = _Decoding(model, settings, progress, 2 * len(by_family) * len(settings.drafters))
     for family, members in by_family.items():
-        for temperature in (0.0, 1.0):
+        for temperature in TEMPERATURES:
             decoding.run(family, members[: settings.decoded_prompts], temperature)
-    examples = decoding.sampled[decoding.best_drafter()]
+    load_of_run = machine_load(load, torch.get_num_threads())
+    examples = decoding.sampled[settings.drafters[-1]]
     return DemoRecord(
         schema=SCHEMA,
         target=model.name,
@@ -136,6 +148,7 @@ def run_demo(
         limits=_limits(profile, oracle, progress),
         decodings=tuple(decoding.summaries),
         examples=tuple(_example(decoded) for decoded in examples[:: settings.decoded_prompts]),
+        load=load_of_run,
         provenance=provenance(model, prompts, command, settings.seed, clock),
     )
 
@@ -153,16 +166,14 @@ class _Decoding:
 
     def __init__(self, model: CausalLM, settings: DemoSettings, progress: Progress, steps: int) -> None:
         self.summaries: list[DecodingSummary] = []
-        # per drafter, the runs at temperature 1
+        # at the headline's temperature: the runs per drafter, and all times
         self.sampled: dict[str, list[DecodedPrompt]] = {name: [] for name in settings.drafters}
+        self.timed: list[TimedPrompt] = []
         self._model, self._settings = model, settings
         self._progress, self._steps = progress, steps
 
     def run(self, family: str, prompts: Sequence[Prompt], temperature: float) -> None:
-        """One family at one temperature: our plain loop, every drafter, and Transformers' generate.
-
-        The last is timed on the first prompt only: its tokens take equally long.
-        """
+        """One family at one temperature: our plain loop, every drafter, and Transformers' generate."""
         decode_settings = DecodeSettings(
             node_budget=self._settings.node_budget,
             max_tokens=self._settings.decoded_tokens,
@@ -170,37 +181,30 @@ class _Decoding:
             sampling=SamplingSettings(temperature),
             record_target_log_probs=True,
         )
-        plain_settings = replace(decode_settings, node_budget=1, record_target_log_probs=False)
-        plain = decode_prompts(self._model, prompts, "none", RULE, plain_settings)
-        plain_decoders = {
-            "speclight, no drafter": tokens_per_second(plain),
-            "transformers generate": transformers_tokens_per_second(self._model, prompts[:1], plain_settings),
-        }
-        for drafter in self._settings.drafters:
-            decoded = decode_prompts(self._model, prompts, drafter, RULE, decode_settings)
-            divergences: Divergences | None = None
-            if temperature == 0.0:
-                divergences = greedy_divergences(self._model, decoded, plain)
-            else:
+        of_headline = temperature == HEADLINE_TEMPERATURE
+        rounds = self._settings.timing_rounds if of_headline else 1
+        drafters = self._settings.drafters
+        found = time_in_turn(self._model, prompts, drafters, RULE, decode_settings, rounds)
+        if of_headline:
+            self.timed += found.timed
+        for drafter in drafters:
+            decoded = found.decoded[drafter]
+            divergences = (
+                greedy_divergences(self._model, decoded, found.decoded[OWN_LOOP])
+                if temperature == 0.0
+                else None
+            )
+            if of_headline:
                 self.sampled[drafter] += decoded
             self.summaries.append(
-                summarise(family, decode_settings, drafter, RULE, decoded, plain_decoders, divergences)
+                summarise(family, decode_settings, drafter, RULE, decoded, found.timed, divergences)
             )
-            self._progress(len(self.summaries), self._steps, "decoding, beside plain decoding")
-
-    def best_drafter(self) -> str:
-        """The drafter that emits the most tokens per call at temperature 1, totals over totals."""
-
-        def tokens_per_call(drafter: str) -> float:
-            runs = [run for run in self.summaries if run.drafter == drafter and run.temperature == 1.0]
-            return sum(run.tokens for run in runs) / sum(run.calls for run in runs)
-
-        return max(self._settings.drafters, key=tokens_per_call)
+            self._progress(len(self.summaries), self._steps, "decoding, in turn with plain decoding")
 
 
 def _headline(model: CausalLM, settings: DemoSettings, decoding: _Decoding, progress: Progress) -> Headline:
-    """Best drafter and oracle at the same starts: those of the drafter's own calls at temperature 1."""
-    drafter = decoding.best_drafter()
+    """Drafter and oracle at the same starts: those of the drafter's own calls at temperature 1."""
+    drafter = settings.drafters[-1]
     names: list[str] = []
     expected: list[float] = []
     measured: list[int] = []
@@ -216,21 +220,18 @@ def _headline(model: CausalLM, settings: DemoSettings, decoding: _Decoding, prog
         measured += [call.tokens_emitted for call in calls]
         best += [context.tokens_per_call(settings.node_budget) for context in contexts]
         progress(number + 1, len(decoding.sampled[drafter]), "oracle at the drafter's own call starts")
-    runs = decoding.summaries
-    sampled = [run for run in runs if run.drafter == drafter and run.temperature == 1.0]
-    plain_seconds = sum(summary.tokens / summary.plain_tokens_per_second for summary in sampled)
-    seconds = sum(summary.tokens / summary.tokens_per_second for summary in sampled)
     return Headline(
         drafter=drafter,
+        drafter_choice=DRAFTER_CHOICE,
         rule=RULE,
         node_budget=settings.node_budget,
-        temperature=1.0,
+        temperature=HEADLINE_TEMPERATURE,
         starts=len(names),
         expected_tokens_per_call=within(mean_over(names, expected), 1.0, float(settings.node_budget)),
         measured_tokens_per_call=ratio_of_totals(names, measured, [1.0] * len(names)),
         limit_tokens_per_call=within(mean_over(names, best), 1.0, float(settings.node_budget)),
-        share_of_limit=float(np.sum(expected) / np.sum(best)),
-        speed_up=plain_seconds / seconds,
+        share_of_limit=within(ratio_of_totals(names, expected, best), 0.0, 1.0),
+        speed_up=speed_up(decoding.timed, drafter, PLAIN_DECODERS),
     )
 
 

@@ -23,9 +23,10 @@ from speclight.report.demo.selection import (
     panel_title,
     powers_of_two,
     setting_label,
+    speed_label,
     visible_points,
 )
-from speclight.report.number_format import ratio, shortened
+from speclight.report.number_format import shortened
 
 _NAME_LENGTH, _LEGEND_LENGTH = 28, 64  # characters that fit beside or above a panel, and into the legend
 
@@ -196,7 +197,7 @@ def _draw_speed(axes: Axes, decoding: DecodingSummary, height: float) -> None:
     )
     axes.plot(speculative, height, "D", color=COLOURS["drafter"].light, markersize=6.5, clip_on=False)
     axes.annotate(
-        ratio(decoding.speed_up),
+        speed_label(decoding.speed_up),
         (max(plain, speculative), height),
         xytext=(9, 0),
         textcoords="offset points",
@@ -221,7 +222,7 @@ def _speed_handles() -> list[Line2D]:
             color=COLOURS["drafter"].light,
             marker="D",
             linestyle="none",
-            label="speculative decoding (number: speed-up)",
+            label="speculative decoding (number: speed-up and 95% interval)",
         ),
     ]
 

@@ -24,6 +24,7 @@ from speclight.report.demo.page_text import (
     headline_bars,
     headline_text,
     limits_description,
+    load_warning,
 )
 from speclight.report.demo.selection import (
     TABLE_BUDGETS,
@@ -51,6 +52,7 @@ def write_report(record: DemoRecord, folder: Path) -> Path:
             headline=headline_text(record.headline),
             headline_bars=headline_bars(record.headline),
             warning=divergence_warning(record),
+            load_warning=load_warning(record.load),
             overview=overview(record),
             definitions=DEFINITIONS,
             curves=distinct_curves(record),

@@ -21,9 +21,10 @@ from speclight.report.demo.selection import (
     panel_title,
     powers_of_two,
     setting_label,
+    speed_label,
     visible_points,
 )
-from speclight.report.number_format import ratio, shortened, significant, span
+from speclight.report.number_format import shortened, significant, span
 
 _DECADES_PER_OCTAVE = 0.30102999566398120  # log10(2): Plotly gives ranges of log axes in decades
 _ROW_PIXELS = 34
@@ -206,7 +207,7 @@ def _speed_traces(rows: list[tuple[int, DecodingSummary]]) -> list[JsonValue]:
             "mode": "text",
             "x": [max(pair) for pair in zip(plain, speculative, strict=True)],
             "y": heights,
-            "text": [f"   {ratio(row.speed_up)}" for _, row in rows],
+            "text": [f"   {speed_label(row.speed_up)}" for _, row in rows],
             "textposition": "middle right",
             "cliponaxis": False,
             "hoverinfo": "skip",

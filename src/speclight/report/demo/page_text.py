@@ -7,19 +7,26 @@ from math import isfinite
 
 from speclight.experiments.demo.record import DemoRecord, FamilyLimits, Headline
 from speclight.measure.estimates import Estimate
+from speclight.measure.machine_load import MachineLoad
+from speclight.measure.paired_times import SpeedUp
 from speclight.report.demo.selection import TABLE_BUDGETS, at_budget
-from speclight.report.number_format import interval, percent, ratio, significant, whole
+from speclight.report.number_format import interval, percent, ratio, significant, span, whole
 
 
 @dataclass(frozen=True, slots=True)
 class HeadlineText:
-    """The headline in words. is_slower: whether speculation lost against plain decoding."""
+    """The headline in words. is_slower: whether speculation lost against plain decoding, beyond its interval.
+
+    verdict: one word or two, what speed says after it.
+    """
 
     before_share: str
     share: str
     after_share: str
     detail: str
     measured: str
+    choice: str
+    verdict: str
     speed: str
     is_slower: bool
 
@@ -53,8 +60,8 @@ def headline_text(headline: Headline) -> HeadlineText:
     expected, limit = headline.expected_tokens_per_call, headline.limit_tokens_per_call
     return HeadlineText(
         before_share=f"At P = {budget} and temperature {temperature}, the {headline.drafter} drafter reaches",
-        share=percent(headline.share_of_limit),
-        after_share="of this model’s limit.",
+        share=percent(headline.share_of_limit.value),
+        after_share=f"of this model’s limit{_share_interval(headline.share_of_limit)}.",
         detail=(
             f"{_with_interval(expected)} tokens per target call, against {_with_interval(limit)} for the "
             f"best possible tree of {budget} nodes at the same {whole(headline.starts)} call starts, those "
@@ -65,8 +72,10 @@ def headline_text(headline: Headline) -> HeadlineText:
             f"(rule {headline.rule}). The numbers above are expectations over the target’s own law, free of "
             "the luck of one run."
         ),
+        choice=headline.drafter_choice,
+        verdict=headline.speed_up.verdict.capitalize(),
         speed=_speed_sentence(headline.speed_up),
-        is_slower=headline.speed_up < 1.0,
+        is_slower=headline.speed_up.verdict == "slower",
     )
 
 
@@ -85,15 +94,28 @@ def headline_bars(headline: Headline) -> tuple[HeadlineBar, ...]:
     )
 
 
-def _speed_sentence(speed_up: float) -> str:
-    if not isfinite(speed_up):
+def _speed_sentence(speed_up: SpeedUp) -> str:
+    estimate = speed_up.estimate
+    if not isfinite(estimate.value):
         return "The speed against plain decoding was not measured."
-    if speed_up < 1.0:
-        return (
-            f"Speculation was slower than plain decoding: {ratio(speed_up)} its tokens per second, all "
-            "families together. At this setting, on this machine, plain decoding is the better choice."
-        )
-    return f"Speculation ran at {ratio(speed_up)} plain decoding’s tokens per second, all families together."
+    ends = interval(estimate)
+    measured = (
+        f"{ratio(estimate.value)} plain decoding’s tokens per second"
+        + (f" (95% interval {ends})" if ends else " (a single prompt allows no interval)")
+        + f", all families together, {whole(estimate.clusters)} prompts, drafted and plain in turn, "
+        f"{whole(speed_up.rounds)} rounds; plain is {speed_up.against}."
+    )
+    conclusion = {
+        "faster": "Speculation was faster than plain decoding here",
+        "slower": "Speculation was slower than plain decoding here, and plain decoding is the better choice",
+        "not decided": "Whether speculation is faster than plain decoding here, this run cannot tell",
+    }[speed_up.verdict]
+    return f"{conclusion}: {measured}"
+
+
+def _share_interval(share: Estimate) -> str:
+    ends = span(*(None if end is None else 100.0 * end for end in (share.low, share.high)))
+    return f" (95% interval {ends}%)" if ends else ""
 
 
 def _with_interval(estimate: Estimate) -> str:
@@ -109,6 +131,17 @@ def divergence_warning(record: DemoRecord) -> str | None:
     return (
         "Some texts at temperature 0 differ from plain greedy decoding at a position that is no near tie, "
         f"which lossless decoding must not do. Families: {', '.join(dict.fromkeys(families))}."
+    )
+
+
+def load_warning(load: MachineLoad) -> str | None:
+    """A sentence if other work wanted the cores that decoding was timed on; None if none was seen."""
+    if not load.is_shared:
+        return None
+    return (
+        "Other work was running: the machine’s load was "
+        f"{significant(load.before)} before and {significant(load.after)} at the end, on {whole(load.cores)} "
+        f"cores of which this run used {whole(load.threads)} threads. Speeds are those of a shared machine."
     )
 
 
@@ -165,8 +198,9 @@ DEFINITIONS: tuple[Definition, ...] = (
     ),
     Definition(
         "Speed-up",
-        "tokens per second over plain decoding’s, same prompts and number of tokens, prefill excluded; "
-        "plain is the faster of the decoders named.",
+        "tokens per second over plain decoding’s, prefill excluded: drafted and plain take turns on each "
+        "prompt, and the geometric mean of the ratios is shown. plain is the faster of the decoders named. "
+        "“Not decided”: the 95% interval spans 1, or a single prompt gives none.",
     ),
     Definition(
         "Nodes per call",

@@ -18,7 +18,7 @@ JsonValue: TypeAlias = "bool | int | float | str | Sequence[JsonValue] | Mapping
 
 
 def write_json(record: DemoRecord, path: Path) -> Path:
-    """Write the record to path, schema 1; a number that is NaN or infinite becomes null. Returns path.
+    """Write the record to path, schema 2; a number that is NaN or infinite becomes null. Returns path.
 
     Raises StorageError if the file cannot be written.
     """

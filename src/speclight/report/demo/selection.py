@@ -7,7 +7,9 @@ from math import isfinite
 
 from speclight.experiments.demo.record import DecodingSummary, DemoRecord, FamilyLimits, LimitCurve
 from speclight.measure.estimates import Estimate
+from speclight.measure.paired_times import SpeedUp
 from speclight.report.curve_style import in_legend_order
+from speclight.report.number_format import interval, ratio
 
 TABLE_BUDGETS = (8, 16, 64)  # small, medium and the largest of the demo; the figure shows the rest
 
@@ -68,6 +70,12 @@ def setting_label(decoding: DecodingSummary, record: DemoRecord) -> str:
     if len({(run.drafter, run.node_budget) for run in record.decodings}) > 1:
         label += f", {decoding.drafter}, P ≤ {decoding.node_budget}"
     return label
+
+
+def speed_label(speed_up: SpeedUp) -> str:
+    """A speed-up with its interval, where it has one, for places beside a point."""
+    ends = interval(speed_up.estimate)
+    return ratio(speed_up.estimate.value) + (f" ({ends})" if ends else "")
 
 
 def plain_decoder_names(record: DemoRecord) -> list[str]:

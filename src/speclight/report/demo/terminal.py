@@ -10,7 +10,7 @@ from rich.text import Text
 from speclight.experiments.demo.record import DecodingSummary, DemoRecord
 from speclight.measure.estimates import Estimate
 from speclight.report.demo.overview import FamilyOverview, overview
-from speclight.report.demo.page_text import divergence_warning, headline_text
+from speclight.report.demo.page_text import divergence_warning, headline_text, load_warning
 from speclight.report.demo.selection import TABLE_BUDGETS, at_budget
 from speclight.report.number_format import NOT_MEASURED, percent, ratio, significant, standard_error
 
@@ -24,8 +24,12 @@ def terminal_table(record: DemoRecord) -> RenderableType:
         _plain_text(record.target, "dim"),
         _plain_text(headline.statement, "bold"),
         _plain_text(headline.detail),
-        _plain_text(headline.speed, _SLOWER if headline.is_slower else ""),
+        _plain_text(f"The drafter: {headline.choice}"),
+        _plain_text(f"{headline.verdict}. {headline.speed}", _SLOWER if headline.is_slower else ""),
     ]
+    shared = load_warning(record.load)
+    if shared is not None:
+        parts.append(_plain_text(shared, "bold yellow"))
     warning = divergence_warning(record)
     if warning is not None:
         parts.append(_plain_text(warning, "bold red"))
@@ -60,7 +64,7 @@ def _decoding_table(record: DemoRecord) -> Table:
         title=Text(f"Drafter {_printable(record.headline.drafter)}, P ≤ {record.headline.node_budget}"),
     )
     table.add_column("family")
-    for name in ("T", "tokens/call", "speed-up", "tokens/s", "plain", "looping", "branching"):
+    for name in ("T", "tokens/call", "speed-up", "verdict", "tokens/s", "plain", "looping", "branching"):
         table.add_column(name, justify="right")
     for place in range(len(summary.temperatures)):
         for family in summary.families:
@@ -75,7 +79,8 @@ def _run_cells(run: DecodingSummary) -> list[Text]:
     return [
         Text(f"{run.temperature:g}"),
         Text(significant(run.tokens_per_call.value)),
-        Text(ratio(run.speed_up), _SLOWER if run.speed_up < 1.0 else ""),
+        Text(ratio(run.speed_up.estimate.value), _SLOWER if run.speed_up.verdict == "slower" else ""),
+        Text(run.speed_up.verdict),
         Text(significant(run.tokens_per_second)),
         Text(significant(run.plain_tokens_per_second)),
         Text(percent(run.looping_share)),

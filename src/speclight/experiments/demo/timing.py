@@ -1,0 +1,113 @@
+"""Drafted and plain decoding of the same prompts, timed in turn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from transformers import StoppingCriteriaList
+
+from speclight.decoding.decode import DecodeSettings
+from speclight.decoding.fitting_drafters import drafter_for
+from speclight.experiments.demo.decoding import OWN_LOOP, TRANSFORMERS, DecodedPrompt, decode_prompts
+from speclight.measure.paired_times import TimedPrompt, TimedRun, interleaved
+from speclight.measure.prompts import Prompt
+from speclight.models.causal_lm import CausalLM
+from speclight.models.prompting import chat_token_ids
+from speclight.verification.rules import rule_named
+
+WARM_UP_TOKENS = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TimedFamily:
+    """Prompts decoded by drafters and plainly, in turn.
+
+    decoded: per decoder of ours, what it decoded in the first round; later rounds have the same seeds.
+    """
+
+    timed: tuple[TimedPrompt, ...]
+    decoded: Mapping[str, list[DecodedPrompt]]
+
+
+def time_in_turn(
+    model: CausalLM,
+    prompts: Sequence[Prompt],
+    drafters: Sequence[str],
+    rule: str,
+    settings: DecodeSettings,
+    rounds: int,
+) -> TimedFamily:
+    """Decode each prompt with every drafter, with our plain loop and with Transformers' generate, in turn.
+
+    Prompt number i (from 0) is decoded with seed `settings.seed + i` by all of them, in every round.
+    """
+    verify_rule = rule_named(rule)
+    plain = replace(settings, node_budget=1, record_target_log_probs=False)
+    of_decoder = {OWN_LOOP: ("none", plain), **{name: (name, settings) for name in drafters}}
+    made = {
+        name: drafter_for(model, drafter, verify_rule, own.sampling)
+        for name, (drafter, own) in of_decoder.items()
+    }
+    for name, (_, own) in of_decoder.items():  # the first call of all takes longer
+        decode_prompts(model, prompts[:1], made[name], rule, replace(own, max_tokens=WARM_UP_TOKENS))
+    decoded: dict[str, list[DecodedPrompt]] = {name: [] for name in of_decoder}
+    timed: list[TimedPrompt] = []
+
+    def decode(name: str, number: int) -> TimedRun:
+        own = replace(of_decoder[name][1], seed=settings.seed + number)
+        (found,) = decode_prompts(model, [prompts[number]], made[name], rule, own)
+        if len(decoded[name]) == number:
+            decoded[name].append(found)
+        return TimedRun(len(found.generation.token_ids), found.generation.seconds)
+
+    for number, prompt in enumerate(prompts):
+        decoders: dict[str, Callable[[], TimedRun]] = {
+            name: lambda name=name, number=number: decode(name, number) for name in of_decoder
+        }
+        decoders[TRANSFORMERS] = lambda prompt=prompt: transformers_run(model, prompt, plain)
+        runs = interleaved(decoders, rounds, backwards=number % 2 == 1)
+        timed.append(TimedPrompt(prompt.prompt_id, runs))
+    return TimedFamily(tuple(timed), decoded)
+
+
+def transformers_run(
+    model: CausalLM,
+    prompt: Prompt,
+    settings: DecodeSettings,
+    clock: Callable[[], float] = time.perf_counter,
+) -> TimedRun:
+    """One run of Transformers' own generate, prefill excluded.
+
+    The first token comes with the prompt's pass, so it is left out of tokens and seconds; end of text is
+    suppressed so that exactly max_tokens are decoded. Neither changes the time of a token. clock: in seconds.
+    """
+    # Typed as a module or tensor, because models look attributes up dynamically.
+    generate: Callable[..., object] = model.model.generate  # pyright: ignore[reportAssignmentType]
+    ids = torch.tensor([chat_token_ids(model, [{"role": "user", "content": prompt.turns[0]}])])
+    ids = ids.to(model.device)
+    temperature = settings.sampling.temperature
+    laws = (
+        {"do_sample": False}
+        if temperature == 0.0
+        else {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+    )
+    ticks: list[float] = []
+
+    def note_time(input_ids: torch.Tensor, _scores: object, **_: object) -> torch.Tensor:
+        ticks.append(clock())
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+
+    wanted = max(2, settings.max_tokens)
+    generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=wanted,
+        min_new_tokens=wanted,
+        pad_token_id=0,
+        stopping_criteria=StoppingCriteriaList([note_time]),
+        **laws,
+    )
+    return TimedRun(len(ticks) - 1, ticks[-1] - ticks[0])

@@ -1,0 +1,49 @@
+"""Plain and drafted decoding take turns with the same seeds, and times come from the clock given."""
+
+from dataclasses import replace
+
+from speclight.decoding.settings import DecodeSettings
+from speclight.experiments.demo import decoding
+from speclight.experiments.demo.decoding import OWN_LOOP, PLAIN_DECODERS, TRANSFORMERS
+from speclight.experiments.demo.timing import WARM_UP_TOKENS, time_in_turn, transformers_run
+from speclight.measure.paired_times import speed_up
+from speclight.measure.prompts import Prompt
+from speclight.models.sampling import SamplingSettings
+from toys import tiny_target
+
+PROMPTS = [Prompt(f"qa-{number}", "qa", (f"t{number} t2",)) for number in range(3)]
+SETTINGS = DecodeSettings(node_budget=4, max_tokens=12, seed=7, sampling=SamplingSettings(1.0))
+
+
+def test_drafted_and_plain_take_turns_with_the_same_seeds(monkeypatch):
+    made: list[tuple[int, int]] = []
+    true_one = decoding.generate_from_ids
+
+    def planted(model, ids, drafter, rule, settings):
+        """A token takes 1 s plainly and half a second drafted, whatever the machine does."""
+        found = true_one(model, ids, drafter, rule, settings)
+        if settings.max_tokens > WARM_UP_TOKENS:
+            made.append((settings.node_budget, settings.seed))
+        pace = 1.0 if settings.node_budget == 1 else 0.5
+        return replace(found, seconds=pace * len(found.token_ids))
+
+    monkeypatch.setattr(decoding, "generate_from_ids", planted)
+    target = tiny_target(6, seed=2)
+    found = time_in_turn(target, PROMPTS, ("ngram",), "target_sample", SETTINGS, rounds=2)
+    assert made == [
+        *[(1, 7), (4, 7), (4, 7), (1, 7)],
+        *[(4, 8), (1, 8), (1, 8), (4, 8)],
+        *[(1, 9), (4, 9), (4, 9), (1, 9)],
+    ]
+    assert [item.prompt for item in found.decoded["ngram"]] == PROMPTS
+    drafted = speed_up(found.timed, "ngram", (OWN_LOOP,))
+    assert (drafted.estimate.value, drafted.verdict) == (2.0, "faster")
+    assert set(found.timed[0].rounds[0]) == {*PLAIN_DECODERS, "ngram"}
+
+
+def test_transformers_generate_is_timed_after_its_first_token():
+    ticks = iter(range(0, 1000, 3))
+    plain = replace(SETTINGS, node_budget=1)
+    run = transformers_run(tiny_target(6, seed=2), PROMPTS[0], plain, clock=lambda: float(next(ticks)))
+    assert (run.tokens, run.seconds) == (11, 33.0)
+    assert TRANSFORMERS in PLAIN_DECODERS

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -114,6 +115,17 @@ def test_the_pieces_are_the_text(kind, cleans_up):
         assert shown == target.text_of([token for part in parts for token in part])
 
     holds()
+
+
+@pytest.mark.parametrize("cleans_up", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_long_streams_of_single_tokens_are_the_text(kind, cleans_up):
+    """Hypothesis likes short texts; a space is taken back deep inside of a long one."""
+    target, size = target_with(kind, cleans_up)
+    drawn = np.random.default_rng(0).integers(0, size, (200, 20)).tolist()
+    for tokens in drawn:
+        pieces = TextPieces(target)
+        assert "".join(pieces.add([token]) for token in tokens) + pieces.finish() == target.text_of(tokens)
 
 
 def test_text_is_not_held_back_for_long():

@@ -11,11 +11,7 @@ from speclight.errors import InvalidInput
 from speclight.models.sampling_settings import SamplingSettings
 
 if TYPE_CHECKING:  # flags are made from this class without waiting for torch
-    import torch
-
-    # (ids [1, tokens] of a prefix, its logits [1, vocab]) -> logits [1, vocab]: what Transformers calls a
-    # LogitsProcessor. It must be a function of its arguments: nodes are asked for in any order, or never.
-    LogitsProcessor = Callable[[torch.LongTensor, torch.FloatTensor], torch.FloatTensor]
+    from speclight.decoding.logits_processors import LogitsProcessor
 else:
     LogitsProcessor = Callable[..., Any]
 # The text so far, prompt included, its last token just decided -> whether decoding stops there.
@@ -28,7 +24,8 @@ LARGEST_BUDGET = 16_384
 class DecodeSettings:
     """How to decode. What is sampled belongs to the law that is decoded losslessly.
 
-    What made decoding stop is part of the text. Raises InvalidInput for values out of range.
+    What made decoding stop is part of the text. Raises InvalidInput for values out of range and for
+    processors that are no functions of a prefix and its logits.
     """
 
     node_budget: int = 8
@@ -74,6 +71,10 @@ class DecodeSettings:
                     f"got {processor!r} among the processors, expected functions of ids and logits; give "
                     "LogitsProcessor objects"
                 )
+        if self.processors:
+            from speclight.decoding.logits_processors import refuse_stateful
+
+            refuse_stateful(self.processors)
 
     def logits_processors(self) -> tuple[LogitsProcessor, ...]:
         """All that is applied to logits before `sampling`, in order."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
-import xllamacpp
+# An extension module without stubs.
+xllamacpp: Any = importlib.import_module("xllamacpp")
 
 
 def free_port() -> int:

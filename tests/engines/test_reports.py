@@ -46,6 +46,7 @@ def test_requests_and_their_steps() -> None:
     assert (counts.drafts, counts.drafted, counts.accepted, counts.generated) == (33, 131, 7, 48)
     stated = json.loads((DATA / "chat_logprobs.json").read_text())["metrics"]["speculative_decoding"]
     assert counts.tokens_per_draft == pytest.approx(stated["mean_acceptance_length"])
+    assert counts.drafted is not None
     assert counts.accepted / counts.drafted == pytest.approx(stated["draft_acceptance_rate"])
     offline = only("offline_spec_decode_metrics.txt").counts
     assert offline is not None

@@ -48,12 +48,16 @@ def timed(speed: float, noise: float, prompts: int = 12, rounds: int = 2, seed: 
 def test_a_drafter_twice_as_fast_is_faster_on_an_uneven_machine():
     found = speed_up(timed(2.0, 0.1, seed=1), "drafter", PLAIN)
     assert (found.verdict, found.against, found.rounds) == ("faster", "own", 2)
+    assert found.estimate.low is not None
+    assert found.estimate.high is not None
     assert found.estimate.low < 2.0 < found.estimate.high
     assert speed_up(timed(0.5, 0.1), "drafter", PLAIN).verdict == "slower"
 
 
 def test_an_interval_over_one_decides_nothing():
     found = speed_up(timed(1.0, 0.1, seed=1), "drafter", PLAIN)
+    assert found.estimate.low is not None
+    assert found.estimate.high is not None
     assert found.estimate.low < 1.0 < found.estimate.high
     assert found.verdict == "not decided"
 

@@ -30,6 +30,7 @@ def test_traced_ranks_are_those_of_the_race_run_by_hand():
     target, other = tiny_target(VOCABULARY, seed=4), tiny_target(VOCABULARY, seed=5)
     calls, text, seen = run_of(target, other, tree="chain"), list(PROMPT), 0
     for call in calls:
+        assert call.ranks is not None
         assert len(call.ranks) == len(call.emitted_tokens)
         for depth, (token, rank) in enumerate(zip(call.emitted_tokens, call.ranks, strict=True)):
             drafter, p = law_after(other, text), law_after(target, text)

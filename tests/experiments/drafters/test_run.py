@@ -14,6 +14,7 @@ from speclight.experiments.drafters.run import DrafterComparisonSettings, run_dr
 from speclight.experiments.drafters.summary import summarise_drafters
 from speclight.measure.looping import looping_tokens
 from speclight.measure.prompts import Prompt
+from speclight.measure.store import write_recorded
 from speclight.models.sampling import SamplingSettings
 from speclight.report.drafters import draw, markdown
 from speclight.verification.rules import RULES
@@ -85,7 +86,7 @@ def test_a_wrong_greedy_text_is_counted_as_no_near_tie(target, tmp_path):
     other = run_drafter_comparison(tiny_target(VOCABULARY, seed=3), PROMPTS, (), SETTINGS, tmp_path / "other")
     assert [text.token_ids for text in other.texts if text.temperature == 0.0]
     for file in (tmp_path / "other" / "none").glob("*.parquet"):
-        (tmp_path / "none" / file.name).write_bytes(file.read_bytes())
+        write_recorded(tmp_path / "none", file.name, file.read_bytes())
     mixed = run_drafter_comparison(target, PROMPTS, COMPARED[:1], SETTINGS, tmp_path)
     assert rows_of(mixed)["ngram", 0.0].other_divergences > 0
 

@@ -69,7 +69,7 @@ class SpeculationSteps:
 
     def __post_init__(self) -> None:
         if len(self.accepted) != len(self.drafted) or any(
-            not 0 <= a <= d for a, d in zip(self.accepted, self.drafted, strict=False)
+            not 0 <= a <= d for a, d in zip(self.accepted, self.drafted, strict=True)
         ):
             raise InvalidInput(
                 f"per-step counts must pair 0 <= accepted <= drafted, got {len(self.accepted)} accepted and "

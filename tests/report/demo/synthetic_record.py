@@ -9,18 +9,24 @@ from typing import Any
 
 from speclight.experiments.demo.record import (
     SCHEMA,
+    DecodeInterval,
     DecodingSummary,
     DemoRecord,
     Example,
+    FamilyDecodes,
     FamilyLimits,
     FamilyProfile,
     Headline,
     LimitCurve,
+    SpeedLimit,
 )
+from speclight.measure.call_times import CallTimes
 from speclight.measure.estimates import Estimate
 from speclight.measure.machine_load import MachineLoad
 from speclight.measure.paired_times import SpeedUp, verdict_of
 from speclight.measure.provenance import Provenance
+from speclight.theory.ergodic.certificates import LowerEstimate
+from speclight.theory.ergodic.least_cost import UpperEstimate
 from speclight.theory.iid.leading_terms import limit
 from speclight.theory.iid.upper import theorem_1
 
@@ -119,6 +125,25 @@ def made_up_limits(family: str, mu: float, mu2: float) -> FamilyLimits:
     )
 
 
+def made_up_decodes(family: str, mu: float) -> FamilyDecodes:
+    return FamilyDecodes(
+        family,
+        1.0,
+        tuple(
+            DecodeInterval(
+                budget,
+                LowerEstimate(
+                    1 + 0.8 * log(budget) / sqrt(mu), 0.05, 0.9 + 0.8 * log(budget) / sqrt(mu), 0.95
+                ),
+                UpperEstimate(
+                    1 + 1.2 * log(budget) / sqrt(mu), 0.06, 1.1 + 1.2 * log(budget) / sqrt(mu), 0.95
+                ),
+            )
+            for budget in (8, 16, 64)
+        ),
+    )
+
+
 def made_up_decoding(family: str, temperature: float, mu: float) -> DecodingSummary:
     tokens_per_call = (1.55 if temperature == 0.0 else 1.22) + 0.2 / mu
     plain = {"generate of Transformers": 31.4, "own loop, no drafter": 36.9}
@@ -163,6 +188,15 @@ def synthetic_record(families: tuple[str, ...] = tuple(MOMENTS), speed_up: float
             share_of_limit=made_up_estimate(1.312 / 3.174),
             speed_up=made_up_speed_up(speed_up),
         ),
+        speed_limit=SpeedLimit(
+            temperature=1.0,
+            limit=UpperEstimate(71.3, 2.1, 74.9, 0.95),
+            largest_tree=64,
+            call_times=CallTimes((1, 8, 64), (0.026, 0.031, 0.094), 41, 2e-6),
+            plain_tokens_per_second=36.9,
+            drafters={"ngram": 32.3},
+        ),
+        decodes=tuple(made_up_decodes(family, mu) for family, (mu, _) in chosen.items()),
         profiles=tuple(
             FamilyProfile(
                 family,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,7 +74,7 @@ def demo(options: DemoOptions = DemoOptions()) -> None:
 
 
 def _document(record: DemoRecord, page: Path) -> dict[str, object]:
-    headline, speed = record.headline, record.headline.speed_up
+    headline, speed, limit = record.headline, record.headline.speed_up, record.speed_limit
     return {
         "target": record.target,
         "report": page,
@@ -88,6 +89,10 @@ def _document(record: DemoRecord, page: Path) -> dict[str, object]:
         "speed_up": speed.estimate.value,
         "speed_up_interval": [speed.estimate.low, speed.estimate.high],
         "speed_verdict": speed.verdict,
+        "limit_tokens_per_second": limit.limit.value,
+        "limit_tokens_per_second_upper": None if isnan(limit.limit.upper) else limit.limit.upper,
+        "drafter_tokens_per_second": limit.drafters[headline.drafter],
+        "plain_tokens_per_second": limit.plain_tokens_per_second,
         "machine_is_shared": record.load.is_shared,
         "seconds": record.provenance.seconds,
         "peak_memory_mib": record.provenance.peak_memory_mib,

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from speclight.measure.call_times import CallTimes
 from speclight.measure.estimates import Estimate
 from speclight.measure.machine_load import MachineLoad
 from speclight.measure.paired_times import SpeedUp
 from speclight.measure.provenance import Provenance
+from speclight.theory.ergodic.certificates import LowerEstimate
+from speclight.theory.ergodic.least_cost import UpperEstimate
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,46 @@ class FamilyLimits:
     budgets: tuple[int, ...]
     curves: tuple[LimitCurve, ...]
     oracle_contexts: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeInterval:
+    """Where the limit of whole decodes lies at one node budget, in tokens per call.
+
+    certified: what a decode that exists reaches. none_exceeds: what no decode with deterministic drafts
+    exceeds, wherever its calls start. Each with its one-sided confidence limit, clustered by prompt.
+    """
+
+    node_budget: int
+    certified: LowerEstimate
+    none_exceeds: UpperEstimate
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyDecodes:
+    """Those intervals of one family at one temperature, from the log-probabilities of its profiled texts."""
+
+    family: str
+    temperature: float
+    intervals: tuple[DecodeInterval, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedLimit:
+    """The most tokens per second that speculation with deterministic drafts allows, on this machine.
+
+    limit: tokens per second that no decode of these prompts exceeds whose calls take `call_times`, even if
+    drafting, sampling and verifying took no time; with its upper confidence limit. largest_tree: nodes of the
+    largest tree considered. plain_tokens_per_second: the faster plain decoder's. drafters: name of each
+    drafter and its tokens per second; both over all decoded prompts at this temperature, prefill excluded.
+    """
+
+    temperature: float
+    limit: UpperEstimate
+    largest_tree: int
+    call_times: CallTimes
+    plain_tokens_per_second: float
+    drafters: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +170,8 @@ class DemoRecord:
     schema: int
     target: str
     headline: Headline
+    speed_limit: SpeedLimit
+    decodes: tuple[FamilyDecodes, ...]
     profiles: tuple[FamilyProfile, ...]
     limits: tuple[FamilyLimits, ...]
     decodings: tuple[DecodingSummary, ...]

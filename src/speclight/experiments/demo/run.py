@@ -11,6 +11,7 @@ import torch
 from speclight.checks import check_whole_numbers
 from speclight.decoding.decode import DecodeSettings
 from speclight.errors import InvalidInput
+from speclight.experiments.demo.decode_limits import call_times_along, family_decodes, speed_limit
 from speclight.experiments.demo.decoding import (
     OWN_LOOP,
     PLAIN_DECODERS,
@@ -59,8 +60,9 @@ class DemoSettings:
     prompts_per_family: for the profile. profile_tokens: length limit of a profiled text; the oracle's starts
     need oracle_budget - 1 further tokens. oracle_contexts: per family. decoded_prompts: per family, each
     decoded for decoded_tokens at temperature 0 and 1. timing_rounds: how often drafted and plain decoding
-    take turns on each prompt at the headline's temperature; at the other one, once. drafters, node_budget: of
-    the decoding runs; the last drafter is the headline's.
+    take turns on each prompt at the headline's temperature; at the other one, once. call_rounds: how often a
+    target call of each size is timed. drafters, node_budget: of the decoding runs; the last drafter is the
+    headline's.
     """
 
     prompts_per_family: int = 16
@@ -70,6 +72,7 @@ class DemoSettings:
     decoded_prompts: int = 2
     decoded_tokens: int = 48
     timing_rounds: int = 2
+    call_rounds: int = 9
     node_budget: int = 8
     drafters: tuple[str, ...] = ("ngram",)
     seed: int = 0
@@ -78,7 +81,7 @@ class DemoSettings:
         check_whole_numbers(
             self, "prompts_per_family", "oracle_contexts", "decoded_prompts", "decoded_tokens"
         )
-        check_whole_numbers(self, "timing_rounds")
+        check_whole_numbers(self, "timing_rounds", "call_rounds")
         if self.profile_tokens < self.oracle_budget:
             raise InvalidInput(
                 f"profiled texts of {self.profile_tokens} tokens hold no start for an oracle of "
@@ -94,6 +97,7 @@ QUICK = DemoSettings(
     oracle_budget=24,
     decoded_prompts=1,
     decoded_tokens=16,
+    call_rounds=3,
 )
 
 
@@ -138,12 +142,15 @@ def run_demo(
     for family, members in by_family.items():
         for temperature in TEMPERATURES:
             decoding.run(family, members[: settings.decoded_prompts], temperature)
+    times = call_times_along(model, profile, settings.oracle_budget, settings.call_rounds)
     load_of_run = machine_load(load, torch.get_num_threads())
     examples = decoding.sampled[settings.drafters[-1]]
     return DemoRecord(
         schema=SCHEMA,
         target=model.name,
         headline=_headline(model, settings, decoding, progress),
+        speed_limit=speed_limit(profile, times, decoding.timed, settings.drafters),
+        decodes=tuple(family_decodes(profile, family, settings.oracle_budget) for family in profile.families),
         profiles=tuple(family_profile(profile, family) for family in profile.families),
         limits=_limits(profile, oracle, progress),
         decodings=tuple(decoding.summaries),

@@ -25,6 +25,7 @@ from speclight.report.demo.page_text import (
     headline_text,
     limits_description,
     load_warning,
+    speed_limit_text,
 )
 from speclight.report.demo.selection import (
     TABLE_BUDGETS,
@@ -51,6 +52,7 @@ def write_report(record: DemoRecord, folder: Path) -> Path:
             record=record,
             headline=headline_text(record.headline),
             headline_bars=headline_bars(record.headline),
+            speed_limit=speed_limit_text(record.speed_limit, record.headline.drafter),
             warning=divergence_warning(record),
             load_warning=load_warning(record.load),
             overview=overview(record),

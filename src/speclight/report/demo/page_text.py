@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isfinite
 
-from speclight.experiments.demo.record import DemoRecord, FamilyLimits, Headline
+from speclight.experiments.demo.record import DemoRecord, FamilyLimits, Headline, SpeedLimit
 from speclight.measure.estimates import Estimate
 from speclight.measure.machine_load import MachineLoad
 from speclight.measure.paired_times import SpeedUp
@@ -76,6 +76,19 @@ def headline_text(headline: Headline) -> HeadlineText:
         verdict=headline.speed_up.verdict.capitalize(),
         speed=_speed_sentence(headline.speed_up),
         is_slower=headline.speed_up.verdict == "slower",
+    )
+
+
+def speed_limit_text(limit: SpeedLimit, drafter: str) -> str:
+    """This machine and this model in tokens per second: the limit, the headline's drafter, plain decoding."""
+    estimate = limit.limit
+    upper = f" (95% upper limit {significant(estimate.upper)})" if isfinite(estimate.upper) else ""
+    return (
+        f"On this machine, speculation with deterministic drafts can give this model at most "
+        f"{significant(estimate.value)} tokens per second{upper} at temperature {limit.temperature:g}, by "
+        f"trees of up to {whole(limit.largest_tree)} nodes, even if drafting took no time; the {drafter} "
+        f"drafter gives {significant(limit.drafters[drafter])}, plain decoding "
+        f"{significant(limit.plain_tokens_per_second)}."
     )
 
 

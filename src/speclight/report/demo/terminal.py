@@ -10,7 +10,7 @@ from rich.text import Text
 from speclight.experiments.demo.record import DecodingSummary, DemoRecord
 from speclight.measure.estimates import Estimate
 from speclight.report.demo.overview import FamilyOverview, overview
-from speclight.report.demo.page_text import divergence_warning, headline_text, load_warning
+from speclight.report.demo.page_text import divergence_warning, headline_text, load_warning, speed_limit_text
 from speclight.report.demo.selection import TABLE_BUDGETS, at_budget
 from speclight.report.number_format import NOT_MEASURED, percent, ratio, significant, standard_error
 
@@ -24,6 +24,7 @@ def terminal_table(record: DemoRecord) -> RenderableType:
         _plain_text(record.target, "dim"),
         _plain_text(headline.statement, "bold"),
         _plain_text(headline.detail),
+        _plain_text(speed_limit_text(record.speed_limit, record.headline.drafter)),
         _plain_text(f"The drafter: {headline.choice}"),
         _plain_text(f"{headline.verdict}. {headline.speed}", _SLOWER if headline.is_slower else ""),
     ]

@@ -1,0 +1,64 @@
+"""Limits of whole decodes: the interval for tokens per call, and the most tokens per second here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from speclight.experiments.demo.decoding import PLAIN_DECODERS
+from speclight.experiments.demo.record import DecodeInterval, FamilyDecodes, SpeedLimit
+from speclight.measure.call_times import CallTimes, measure_call_times
+from speclight.measure.paired_times import TimedPrompt, tokens_per_second
+from speclight.measure.profile import Profile
+from speclight.models.causal_lm import CausalLM
+from speclight.theory.ergodic.certificates import certified_decode
+from speclight.theory.ergodic.decode import decode_bound
+from speclight.theory.ergodic.seconds import fastest_decode
+
+# P shown, as far as the oracle goes.
+BUDGETS = (8, 16, 64)
+# Sizes of trees whose calls are timed; T(k) is taken as straight in between.
+TIMED_SIZES = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+
+
+def family_decodes(profile: Profile, family: str, largest_budget: int) -> FamilyDecodes:
+    """The intervals of one family at every P shown that is no larger than `largest_budget`."""
+    texts = profile.sampled_texts(family)
+    budgets = [budget for budget in BUDGETS if budget <= largest_budget] or [largest_budget]
+    return FamilyDecodes(
+        family,
+        profile.settings.sampling.temperature,
+        tuple(
+            DecodeInterval(budget, certified_decode(texts, budget), decode_bound(texts, budget).going_on)
+            for budget in budgets
+        ),
+    )
+
+
+def call_times_along(model: CausalLM, profile: Profile, largest_tree: int, rounds: int) -> CallTimes:
+    """Seconds of a target call at the shortest and at the longest context that decodes of the texts have."""
+    short = min((text.prompt_token_ids for text in profile.texts), key=len)
+    longest = max(((*text.prompt_token_ids, *text.token_ids) for text in profile.texts), key=len)
+    largest = max(1, min(largest_tree, model.context_window - len(short) - 1))
+    sizes = [size for size in TIMED_SIZES if size < largest] + [largest]
+    return measure_call_times(model, short, longest[: model.context_window - largest], sizes, rounds)
+
+
+def speed_limit(
+    profile: Profile, times: CallTimes, timed: Sequence[TimedPrompt], drafters: Sequence[str]
+) -> SpeedLimit:
+    """The limit of all families' texts together, beside what plain decoding and each drafter did."""
+    texts = [text for family in profile.families for text in profile.sampled_texts(family)]
+    contexts = [
+        len(text.prompt_token_ids) - times.context_tokens
+        for family in profile.families
+        for text in profile.of_family(family)
+    ]
+    fastest = fastest_decode(texts, times.by_size(), times.seconds_per_context_token, contexts)
+    return SpeedLimit(
+        temperature=profile.settings.sampling.temperature,
+        limit=fastest.going_on,
+        largest_tree=times.sizes[-1],
+        call_times=times,
+        plain_tokens_per_second=max(tokens_per_second(timed, name) for name in PLAIN_DECODERS),
+        drafters={name: tokens_per_second(timed, name) for name in drafters},
+    )

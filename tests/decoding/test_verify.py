@@ -202,10 +202,35 @@ def test_the_command_exits_1_for_a_fault(monkeypatch, capsys):
     assert "not lossless" in capsys.readouterr().out
 
 
+def test_in_16_bits_the_loop_is_not_judged_where_rounding_decides_what_is_possible(monkeypatch, capsys):
+    """Told before the other tests, which --strings 0 makes alone; in 64 bits the same prompt is tested."""
+    target = tiny_target(9, seed=1, window=256)
+    target.model.to(torch.bfloat16)
+    law = StringLaw(target, PROMPT, 1.0)
+    ranked = np.sort(plain_logits(target, PROMPT).numpy())[::-1]
+    assert law.near_tie is not None
+    assert law.near_tie.rounding > NEAR_TIE_LOGITS
+    if law.near_tie.place == len(PROMPT):
+        assert law.near_tie.apart == ranked[3] - ranked[4]
+        assert law.near_tie.rounding == near_tie_margin(torch.bfloat16, ranked[3])
+    with pytest.raises(InvalidInput, match="rounding in bfloat16"):
+        loop_test(target, setup(), PROMPT, law, 10)
+    monkeypatch.setattr(command, "load_target", lambda options: target)
+    arguments = ["verify", "--prompt", "t1 t2 t3 t1 t2", *SMALL]
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.rstrip().endswith("(the flag is --strings)")
+    assert main([*arguments[:3], "--strings", "0", *SMALL[2:], "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["loop"], document["rule_alone"]["strings"]) == (None, 500)
+    target.model.to(torch.float64)
+    assert StringLaw(target, PROMPT, 1.0).near_tie is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["--strings", "0"], "--strings"),
+        (["--strings", "-1"], "--strings"),
+        (["--rule-strings", "0"], "--rule-strings"),
         (["--temperature", "0"], "--temperature"),
         (["--seed", "-1"], "--seed"),
         (["--rule", "guess"], "guess"),

@@ -11,7 +11,6 @@ from speclight.trees.draft_tree import DraftTree, SampledChildren, root_only
 from speclight.trees.race_noise import (
     RaceField,
     exponential_times,
-    race_margin,
     race_order,
     race_winner,
 )
@@ -80,11 +79,9 @@ def test_the_winner_is_the_first_of_the_order(pair, position):
         np.testing.assert_array_equal(race_order(tokens, np.log(law[tokens]), times, count), order[:count])
 
 
-def test_ties_go_to_the_lowest_id_and_are_no_margin():
+def test_ties_go_to_the_lowest_id():
     law, times = np.array([0.0, 0.5, 0.5]), np.array([0.1, 1.0, 1.0])
     assert race_winner(law, times) == 1
-    assert race_margin(law, times) == 0.0
-    assert race_margin(np.array([0.0, 1.0, 0.0]), times) == np.inf
     np.testing.assert_array_equal(race_order(np.array([2, 1]), np.log([0.5, 0.5]), times, 1), [1])
 
 

@@ -99,7 +99,11 @@ def loop_test(
     seed: int = 0,
     progress: Progress = silent,
 ) -> LoopTest:
-    """Decode the prompt's first LENGTH tokens many times over, each with a seed of its own; law: its law."""
+    """Decode the prompt's first LENGTH tokens many times over, each with a seed of its own; law: its law.
+
+    Raises InvalidInput where rounding decides which strings are possible.
+    """
+    law.check_told_apart()
     drafter = drafter_for(target, setup.drafter, setup.rule, law.sampling, setup.drafter_settings)
     text = ScoredText(target, prompt_ids, drafter.hidden_layers)
     counts: Counter[tuple[int, ...]] = Counter()

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy import stats
 
 from speclight.arrays import FloatArray, IntArray
-from speclight.decoding.divergence import NEAR_TIE_LOGITS, plain_logits
+from speclight.decoding.divergence import near_tie_margin, plain_logits
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings, processed_probabilities
@@ -35,16 +36,27 @@ class SparseLaw:
     probabilities: FloatArray
 
 
+@dataclass(frozen=True, slots=True)
+class NearTie:
+    """After `place` tokens the best TOP_K lie `apart` logits above the next; rounding explains `rounding`."""
+
+    place: int
+    apart: float
+    rounding: float
+    dtype: torch.dtype
+
+
 class StringLaw:
     """The target's law of strings of LENGTH tokens after a prompt under top-k, by plain passes of the model.
 
     A string ends early with an end-of-text token. contexts: the law after every string that goes on.
-    Raises InvalidInput where the last token top-k keeps and the first one it drops are a near tie: rounding
-    would then decide which strings are possible.
+    near_tie: where the last token that top-k keeps and the first one it drops lie so close together that
+    rounding decides which strings are possible; None if nowhere.
     """
 
     def __init__(self, target: CausalLM, prompt_ids: list[int], temperature: float) -> None:
         target.check_text_fits([*prompt_ids, *[0] * LENGTH])
+        self.near_tie: NearTie | None = None
         self.sampling = SamplingSettings(temperature, top_k=TOP_K)
         self.contexts: dict[TokenString, SparseLaw] = {}
         self.strings: dict[TokenString, float] = {}
@@ -58,15 +70,27 @@ class StringLaw:
                 ends = len(string) == LENGTH or token in target.end_of_text
                 (self.strings if ends else unfinished)[string] = probability * chance
 
+    def check_told_apart(self) -> None:
+        """Raise InvalidInput where rounding decides which strings are possible: the loop cannot be judged."""
+        if self.near_tie is None:
+            return
+        tie, name = self.near_tie, str(self.near_tie.dtype).removeprefix("torch.")
+        in_32_bits = ", load the model in float32" if torch.finfo(tie.dtype).bits < 32 else ""
+        raise InvalidInput(
+            f"after {tie.place} tokens of this prompt the best {TOP_K} lie {tie.apart:.2g} logits above "
+            f"the next, expected more than rounding in {name} explains ({tie.rounding:.2g}); choose another "
+            f"prompt{in_32_bits}, or set strings to 0 to test the rule alone",
+            argument="strings",
+        )
+
     def _law(self, target: CausalLM, token_ids: list[int]) -> SparseLaw:
         logits = plain_logits(target, token_ids).cpu().numpy()
         ranked = np.sort(logits)[::-1]
-        if len(ranked) > TOP_K and ranked[TOP_K - 1] - ranked[TOP_K] < NEAR_TIE_LOGITS:
-            raise InvalidInput(
-                f"after {len(token_ids)} tokens of this prompt the best {TOP_K} tokens are not told apart "
-                f"from the next by more than rounding ({ranked[TOP_K - 1] - ranked[TOP_K]:.1e} logits); "
-                "choose another prompt"
-            )
+        if len(ranked) > TOP_K:
+            apart = float(ranked[TOP_K - 1] - ranked[TOP_K])
+            rounding = near_tie_margin(target.model.dtype, float(ranked[TOP_K - 1]))
+            if apart < rounding and self.near_tie is None:
+                self.near_tie = NearTie(len(token_ids), apart, rounding, target.model.dtype)
         law = processed_probabilities(logits[None], self.sampling)[0]
         tokens = np.flatnonzero(law)
         return SparseLaw(tokens, law[tokens])

@@ -126,17 +126,6 @@ def race_winner(law: FloatArray, times: FloatArray) -> int:
     return int(possible[np.argmin(np.log(times[possible]) - np.log(law[possible]))])
 
 
-def race_margin(law: FloatArray, times: FloatArray) -> float:
-    """How far, in nats, the second token comes behind the winner; inf if only one token can win.
-
-    A change of every log-probability by less than half of it cannot change the winner: what is needed to
-    tell a near tie, which rounding may decide either way, from a real difference.
-    """
-    possible = law > 0.0
-    keys = np.sort(np.log(times[possible]) - np.log(law[possible]))
-    return float(keys[1] - keys[0]) if len(keys) > 1 else float("inf")
-
-
 def race_order(tokens: IntArray, log_probs: FloatArray, times: FloatArray, count: int) -> IntArray:
     """Places in `tokens` of the first `count` in the order of times / law; fewer if fewer are possible.
 

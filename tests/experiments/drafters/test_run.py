@@ -91,6 +91,16 @@ def test_a_wrong_greedy_text_is_counted_as_no_near_tie(target, tmp_path):
     assert rows_of(mixed)["ngram", 0.0].other_divergences > 0
 
 
+def test_a_near_tie_is_judged_by_the_rounding_noted_with_it(comparison):
+    text = next(text for text in comparison[1].texts if (text.drafter, text.temperature) == ("ngram", 0.0))
+    far = replace(text, margin=0.5, rounding=0.01)
+    in_16_bits = replace(far, rounding=1.0)
+    older = replace(far, margin=0.005, rounding=None)
+    rows = rows_of(replace(comparison[1], texts=(*comparison[1].texts, far, in_16_bits, older)))
+    row = rows["ngram", 0.0]
+    assert (row.near_tie_divergences, row.other_divergences) == (2, 1)
+
+
 def test_shares_and_speeds_are_of_all_calls_but_the_first_of_each_text(comparison):
     slow = tuple(
         replace(

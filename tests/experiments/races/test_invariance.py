@@ -1,17 +1,24 @@
 """One text for every drafter: counted on toys, with a rule that breaks it, and on the default target."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
+from speclight.decoding.divergence import near_tie_margin, plain_logits
+from speclight.decoding.generate import generate_from_ids
 from speclight.decoding.settings import DecodeSettings
 from speclight.drafting.drafters import drafter_named
+from speclight.drafting.no_drafter import NoDrafter
 from speclight.drafting.settings import DrafterSettings
 from speclight.drafting.tree_choice import growth_start
 from speclight.drafting.tree_drafter import TreeDrafter
-from speclight.experiments.races.invariance import RandomLaw, drafter_invariance, near_tie_nats
+from speclight.experiments.races.invariance import RandomLaw, drafter_invariance, race_difference
 from speclight.models.load import load
 from speclight.models.prompting import chat_token_ids
 from speclight.models.sampling import SamplingSettings
+from speclight.trees.race_noise import RaceField
 from speclight.verification.race import Race
 from speclight.verification.verdict import Verdict
 from toys import tiny_target
@@ -62,9 +69,30 @@ def test_a_rule_whose_text_depends_on_the_draft_is_noticed(monkeypatch):
     assert sum(row.other for row in rows_of(tiny_target(VOCABULARY, seed=4))) > 0
 
 
-def test_the_margin_of_a_near_tie_grows_as_the_temperature_falls():
-    cold, warm = (near_tie_nats(SamplingSettings(temperature)) for temperature in (0.5, 1.0))
-    assert cold == 2.0 * warm
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("temperature", [0.5, 1.0])
+def test_a_difference_is_measured_in_logits_and_judged_by_the_type(dtype, temperature):
+    """The race is in nats at the temperature; rounding moves the logits before it."""
+    target = tiny_target(VOCABULARY, seed=4)
+    target.model.to(dtype)
+    settings = DecodeSettings(max_tokens=3, sampling=SamplingSettings(temperature))
+    plain = generate_from_ids(target, PROMPTS[0], NoDrafter(), Race(), replace(settings, node_budget=1))
+    assert race_difference(target, PROMPTS[0], settings, plain, plain) is None
+    before = [*PROMPTS[0], *plain.token_ids[:2]]
+    logits = plain_logits(target, before).numpy()
+    times = RaceField(settings.seed).times(len(before), VOCABULARY)
+    arrivals = np.log(times) * temperature - logits
+    order = np.argsort(arrivals)
+    assert order[0] == plain.token_ids[2]
+    for token in order[1:]:
+        other = replace(plain, token_ids=(*plain.token_ids[:2], int(token)))
+        found = race_difference(target, PROMPTS[0], settings, other, plain)
+        assert found.place == 2
+        assert abs(found.margin - (arrivals[token] - arrivals[order[0]])) < 1e-6  # rounding of logarithms
+        assert found.rounding == near_tie_margin(dtype, np.abs(logits[[token, order[0]]]).max())
+        assert found.is_near_tie == (found.margin <= found.rounding)
+    short = replace(plain, token_ids=plain.token_ids[:2])
+    assert not race_difference(target, PROMPTS[0], settings, short, plain).is_near_tie
 
 
 @pytest.mark.model

@@ -28,7 +28,7 @@ from speclight.errors import InvalidInput
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from speclight.decoding.losslessness import GreedyTest, LoopTest
+    from speclight.decoding.losslessness import GreedyTest, LoopTest, Setup
     from speclight.decoding.string_law import StringTest
     from speclight.measure.prompts import Prompt
     from speclight.models.causal_lm import CausalLM
@@ -49,7 +49,7 @@ class VerifyOptions:
     temperature: float = 1.0
     """Temperature of the sampled strings; above 0."""
     strings: int = 2000
-    """Strings of 3 tokens through the real loop."""
+    """Strings of 3 tokens through the real loop; 0: none, where the target's rounding does not allow it."""
     rule_strings: int = 400_000
     """Strings of 3 tokens through the rule alone, on memorised laws."""
     greedy_prompts: int = 5
@@ -88,8 +88,7 @@ def verify(options: VerifyOptions = VerifyOptions()) -> None:
     check_target(options.target)
     check_drafting(options.drafting)
 
-    from speclight.decoding.losslessness import Setup, greedy_test, loop_test, rule_test
-    from speclight.decoding.string_law import StringLaw
+    from speclight.decoding.losslessness import Setup
     from speclight.verification.rules import rule_named
 
     rule = rule_named(options.drafting.rule)
@@ -98,17 +97,7 @@ def verify(options: VerifyOptions = VerifyOptions()) -> None:
     prompts = _spread(read_prompt_options(options.prompts), options.greedy_prompts)
     with command_output(options.json) as output:
         target = load_target(options.target)
-        ids = [_prompt_ids(target, prompt) for prompt in prompts]
-        loop = alone = None
-        with progress_bars() as progress:
-            greedy = greedy_test(target, setup, ids, options.greedy_tokens, progress)
-            if rule.name != "greedy":  # which has no law above temperature 0
-                prompt_ids = target.tokenizer.encode(options.prompt)
-                law = StringLaw(target, prompt_ids, options.temperature)
-                loop = loop_test(target, setup, prompt_ids, law, options.strings, options.seed, progress)
-                alone = rule_test(
-                    target, setup, prompt_ids, law, options.rule_strings, options.seed, progress
-                )
+        greedy, loop, alone = _tests(options, target, setup, prompts)
         document = _document(options, target.name, greedy, loop, alone)
         if options.json:
             output.write_json(document)
@@ -116,6 +105,31 @@ def verify(options: VerifyOptions = VerifyOptions()) -> None:
             output.show(_table(options, target.name, greedy, loop, alone), f"verdict: {document['verdict']}")
     if document["verdict"] == NOT_LOSSLESS:
         raise SystemExit(EXIT_NOT_LOSSLESS)
+
+
+def _tests(
+    options: VerifyOptions, target: CausalLM, setup: Setup, prompts: list[Prompt]
+) -> tuple[GreedyTest, LoopTest | None, StringTest | None]:
+    from speclight.decoding.losslessness import greedy_test, loop_test, rule_test
+    from speclight.decoding.string_law import StringLaw
+    from speclight.models.prompting import prompt_token_ids
+
+    ids = [_prompt_ids(target, prompt) for prompt in prompts]
+    prompt_ids = prompt_token_ids(target, options.prompt, raw=True)
+    law = None
+    if setup.rule.name != "greedy":  # which has no law above temperature 0
+        law = StringLaw(target, prompt_ids, options.temperature)
+        if options.strings:
+            law.check_told_apart()  # before minutes of tests
+    with progress_bars() as progress:
+        greedy = greedy_test(target, setup, ids, options.greedy_tokens, progress)
+        if law is None:
+            return greedy, None, None
+        loop = None
+        if options.strings:
+            loop = loop_test(target, setup, prompt_ids, law, options.strings, options.seed, progress)
+        alone = rule_test(target, setup, prompt_ids, law, options.rule_strings, options.seed, progress)
+    return greedy, loop, alone
 
 
 NO_FAULT, NOT_LOSSLESS = "no fault found", "not lossless"
@@ -144,9 +158,10 @@ def _verify_endpoint(options: VerifyOptions) -> None:
 
 
 def _check(options: VerifyOptions) -> None:
-    for name in ("strings", "rule_strings", "greedy_prompts", "greedy_tokens", "node_budget"):
-        if getattr(options, name) < 1:
-            raise InvalidInput(f"--{spelled(name)} must be at least 1, got {getattr(options, name)}")
+    counts = {"strings": 0, "rule_strings": 1, "greedy_prompts": 1, "greedy_tokens": 1, "node_budget": 1}
+    for name, least in counts.items():
+        if getattr(options, name) < least:
+            raise InvalidInput(f"--{spelled(name)} must be at least {least}, got {getattr(options, name)}")
     if not options.temperature > 0.0:
         raise InvalidInput(
             f"--temperature must be above 0, got {options.temperature}; 0 is always tested too"

@@ -16,7 +16,7 @@ import pyarrow as pa
 import torch
 
 from speclight.decoding.call_trace import CallTrace
-from speclight.decoding.divergence import first_divergence
+from speclight.decoding.divergence import NEAR_TIE_LOGITS, Divergence, first_divergence
 from speclight.drafting.drafters import NO_DRAFTER, drafter_named
 from speclight.drafting.protocol import Drafter
 from speclight.experiments.chosen_drafters import ComparedDrafter
@@ -41,7 +41,8 @@ class DraftedText:
 
     drafter_calls: batched calls of the drafter. margin: where a greedy text leaves plain decoding's, how far
     its token lies below the best one in logits (infinite where one text just ends); None if it does not, or
-    above temperature 0.
+    above temperature 0. rounding: the largest margin that rounding explains there, see `Divergence`; None as
+    margin, and in records made before it was noted.
     """
 
     drafter: str
@@ -57,6 +58,13 @@ class DraftedText:
     verify_seconds: tuple[float, ...]
     commit_seconds: tuple[float, ...]
     margin: float | None
+    rounding: float | None = None
+
+    @property
+    def is_near_tie(self) -> bool:
+        """Whether the text leaves plain decoding's where rounding decides."""
+        rounding = NEAR_TIE_LOGITS if self.rounding is None else self.rounding
+        return self.margin is not None and self.margin <= rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +155,8 @@ class _Run:
         for left, (number, drafter) in zip(range(len(waiting), 0, -1), waiting, strict=True):
             progress(all_texts - left, all_texts, f"decoding at temperature {temperature:g}")
             (decoded,) = self._decoded(drafter, made[drafter], temperature, number)
-            margin = self._margin(drafter, decoded, order, number) if temperature == 0.0 else None
-            text = _drafted_text(drafter.name, temperature, decoded, margin)
+            found = self._divergence(drafter, decoded, order, number) if temperature == 0.0 else None
+            text = _drafted_text(drafter.name, temperature, decoded, found)
             self._records[drafter].write(_name(order, number), pa.Table.from_pylist([asdict(text)]))
         progress(all_texts, all_texts, f"decoding at temperature {temperature:g}")
 
@@ -167,16 +175,15 @@ class _Run:
             settings = replace(settings, node_budget=1)
         return decode_prompts(self._target, [self._prompts[number]], made, RULE, settings)
 
-    def _margin(
+    def _divergence(
         self, drafter: ComparedDrafter, decoded: DecodedPrompt, order: int, number: int
-    ) -> float | None:
+    ) -> Divergence | None:
         if drafter.name == NO_DRAFTER:
             return None
         plain = _read(self._folder / NO_DRAFTER, _name(order, number))
-        found = first_divergence(
+        return first_divergence(
             self._target, decoded.prompt_ids, decoded.generation.token_ids, plain.token_ids
         )
-        return None if found is None else found.margin
 
     def _plan(self, drafter: ComparedDrafter) -> dict[str, object]:
         return run_plan(
@@ -192,7 +199,7 @@ class _Run:
 
 
 def _drafted_text(
-    drafter: str, temperature: float, decoded: DecodedPrompt, margin: float | None
+    drafter: str, temperature: float, decoded: DecodedPrompt, divergence: Divergence | None
 ) -> DraftedText:
     calls: tuple[CallTrace, ...] = decoded.generation.calls
     return DraftedText(
@@ -208,7 +215,8 @@ def _drafted_text(
         target_seconds=tuple(call.seconds.target for call in calls),
         verify_seconds=tuple(call.seconds.verify for call in calls),
         commit_seconds=tuple(call.seconds.commit for call in calls),
-        margin=margin,
+        margin=None if divergence is None else divergence.margin,
+        rounding=None if divergence is None else divergence.rounding,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from speclight.decoding.divergence import NEAR_TIE_LOGITS
 from speclight.drafting.drafters import DRAFTERS, NO_DRAFTER
 from speclight.experiments.chosen_drafters import ComparedDrafter
 from speclight.experiments.drafters.run import DraftedText, DrafterComparison
@@ -84,8 +83,8 @@ def _row(drafter: ComparedDrafter, texts: Sequence[DraftedText], plain: float | 
     total, timed = sum(seconds.values()), calls - len(texts)
     speed = _speed(texts)
     is_greedy = texts[0].temperature == 0.0
-    margins = [text.margin for text in texts if text.margin is not None]
-    near_ties = sum(margin <= NEAR_TIE_LOGITS for margin in margins)
+    divergences = sum(text.margin is not None for text in texts)
+    near_ties = sum(text.is_near_tie for text in texts)
     return DrafterRow(
         drafter=drafter.name,
         layers=drafter.layers,
@@ -108,7 +107,7 @@ def _row(drafter: ComparedDrafter, texts: Sequence[DraftedText], plain: float | 
         speed_up=None if speed is None or plain is None else speed / plain,
         looping_share=sum(looping_tokens(text.token_ids) for text in texts) / tokens,
         near_tie_divergences=near_ties if is_greedy else None,
-        other_divergences=len(margins) - near_ties if is_greedy else None,
+        other_divergences=divergences - near_ties if is_greedy else None,
     )
 
 

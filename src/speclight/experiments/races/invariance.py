@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from speclight.decoding.divergence import NEAR_TIE_LOGITS, plain_logits
+from speclight.decoding.divergence import Divergence, near_tie_margin, plain_logits
 from speclight.decoding.generate import Generation, generate_from_ids
 from speclight.decoding.settings import DecodeSettings
 from speclight.drafting.no_drafter import NoDrafter
@@ -16,11 +16,11 @@ from speclight.drafting.protocol import Drafter
 from speclight.measure.rank_run import rank_run
 from speclight.models.causal_lm import CausalLM
 from speclight.models.common_prefix import common_prefix_length
-from speclight.models.sampling import SamplingSettings, processed_probabilities
+from speclight.models.sampling import processed_probabilities
 from speclight.progress import Progress, silent
 from speclight.seeds import stream
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
-from speclight.trees.race_noise import RaceField, race_margin
+from speclight.trees.race_noise import RaceField
 from speclight.verification.rules import rule_named
 
 DrafterMaker = Callable[[], Drafter]
@@ -30,8 +30,8 @@ DrafterMaker = Callable[[], Drafter]
 class Invariance:
     """Texts of one drafter and budget beside those of plain decoding at the same seeds, rule race.
 
-    identical: to the token. near_ties: texts that leave plain decoding's where the second of the race came
-    so close that float32 rounding decides (`near_tie_nats`). other: texts that leave it anywhere else, which
+    identical: to the token. near_ties: texts that leave plain decoding's where the two tokens came in so
+    close together that rounding decides (`race_difference`). other: texts that leave it anywhere else, which
     would be a bug. tokens, calls: of all texts. observed: contexts whose R is known; rank_entropy: H[R] there
     (Miller-Madow, nats), bound: what it allows in tokens per call; None if no R is known.
     """
@@ -106,12 +106,11 @@ def drafter_invariance(
                 _decoded(target, prompt, make(), replace(each, node_budget=budget))
                 for prompt, each in zip(prompts, own, strict=True)
             ]
-            margins = [
-                _difference(target, prompt, each, text, reference)
+            differences = [
+                race_difference(target, prompt, each, text, reference)
                 for prompt, each, text, reference in zip(prompts, own, texts, plain, strict=True)
             ]
-            tie = near_tie_nats(settings.sampling)
-            rows.append(_row(name, budget, texts, margins, tie, target.vocabulary_size))
+            rows.append(_row(name, budget, texts, differences, target.vocabulary_size))
             progress(len(rows), len(drafters) * len(budgets), "one text for every drafter")
     return rows
 
@@ -120,19 +119,15 @@ def _row(
     drafter: str,
     budget: int,
     texts: Sequence[Generation],
-    margins: Sequence[float | None],
-    near_tie: float,
+    differences: Sequence[Divergence | None],
     vocabulary_size: int,
 ) -> Invariance:
-    """One row of the table of drafter invariance.
-
-    margins: [texts] as `_difference` gives them. near_tie: the largest that counts as one.
-    """
+    """One row of the table of drafter invariance; differences: [texts] as `race_difference` gives them."""
     calls = [call for text in texts for call in text.calls]
     has_ranks = any(rank is not None for call in calls for rank in call.ranks or ())
     ranks = rank_run(calls, budget, vocabulary_size) if has_ranks else None
-    near = sum(margin is not None and margin <= near_tie for margin in margins)
-    identical = sum(margin is None for margin in margins)
+    near = sum(found is not None and found.is_near_tie for found in differences)
+    identical = sum(found is None for found in differences)
     return Invariance(
         drafter=drafter,
         budget=budget,
@@ -148,34 +143,33 @@ def _row(
     )
 
 
-def near_tie_nats(sampling: SamplingSettings) -> float:
-    """Margin of a race that rounding may decide: NEAR_TIE_LOGITS at the temperature, in nats."""
-    return NEAR_TIE_LOGITS / sampling.temperature
-
-
 def _decoded(target: CausalLM, prompt: list[int], drafter: Drafter, settings: DecodeSettings) -> Generation:
     return generate_from_ids(target, prompt, drafter, rule_named("race"), settings)
 
 
-def _difference(
+def race_difference(
     target: CausalLM, prompt: list[int], settings: DecodeSettings, text: Generation, reference: Generation
-) -> float | None:
-    """Margin of the race, nats, where a text first leaves the reference; None if it never does.
+) -> Divergence | None:
+    """Where a text of the rule race first leaves the reference, at the same seed; None if it never does.
 
-    By a plain pass over the common text; infinite if the race is not between the two tokens, or one text
-    just ends.
+    By a plain pass over the common text. margin: how far the later of the two tokens comes in behind the
+    winner of the race, in logits before the temperature (d nats of a race at temperature T are d T logits),
+    which rounding moves; infinite where one text just ends, or where sampling excludes one of the tokens.
     """
     place = common_prefix_length(text.token_ids, reference.token_ids)
     if place == max(len(text.token_ids), len(reference.token_ids)):
         return None
     if place == min(len(text.token_ids), len(reference.token_ids)):
-        return float("inf")
+        return Divergence(place, float("inf"))
     before = [*prompt, *reference.token_ids[:place]]
-    law = processed_probabilities(plain_logits(target, before).cpu().numpy()[None], settings.sampling)[0]
+    logits = plain_logits(target, before).cpu().numpy()
+    law = processed_probabilities(logits[None], settings.sampling)[0]
     times = RaceField(settings.seed).times(len(before), len(law))
-    two = np.array([text.token_ids[place], reference.token_ids[place]])
     with np.errstate(divide="ignore"):
-        keys = np.log(times) - np.log(law)
-    if set(np.argsort(keys, kind="stable")[:2].tolist()) != set(two.tolist()):
-        return float("inf")
-    return race_margin(law, times)
+        arrivals = np.log(times) - np.log(law)
+    two = [text.token_ids[place], reference.token_ids[place]]
+    behind = float(arrivals[two].max() - arrivals.min())
+    size = float(np.abs(logits[two]).max())
+    return Divergence(
+        place, behind * settings.sampling.temperature, near_tie_margin(target.model.dtype, size)
+    )

@@ -1,7 +1,7 @@
 """A GGUF of a few kilobytes: a two-layer Llama in Q4_1 with SmolLM2's kind of tokenizer."""
 
 import numpy as np
-from gguf import GGMLQuantizationType, GGUFWriter
+from gguf import GGMLQuantizationType, GGUFValueType, GGUFWriter
 from gguf.quants import quantize
 from tokenizers import pre_tokenizers
 
@@ -66,15 +66,21 @@ def write_tiny_gguf(
     without=(),
     extra_tensors=None,
     quantised=True,
+    metadata=None,
+    tensors_per_shard=0,
 ):
-    """Write the file and return its path.
+    """Write the file and return its path; of a model in shards, the path of the first.
 
     sizes: replaces or adds `llama.*` integers. without, extra_tensors: names left out, values added.
     quantised: matrices in Q4_1, else in float32, with which engines compute as a reference does.
+    metadata: further keys, whole, with their values.
     """
-    writer = GGUFWriter(path, architecture)
+    writer = GGUFWriter(path, architecture, split_max_tensors=tensors_per_shard)
     for key, value in (SIZES | (sizes or {})).items():
-        writer.add_uint32(f"llama.{key}", value)
+        if f"llama.{key}" not in (metadata or {}):
+            writer.add_uint32(f"llama.{key}", value)
+    for key, value in (metadata or {}).items():
+        writer.add_key_value(key, value, GGUFValueType.get_type(value))
     writer.add_float32("llama.attention.layer_norm_rms_epsilon", 1e-5)
     writer.add_float32("llama.rope.freq_base", 10000.0)
     tokens = vocabulary()
@@ -101,4 +107,8 @@ def write_tiny_gguf(
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return path
+    return (
+        path.with_name(f"{path.stem}-00001-of-{shards:05d}.gguf")
+        if (shards := len(writer.tensors)) > 1
+        else path
+    )

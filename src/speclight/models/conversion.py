@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from safetensors.torch import save_file
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from speclight.arrays import Float32Array
 from speclight.errors import CorruptWeights, InvalidInput, ModelNotFound, StorageError
@@ -25,12 +26,12 @@ from speclight.models.cache_folder import (
     write_manifest,
 )
 from speclight.models.default_target import DEFAULT_NAME, GGUF_SHA256
-from speclight.models.gguf_file import GgufFile, dequantised, open_gguf
+from speclight.models.gguf_config import generation_config, llama_config
+from speclight.models.gguf_file import GgufFile, dequantised, open_gguf, shard_paths
 from speclight.models.tokenizer import tokenizer_from_gguf
 
 # Part of the folder's name: raise it whenever the files written here would change.
-CONVERSION_VERSION = 1
-LLAMA_CPP_ROPE_BASE = 10000.0  # what llama.cpp takes where a file names none
+CONVERSION_VERSION = 2
 # Config, tokenizer.json (3.5 MB for 49k tokens) and file-system overhead, beside the weights.
 SPACE_BESIDE_WEIGHTS_BYTES = 64 * 2**20
 
@@ -55,18 +56,19 @@ OUTER_NAMES = {
 def converted_folder(gguf: Path, *, expected_sha256: str | None = None) -> Path:
     """The cache folder with this GGUF's conversion, converting first if it is not there yet.
 
-    gguf: a llama-architecture model with a byte-level BPE tokenizer. expected_sha256: pinned hash, checked
-    before anything is converted. In reports the model is called by the file's stem and its quantisation, the
-    default target by its own name wherever the file lies.
+    gguf: a llama-architecture model with a byte-level BPE tokenizer; of a model in shards, any of them.
+    expected_sha256: pinned hash, checked before anything is converted. In reports the model is called by the
+    file's stem and its quantisation, the default target by its own name wherever the file lies.
 
-    The folder is named by the GGUF's SHA-256. It appears by one rename, complete or not at all; of two
-    processes converting the same file at once, the second throws its copy away.
-    Raises ModelNotFound, CorruptWeights, InvalidInput (unsupported kind of model), StorageError (no space).
+    The folder is named by the GGUF's SHA-256, for shards by that of their hashes. It appears by one rename,
+    complete or not at all; of two processes converting the same file at once, the second throws its copy
+    away. Raises ModelNotFound, CorruptWeights, InvalidInput (unsupported kind of model), StorageError (no
+    space).
     """
     if expected_sha256 is not None and _folder_of(expected_sha256).is_dir():
         return _folder_of(expected_sha256)
     try:
-        sha256 = file_sha256(gguf)
+        sha256 = _joint_sha256(shard_paths(gguf))
     except OSError as error:
         raise ModelNotFound(f"could not read {gguf}: {error}; expected a GGUF file") from error
     if expected_sha256 is not None and sha256 != expected_sha256:
@@ -77,7 +79,7 @@ def converted_folder(gguf: Path, *, expected_sha256: str | None = None) -> Path:
     if not folder.is_dir():
         file = open_gguf(gguf)
         is_default = sha256 == GGUF_SHA256
-        name = DEFAULT_NAME if is_default else f"{gguf.stem}, dequantised from {file.quantisation}"
+        name = DEFAULT_NAME if is_default else f"{file.stem}, dequantised from {file.quantisation}"
         try:
             _convert(file, folder, name, sha256)
         except OSError as error:
@@ -101,12 +103,17 @@ def unpermuted_rotary(weight: Float32Array, heads: int) -> Float32Array:
     return np.ascontiguousarray(pairs.swapaxes(1, 2)).reshape(rows, columns)
 
 
+def _joint_sha256(paths: Sequence[Path]) -> str:
+    digests = [file_sha256(path) for path in paths]
+    return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode("ascii")).hexdigest()
+
+
 def _folder_of(sha256: str) -> Path:
     return cache_folder() / f"{sha256}-v{CONVERSION_VERSION}"
 
 
 def _convert(file: GgufFile, folder: Path, model_name: str, source_sha256: str) -> None:
-    config = _config(file)
+    config = llama_config(file)
     _check_complete(file, config)
     folder.parent.mkdir(parents=True, exist_ok=True)
     _check_free_space(file, folder.parent)
@@ -117,7 +124,7 @@ def _convert(file: GgufFile, folder: Path, model_name: str, source_sha256: str) 
         partial = Path(scratch) / folder.name
         partial.mkdir()
         tokenizer_from_gguf(file, config.max_position_embeddings).save_pretrained(partial)
-        _generation_config(file, config).save_pretrained(partial)
+        generation_config(file, config).save_pretrained(partial)
         config.save_pretrained(partial)
         save_file(_weights(file, config), partial / WEIGHTS_NAME, metadata={"format": "pt"})
         write_manifest(partial, model_name, source_sha256)
@@ -130,65 +137,6 @@ def _convert(file: GgufFile, folder: Path, model_name: str, source_sha256: str) 
                 raise
             # Another process finished first with the same bytes; ours goes with the scratch folder.
     _flush_to_disk(folder.parent)
-
-
-def _config(file: GgufFile) -> LlamaConfig:
-    _refuse_other_architectures(file)
-    hidden = file.value("llama.embedding_length", int)
-    heads = file.value("llama.attention.head_count", int)
-    try:
-        return LlamaConfig(
-            vocab_size=len(file.values("tokenizer.ggml.tokens", str)),
-            hidden_size=hidden,
-            intermediate_size=file.value("llama.feed_forward_length", int),
-            num_hidden_layers=file.value("llama.block_count", int),
-            num_attention_heads=heads,
-            num_key_value_heads=file.get("llama.attention.head_count_kv", int) or heads,
-            head_dim=file.get("llama.rope.dimension_count", int) or hidden // heads,
-            max_position_embeddings=file.value("llama.context_length", int),
-            rms_norm_eps=file.value("llama.attention.layer_norm_rms_epsilon", float),
-            rope_parameters={
-                "rope_type": "default",
-                "rope_theta": file.get("llama.rope.freq_base", float) or LLAMA_CPP_ROPE_BASE,
-            },
-            tie_word_embeddings=all(tensor.name != "output.weight" for tensor in file.tensors),
-            bos_token_id=file.get("tokenizer.ggml.bos_token_id", int),
-            eos_token_id=file.get("tokenizer.ggml.eos_token_id", int),
-            pad_token_id=file.get("tokenizer.ggml.padding_token_id", int),
-            dtype="float32",
-            architectures=["LlamaForCausalLM"],
-        )
-    except (ValueError, ZeroDivisionError, StrictDataclassError) as error:
-        raise CorruptWeights(
-            f"{file.path.name}: its metadata describe no Llama ({error}), expected sizes that fit together; "
-            "get the file anew"
-        ) from error
-
-
-def _refuse_other_architectures(file: GgufFile) -> None:
-    architecture = file.value("general.architecture", str)
-    if architecture != "llama":
-        raise InvalidInput(
-            f"{file.path.name} is of architecture {architecture!r}, expected 'llama'; "
-            "give the model's original folder (safetensors) instead"
-        )
-    for key in ("llama.rope.scaling.type", "llama.expert_count"):
-        if file.has(key):
-            raise InvalidInput(
-                f"{file.path.name} sets {key}, expected plain rotary positions and no experts; "
-                "give the model's original folder (safetensors) instead"
-            )
-
-
-def _generation_config(file: GgufFile, config: LlamaConfig) -> GenerationConfig:
-    # Some files name two tokens that end a turn: the end of text and the end of a message.
-    ends = [config.eos_token_id, file.get("tokenizer.ggml.eot_token_id", int)]
-    eos_token_ids = list(dict.fromkeys(token for token in ends if token is not None))
-    return GenerationConfig(
-        bos_token_id=config.bos_token_id,
-        eos_token_id=eos_token_ids or None,
-        pad_token_id=config.pad_token_id,
-    )
 
 
 def _weights(file: GgufFile, config: LlamaConfig) -> dict[str, torch.Tensor]:

@@ -1,8 +1,10 @@
-"""A GGUF file opened for reading: typed metadata and dequantised tensors."""
+"""A GGUF model opened for reading, in one file or in shards: typed metadata and dequantised tensors."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,34 +14,61 @@ from gguf import GGUFReader, ReaderTensor
 from gguf.quants import dequantize
 
 from speclight.arrays import Float32Array
-from speclight.errors import CorruptWeights, ModelNotFound
+from speclight.errors import CorruptWeights, InvalidInput, ModelNotFound
 
 Value = TypeVar("Value", str, int, float, bool)
+# As llama.cpp names the parts of a split model; it finds the others by the name too.
+SHARD_NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GgufFile:
-    """A parsed GGUF; the tensors stay memory-mapped and quantised until asked for."""
+    """A parsed GGUF; the tensors stay memory-mapped and quantised until asked for.
+
+    path: the file, or the first shard, which holds the metadata. readers: one a shard.
+    """
 
     path: Path
-    reader: GGUFReader
+    readers: tuple[GGUFReader, ...]
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its ending and its place among the shards."""
+        shard = SHARD_NAME.fullmatch(self.path.name)
+        return shard[1] if shard else self.path.stem
 
     @property
     def tensors(self) -> tuple[ReaderTensor, ...]:
         """Headers of all tensors, in file order."""
-        return tuple(self.reader.tensors)
+        return tuple(tensor for reader in self.readers for tensor in reader.tensors)
 
     @property
     def quantisation(self) -> str:
         """Name of the storage type that most weights have ("Q4_1")."""
         weights: Counter[str] = Counter()
-        for tensor in self.reader.tensors:
+        for tensor in self.tensors:
             weights[tensor.tensor_type.name] += int(tensor.n_elements)
         return weights.most_common(1)[0][0]
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All metadata keys, in file order."""
+        # The reader counts three numbers of the header among them.
+        return tuple(key for key in self.readers[0].fields if not key.startswith("GGUF."))
+
     def has(self, key: str) -> bool:
         """Whether the metadata holds this key."""
-        return key in self.reader.fields
+        return key in self.readers[0].fields
+
+    def contents(self, key: str) -> Any:
+        """A metadata value of whatever type; CorruptWeights if it is absent."""
+        field = self.readers[0].fields.get(key)
+        if field is None:
+            raise CorruptWeights(
+                f"{self.path.name} has no metadata {key!r}, expected a complete language model; "
+                "give a GGUF that holds weights and tokenizer"
+            )
+        return field.contents()
 
     def get(self, key: str, kind: type[Value]) -> Value | None:
         """A metadata scalar, None if it is absent; CorruptWeights if it is of another type."""
@@ -47,7 +76,7 @@ class GgufFile:
 
     def value(self, key: str, kind: type[Value]) -> Value:
         """A metadata scalar; CorruptWeights if it is absent or of another type."""
-        value = self._contents(key)
+        value = self.contents(key)
         if not isinstance(value, kind):
             raise CorruptWeights(
                 f"{self.path.name}: metadata {key!r} is {value!r}, expected {kind.__name__}; "
@@ -57,27 +86,48 @@ class GgufFile:
 
     def values(self, key: str, kind: type[Value]) -> list[Value]:
         """A metadata array; CorruptWeights if it is absent or of another type."""
-        values = self._contents(key)
+        values = self.contents(key)
         if not isinstance(values, list) or not all(isinstance(value, kind) for value in values):
             raise CorruptWeights(
                 f"{self.path.name}: metadata {key!r} is no list of {kind.__name__}; get the file anew"
             )
         return values
 
-    def _contents(self, key: str) -> Any:
-        field = self.reader.fields.get(key)
-        if field is None:
-            raise CorruptWeights(
-                f"{self.path.name} has no metadata {key!r}, expected a complete language model; "
-                "give a GGUF that holds weights and tokenizer"
+
+def shard_paths(path: Path) -> tuple[Path, ...]:
+    """The files of the model that a path belongs to, by its name alone: itself, or all shards in order.
+
+    path: any of the shards. Raises ModelNotFound, naming it, if one of them does not lie beside it.
+    """
+    shard = SHARD_NAME.fullmatch(path.name)
+    if shard is None:
+        return (path,)
+    count = int(shard[3])
+    paths = tuple(path.with_name(_shard_name(shard[1], number, count)) for number in range(1, count + 1))
+    for other in paths:
+        if not other.is_file():
+            raise ModelNotFound(
+                f"{path.name} is one of {count} shards and {other.name} does not lie beside it; expected all "
+                "in one folder under their first names"
             )
-        return field.contents()
+    return paths
 
 
 def open_gguf(path: Path) -> GgufFile:
-    """Parse header, metadata and tensor table. ModelNotFound if unreadable, CorruptWeights if no GGUF."""
+    """Parse header, metadata and tensor table, of every shard where there are several.
+
+    path: a file, or any of the shards. Raises ModelNotFound if one is missing or unreadable, CorruptWeights
+    if it is no GGUF or the shards do not fit together, InvalidInput for a shard under another name.
+    """
+    paths = shard_paths(path)
+    file = GgufFile(paths[0], tuple(_reader(each) for each in paths))
+    _check_shards(file, paths)
+    return file
+
+
+def _reader(path: Path) -> GGUFReader:
     try:
-        return GgufFile(path, GGUFReader(path))
+        return GGUFReader(path)
     except OSError as error:
         raise ModelNotFound(f"could not read {path}: {error}; expected a GGUF file") from error
     # The reader trusts what it reads: a cut or damaged header shows as any of these.
@@ -101,3 +151,34 @@ def dequantised(file: GgufFile, tensor: ReaderTensor) -> Float32Array:
             f"{file.path.name}: tensor {tensor.name} is stored as {tensor.tensor_type.name}, which cannot be "
             "dequantised here; use a GGUF of another type (Q4_1, Q8_0, F16, ...)"
         ) from error
+
+
+def _shard_name(stem: str, number: int, count: int) -> str:
+    return f"{stem}-{number:05d}-of-{count:05d}.gguf"
+
+
+def _check_shards(file: GgufFile, paths: Sequence[Path]) -> None:
+    """Raise unless headers and names say the same about how the model is split."""
+    for place, (path, reader) in enumerate(zip(paths, file.readers, strict=True)):
+        number, count = (_number(reader, key, default) for key, default in (("no", 0), ("count", 1)))
+        if len(paths) == 1 and count > 1:
+            raise InvalidInput(
+                f"{path.name} is shard {number + 1} of {count}, expected it among the others under its first "
+                f"name ({_shard_name('NAME', number + 1, count)}); name the files so again"
+            )
+        if (number, max(count, 1)) != (place, len(paths)):
+            raise CorruptWeights(
+                f"{path.name} says in its header that it is shard {number + 1} of {count}, expected what its "
+                "name says; get the files anew"
+            )
+    tensors = _number(file.readers[0], "tensors.count", len(file.tensors))
+    if len(paths) > 1 and len(file.tensors) != tensors:
+        raise CorruptWeights(
+            f"the {len(paths)} shards of {file.stem} hold {len(file.tensors)} tensors, expected {tensors}; "
+            "get the files anew"
+        )
+
+
+def _number(reader: GGUFReader, key: str, default: int) -> int:
+    field = reader.fields.get(f"split.{key}")
+    return default if field is None else int(field.contents())

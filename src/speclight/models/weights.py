@@ -32,6 +32,10 @@ Source = Literal["default", "folder", "gguf", "hub", "object"]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # What Transformers raises for a config it cannot turn into a causal language model.
 UNSUPPORTED = (ValueError, KeyError, TypeError, ImportError, StrictDataclassError)
+# Architectures whose checkpoints of before 2023 hold the causal mask of every layer as two tensors; today's
+# classes make it themselves.
+MASK_KEEPERS = ("codegen", "gpt2", "gpt_neo", "gpt_neox", "gptj")
+KEPT_MASK = re.compile(r".+\.(attn|attention)\.(masked_)?bias")
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
@@ -194,13 +198,19 @@ def _strictly_loaded(
         raise _not_on_hub(name, error) from error
     # Transformers fills what is missing with random numbers and goes on.
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if report[kind]:
-            first = min(map(str, report[kind]))
+        differing = [key for key in map(str, report[kind]) if not _is_kept_mask(model, kind, key)]
+        if differing:
+            first = min(differing)
             raise CorruptWeights(
-                f"got {len(report[kind])} {kind.replace('_', ' ')} in {name} (first: {first}), "
+                f"got {len(differing)} {kind.replace('_', ' ')} in {name} (first: {first}), "
                 "expected exactly the tensors that config.json implies; give a complete checkpoint"
             )
     return model
+
+
+def _is_kept_mask(model: PreTrainedModel, kind: str, key: str) -> bool:
+    keeps = model.config.model_type in MASK_KEEPERS
+    return keeps and kind == "unexpected_keys" and KEPT_MASK.fullmatch(key) is not None
 
 
 def _tokenizer(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from speclight.experiments.races.comparison import RaceExperiment
 from speclight.experiments.races.invariance import Invariance
@@ -69,8 +70,8 @@ class _Line:
     dashes: str
 
 
-# Wong's palette: told apart by readers with any colour vision; dashes tell strategies apart besides. Batches
-# are drawn where nothing deeper is known.
+# Wong's palette: told apart by readers with any colour vision; colours tell rules apart, dashes strategies.
+# Batches are drawn where nothing deeper is known.
 DRAWN: tuple[_Line, ...] = (
     _Line("rejection", "sequence", "#999999", ":"),
     _Line("block", "sequence", "#000000", ":"),
@@ -79,10 +80,10 @@ DRAWN: tuple[_Line, ...] = (
     _Line("gls", "tree", "#009E73", "-"),
     _Line("rejection_without_replacement", "tree", "#D55E00", "-"),
     _Line("race", "tree", "#0072B2", "-"),
-    _Line("rejection", "batch", "#999999", "-"),
-    _Line("gls", "batch", "#009E73", "-"),
-    _Line("rejection_without_replacement", "batch", "#D55E00", "-"),
-    _Line("race", "batch", "#0072B2", "-"),
+    _Line("rejection", "batch", "#999999", "-."),
+    _Line("gls", "batch", "#009E73", "-."),
+    _Line("rejection_without_replacement", "batch", "#D55E00", "-."),
+    _Line("race", "batch", "#0072B2", "-."),
 )
 
 
@@ -216,24 +217,36 @@ def _cell(estimate: Estimate) -> str:
 
 
 def draw(comparison: RaceComparison, path: Path) -> Path:
-    """Tokens per call versus k, one panel for each drafter and temperature, the bound dashed above.
-
-    The 95% intervals are over texts, so nearly the same for all rules of a panel; they are drawn for the last
-    race alone. Writes and returns `path`.
-    """
+    """Write the figure of `comparison_figure` and return `path`."""
     with canvas():
-        groups = comparison.accounting
-        rows = (len(groups) + COLUMNS - 1) // COLUMNS
-        figure = Figure(figsize=(9.6, 3.5 * rows), layout="constrained")
-        panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
-        for group, axes in zip(groups, panels, strict=False):
-            _panel(axes, comparison, group)
-        for axes in panels[len(groups) :]:
-            axes.set_axis_off()
-        return write_figure(figure, path)
+        return write_figure(comparison_figure(comparison), path)
 
 
-def _panel(axes: Axes, comparison: RaceComparison, group: RankAccounting) -> None:
+def comparison_figure(comparison: RaceComparison) -> Figure:
+    """Tokens per call versus k, one panel for each drafter and temperature, the bound dashed.
+
+    The rules' curves set the scale, one for each row of panels; the bound, several times as high, leaves
+    through the top, and its last value is written there. The 95% intervals are over texts, so nearly the same
+    for all rules of a panel; they are drawn for the last race alone.
+    """
+    groups = comparison.accounting
+    rows = (len(groups) + COLUMNS - 1) // COLUMNS
+    figure = Figure(figsize=(9.6, 3.2 * rows + 0.9), layout="constrained")
+    panels = figure.subplots(rows, COLUMNS, squeeze=False, sharey="row").ravel()
+    handles: dict[str, Line2D] = {}
+    for group, axes in zip(groups, panels, strict=False):
+        handles |= {str(line.get_label()): line for line in _rule_lines(axes, comparison, group)}
+        _label_axes(axes, group)
+    for group, axes in zip(groups, panels, strict=False):
+        bound = _bound_line(axes, group)
+        handles[str(bound.get_label())] = bound
+    for axes in panels[len(groups) :]:
+        axes.set_axis_off()
+    figure.legend(handles=list(handles.values()), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _rule_lines(axes: Axes, comparison: RaceComparison, group: RankAccounting) -> list[Line2D]:
     def estimates(rule: str, strategy: str) -> list[Estimate]:
         return [
             comparison.row(group.drafter, group.temperature, rule, strategy, k).tokens_per_call
@@ -242,11 +255,11 @@ def _panel(axes: Axes, comparison: RaceComparison, group: RankAccounting) -> Non
 
     deep = comparison.has_rows(group.drafter, group.temperature, "tree")
     lines = [line for line in DRAWN if (line.strategy != "batch") == deep]
+    drawn: list[Line2D] = []
     for line in lines:
         values = [estimate.value for estimate in estimates(line.rule, line.strategy)]
         label = f"{line.rule}, {line.strategy}"
-        axes.plot(DRAFTED, values, line.dashes, color=line.colour, label=label)
-    axes.plot(DRAFTED, group.bound_conditional, "--", color="#CC79A7", label="bound, H(R | context)")
+        drawn += axes.plot(DRAFTED, values, line.dashes, color=line.colour, label=label)
     last = estimates(lines[-1].rule, lines[-1].strategy)
     axes.fill_between(
         DRAFTED,
@@ -255,11 +268,25 @@ def _panel(axes: Axes, comparison: RaceComparison, group: RankAccounting) -> Non
         color=lines[-1].colour,
         alpha=0.12,
     )
+    return drawn
+
+
+def _bound_line(axes: Axes, group: RankAccounting) -> Line2D:
+    """The bound, drawn last: it must not move the scale that the rules set."""
+    rules = axes.get_ylim()
+    (line,) = axes.plot(
+        DRAFTED, group.bound_conditional, "--", color="#CC79A7", label="bound, H(R | context)"
+    )
+    axes.set_ylim(rules)
+    if group.bound_conditional[-1] > rules[1]:
+        note = f"bound: {group.bound_conditional[-1]:.1f} at k = {DRAFTED[-1]}"
+        axes.annotate(note, (0.25, 0.98), xycoords="axes fraction", va="top", color="#a1447a")
+    return line
+
+
+def _label_axes(axes: Axes, group: RankAccounting) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(DRAFTED, [str(k) for k in DRAFTED])
-    axes.set_title(f"{group.drafter}, temperature {group.temperature}")
+    axes.set_title(f"{group.drafter}, temperature {group.temperature}", parse_math=False)
     axes.set_ylabel("tokens per call")
     axes.set_xlabel("drafted tokens k")
-    axes.set_yscale("log", base=2)
-    axes.set_yticks((1, 2, 4, 8, 16, 32), ["1", "2", "4", "8", "16", "32"])
-    axes.legend(fontsize=6, frameon=False, loc="upper left")

@@ -1,7 +1,10 @@
 """From a toy target to tables and figure: texts, rank laws, drafted trees, invariance, resuming."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from speclight.drafting.count_law import count_law
 from speclight.errors import InvalidInput, StorageError
@@ -15,7 +18,7 @@ from speclight.experiments.races.laws import laws_along, race_drafter
 from speclight.experiments.races.run import DRAFTED
 from speclight.experiments.races.texts import RaceTextSettings, read_texts
 from speclight.measure.prompts import Prompt
-from speclight.report.races import draw, markdown
+from speclight.report.races import comparison_figure, draw, markdown
 from speclight.trees.draft_tree import DraftTree, SampledChildren
 from speclight.verification.noise import NoiseShape, uniform_noise
 from speclight.verification.rules import rule_named
@@ -205,3 +208,24 @@ def test_tables_and_figure_hold_every_rule(ran, tmp_path):
     assert draw(ran[2].comparison, tmp_path / "race.svg").read_text(encoding="utf-8").startswith("<?xml")
     with pytest.raises(KeyError):
         ran[2].comparison.row("ngram", 0.5, "race", "tree", 1)
+
+
+def test_the_bound_does_not_squeeze_the_rules(ran):
+    """It is several times what any rule emits: the rules set the scale, the bound leaves through the top."""
+    comparison = ran[2].comparison
+
+    def figure(bound: float) -> Figure:
+        groups = [
+            replace(group, bound_conditional=(bound,) * len(DRAFTED)) for group in comparison.accounting
+        ]
+        return comparison_figure(replace(comparison, accounting=tuple(groups)))
+
+    low, high = figure(1.3), figure(92.0)
+    scales = [[axes.get_ylim() for axes in drawn.axes] for drawn in (low, high)]
+    assert scales[0] == scales[1]
+    assert max(top for _, top in scales[1]) < 92.0
+    notes = [[text.get_text() for axes in drawn.axes for text in axes.texts] for drawn in (low, high)]
+    assert notes == [[], ["bound: 92.0 at k = 32"] * len(comparison.accounting)]
+    (legend,) = high.legends
+    looks = {(line.get_color(), line.get_linestyle()) for line in legend.get_lines()}
+    assert len(looks) == len(legend.get_texts())

@@ -72,12 +72,12 @@ class OracleRecord:
         """The rows of one family."""
         return tuple(row for row in self.rows if row.family == family)
 
-    def tokens_per_call(self, family: str, node_budget: int) -> Estimate:
-        """Mean of the best possible E[X] over the family's starts, clustered by prompt.
+    def tokens_per_call(self, family: str | None, node_budget: int) -> Estimate:
+        """Mean of the best possible E[X] over the family's starts, or all starts, clustered by prompt.
 
         The interval is cut to 1..node_budget, where E[X] must lie; with few prompts it can reach beyond.
         """
-        rows = self.of_family(family)
+        rows = self.rows if family is None else self.of_family(family)
         values = [float(np.exp(row.path_log_probs[:node_budget]).sum()) for row in rows]
         return within(mean_over([row.prompt_id for row in rows], values), 1.0, float(node_budget))
 

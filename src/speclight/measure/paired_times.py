@@ -71,14 +71,18 @@ def speed_up(prompts: Sequence[TimedPrompt], decoder: str, plain: Sequence[str])
     """The speed of a decoder over that of the fastest plain one, from log-ratios within each round."""
     against = max(plain, key=lambda name: tokens_per_second(prompts, name))
     names = [prompt.prompt_id for prompt in prompts for _ in prompt.rounds]
-    log_ratios = [
-        _log_seconds_per_token(timed[against]) - _log_seconds_per_token(timed[decoder])
-        for prompt in prompts
-        for timed in prompt.rounds
-    ]
+    log_ratios = [ratio for prompt in prompts for ratio in log_speed_ups(prompt, decoder, against)]
     estimate = geometric_mean(names, log_ratios)
     rounds = max(len(prompt.rounds) for prompt in prompts)
     return SpeedUp(estimate, verdict_of(estimate), against, rounds)
+
+
+def log_speed_ups(prompt: TimedPrompt, decoder: str, against: str) -> list[float]:
+    """[rounds] the logarithm of one decoder's speed over another's on one prompt."""
+    return [
+        _log_seconds_per_token(timed[against]) - _log_seconds_per_token(timed[decoder])
+        for timed in prompt.rounds
+    ]
 
 
 def verdict_of(estimate: Estimate) -> SpeedVerdict:

@@ -7,17 +7,22 @@ from dataclasses import fields, is_dataclass, replace
 from math import log, sqrt
 from typing import Any
 
+from speclight.decoding.call_trace import PhaseSeconds
 from speclight.experiments.demo.record import (
+    ALL_FAMILIES,
     SCHEMA,
+    CallStartLimit,
     DecodeInterval,
     DecodingSummary,
     DemoRecord,
+    DepthAcceptance,
     Example,
     FamilyDecodes,
     FamilyLimits,
     FamilyProfile,
     Headline,
     LimitCurve,
+    PromptTotals,
     SpeedLimit,
 )
 from speclight.measure.call_times import CallTimes
@@ -167,11 +172,37 @@ def made_up_decoding(family: str, temperature: float, mu: float) -> DecodingSumm
         branching_calls=11,
         divergences_near_tie=1 if temperature == 0.0 else None,
         divergences_other=0 if temperature == 0.0 else None,
+        seconds_by_phase=PhaseSeconds(draft=0.31, target=2.02, verify=0.14, commit=0.05),
+        acceptance=tuple(
+            DepthAcceptance(depth, 60 >> (depth - 1), (60 >> depth) - depth) for depth in (1, 2, 3)
+        ),
+    )
+
+
+def made_up_prompt_totals(run: DecodingSummary, prompts: int) -> tuple[PromptTotals, ...]:
+    return tuple(
+        PromptTotals(
+            prompt_id=f"{family}-{number}",
+            family=family,
+            temperature=run.temperature,
+            drafter=run.drafter,
+            rule=run.rule,
+            node_budget=run.node_budget,
+            tokens=48,
+            calls=31 + number,
+            expected_tokens=46.5 + number,
+            limit_tokens=100.0 + number if run.temperature == 1.0 else None,
+            log_speed_up=-0.1 + 0.02 * number,
+        )
+        for family in MOMENTS
+        for number in range(prompts)
     )
 
 
 def synthetic_record(families: tuple[str, ...] = tuple(MOMENTS), speed_up: float = 0.874) -> DemoRecord:
     chosen = {family: MOMENTS.get(family, (1.0, 3.0)) for family in families}
+    overall = tuple(made_up_decoding(ALL_FAMILIES, temperature, 1.05) for temperature in (0.0, 1.0))
+    oracle = made_up_limits(ALL_FAMILIES, 1.05, 3.6)
     return DemoRecord(
         schema=SCHEMA,
         target="Synthetic-135M, made-up numbers",
@@ -210,6 +241,29 @@ def synthetic_record(families: tuple[str, ...] = tuple(MOMENTS), speed_up: float
             for family, (mu, mu2) in chosen.items()
         ),
         limits=tuple(made_up_limits(family, *moments) for family, moments in chosen.items()),
+        overall_limits=replace(oracle, curves=oracle.curves[-1:], oracle_contexts=8 * len(chosen)),
+        at_call_starts=tuple(
+            CallStartLimit(
+                family,
+                71,
+                made_up_estimate(1.1 + 0.2 / mu, 0.05, 2),
+                made_up_estimate(2.2 + 0.8 / mu, 0.05, 2),
+                made_up_estimate((1.1 + 0.2 / mu) / (2.2 + 0.8 / mu), 0.06, 2),
+            )
+            for family, (mu, _) in chosen.items()
+        ),
+        overall=tuple(
+            replace(
+                run,
+                prompts=10,
+                tokens=480,
+                calls=5 * run.calls,
+                tokens_per_call=made_up_estimate(run.tokens_per_call.value, 0.03, clusters=10),
+                speed_up=made_up_speed_up(run.speed_up.estimate.value),
+            )
+            for run in overall
+        ),
+        prompt_totals=tuple(row for run in overall for row in made_up_prompt_totals(run, 2)),
         decodings=tuple(
             made_up_decoding(family, temperature, mu)
             for temperature in (0.0, 1.0)

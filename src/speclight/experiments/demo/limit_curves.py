@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from speclight.experiments.demo.record import FamilyLimits, LimitCurve
+from speclight.experiments.demo.record import ALL_FAMILIES, FamilyLimits, LimitCurve
 from speclight.measure.estimates import half_width
 from speclight.measure.oracle_run import START_LAW, OracleRecord
 from speclight.measure.profile import Profile
@@ -38,6 +38,19 @@ def family_limits(profile: Profile, oracle: OracleRecord, family: str) -> Family
     )
 
 
+def overall_limits(oracle: OracleRecord) -> FamilyLimits:
+    """The oracle over the starts of all families, each family with the weight of its starts."""
+    budgets = tuple(range(1, oracle.settings.node_budget + 1))
+    return FamilyLimits(
+        family=ALL_FAMILIES,
+        temperature=oracle.sampling.temperature,
+        start_law=START_LAW,
+        budgets=budgets,
+        curves=(_oracle_curve(oracle, None, budgets),),
+        oracle_contexts=len(oracle.rows),
+    )
+
+
 def _curve(bounds: Sequence[Bound], prompts: int) -> LimitCurve:
     """One statement over the node budgets; an estimate has a 95% interval, t quantiles over prompts."""
     last = bounds[-1]
@@ -60,7 +73,7 @@ def _moved(bounds: Sequence[Bound], halves: Sequence[float], by: float) -> tuple
     return tuple(bound.value + by * half for bound, half in zip(bounds, halves, strict=True))
 
 
-def _oracle_curve(oracle: OracleRecord, family: str, budgets: tuple[int, ...]) -> LimitCurve:
+def _oracle_curve(oracle: OracleRecord, family: str | None, budgets: tuple[int, ...]) -> LimitCurve:
     estimates = [oracle.tokens_per_call(family, budget) for budget in budgets]
     has_interval = estimates[0].low is not None
     return LimitCurve(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from speclight.decoding.call_trace import PhaseSeconds
 from speclight.measure.call_times import CallTimes
 from speclight.measure.estimates import Estimate
 from speclight.measure.machine_load import MachineLoad
@@ -14,6 +15,8 @@ from speclight.theory.ergodic.certificates import LowerEstimate
 from speclight.theory.ergodic.least_cost import UpperEstimate
 
 SCHEMA = 3
+# In the place of a family's name: what is said of all of them together.
+ALL_FAMILIES = "all families"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +109,21 @@ class SpeedLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class DepthAcceptance:
+    """How drafts fared at one depth of the trees, over all calls of a run; depth 1: children of the root.
+
+    offered: calls that accepted depth - 1 drafts and whose tree went on there. accepted: those of them that
+    accepted a draft at this depth, whether or not a limit of length cut it off afterwards.
+    """
+
+    depth: int
+    offered: int
+    accepted: int
+
+
+@dataclass(frozen=True, slots=True)
 class DecodingSummary:
-    """One family decoded with one drafter, rule, budget and temperature.
+    """One family, or ALL_FAMILIES, decoded with one drafter, rule, budget and temperature.
 
     tokens_per_call: emitted tokens over target calls, totals over totals; the target's own token counts.
     tokens_per_second and plain_tokens_per_second: over the same prompts, all rounds, prefill excluded on both
@@ -115,6 +131,7 @@ class DecodingSummary:
     nodes_per_call: positions scored in a mean call, root included. looping_share: share of emitted tokens
     that only repeat a cycle of the text (0 to 1). branching_calls: calls whose tree had a branch.
     greedy_divergences: prompts (temperature 0) whose text left plain greedy decoding's, by cause.
+    seconds_by_phase: wall time of the first round's calls, prefill excluded. acceptance: by depth, from 1 on.
     """
 
     family: str
@@ -135,6 +152,44 @@ class DecodingSummary:
     branching_calls: int
     divergences_near_tie: int | None
     divergences_other: int | None
+    seconds_by_phase: PhaseSeconds
+    acceptance: tuple[DepthAcceptance, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTotals:
+    """One prompt decoded in one setting, the first round: what a comparison of two runs pairs.
+
+    expected_tokens: sum over its calls of the target's path probabilities over the drafted tree.
+    limit_tokens: the same for the best tree of node_budget nodes, None where it was not searched.
+    log_speed_up: mean over rounds of the logarithm of the speed over plain decoding's.
+    """
+
+    prompt_id: str
+    family: str
+    temperature: float
+    drafter: str
+    rule: str
+    node_budget: int
+    tokens: int
+    calls: int
+    expected_tokens: float
+    limit_tokens: float | None
+    log_speed_up: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallStartLimit:
+    """Drafter and limit of one family at the headline's call starts: those of the drafter's own run.
+
+    Estimates as in Headline; clusters tells the prompts behind them.
+    """
+
+    family: str
+    starts: int
+    expected_tokens_per_call: Estimate
+    limit_tokens_per_call: Estimate
+    share_of_limit: Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +219,9 @@ class Headline:
 class DemoRecord:
     """Everything `speclight demo` measured: the content of report.json and of the HTML report.
 
-    load: of the machine while decoding was timed.
+    overall_limits: the oracle alone, over the starts of all families. overall: one summary per setting, all
+    families together. at_call_starts: the headline, family by family. prompt_totals: one row per prompt and
+    setting. load: of the machine while decoding was timed.
     """
 
     schema: int
@@ -174,7 +231,11 @@ class DemoRecord:
     decodes: tuple[FamilyDecodes, ...]
     profiles: tuple[FamilyProfile, ...]
     limits: tuple[FamilyLimits, ...]
+    overall_limits: FamilyLimits
+    at_call_starts: tuple[CallStartLimit, ...]
     decodings: tuple[DecodingSummary, ...]
+    overall: tuple[DecodingSummary, ...]
+    prompt_totals: tuple[PromptTotals, ...]
     examples: tuple[Example, ...]
     load: MachineLoad
     provenance: Provenance

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,33 +11,28 @@ import torch
 from speclight.checks import check_whole_numbers
 from speclight.decoding.decode import DecodeSettings
 from speclight.errors import InvalidInput
+from speclight.experiments.demo.call_starts import SearchedPrompt, call_start_limit, search_call_starts
 from speclight.experiments.demo.decode_limits import call_times_along, family_decodes, speed_limit
-from speclight.experiments.demo.decoding import (
-    OWN_LOOP,
-    PLAIN_DECODERS,
-    DecodedPrompt,
-    greedy_divergences,
-    summarise,
-)
+from speclight.experiments.demo.decoding import OWN_LOOP, DecodedPrompt, greedy_divergences
+from speclight.experiments.demo.drafter_run import DrafterRun, summary_of, together, totals_by_prompt
 from speclight.experiments.demo.family_profiles import family_profile
-from speclight.experiments.demo.limit_curves import family_limits
+from speclight.experiments.demo.limit_curves import family_limits, overall_limits
 from speclight.experiments.demo.record import (
+    ALL_FAMILIES,
     SCHEMA,
     DecodingSummary,
     DemoRecord,
     Example,
     FamilyLimits,
     Headline,
+    PromptTotals,
 )
 from speclight.experiments.demo.timing import time_in_turn
-from speclight.measure.estimates import mean_over, ratio_of_totals, within
 from speclight.measure.machine_load import load_average, machine_load
 from speclight.measure.oracle_run import OracleRecord, OracleSettings, run_oracle
-from speclight.measure.paired_times import TimedPrompt, speed_up
 from speclight.measure.profile import Profile, ProfileSettings, run_profile
 from speclight.measure.prompts import Prompt
 from speclight.measure.provenance import RunClock, provenance
-from speclight.measure.true_limit import oracle_contexts
 from speclight.models.causal_lm import CausalLM
 from speclight.models.default_target import DEFAULT_NAME
 from speclight.models.sampling import SamplingSettings
@@ -123,6 +118,42 @@ def run_demo(
     clock, load = RunClock(), load_average()
     names = dict.fromkeys(prompt.family for prompt in prompts)
     by_family = {name: [prompt for prompt in prompts if prompt.family == name] for name in names}
+    profile, oracle = _profile_and_oracle(model, by_family, settings, folder, progress)
+    runs = _decode_all(model, settings, by_family, progress)
+    times = call_times_along(model, profile, settings.oracle_budget, settings.call_rounds)
+    load_of_run = machine_load(load, torch.get_num_threads())
+    overall = together(runs)
+    (judged,) = [run for run in overall if _is_headline(run, settings)]
+    searched = search_call_starts(
+        model, judged.decoded, settings.node_budget, judged.settings.sampling, progress
+    )
+    summaries = tuple(map(summary_of, overall))
+    return DemoRecord(
+        schema=SCHEMA,
+        target=model.name,
+        headline=_headline(judged, searched, summaries[overall.index(judged)]),
+        speed_limit=speed_limit(profile, times, judged.timed, settings.drafters),
+        decodes=tuple(family_decodes(profile, family, settings.oracle_budget) for family in profile.families),
+        profiles=tuple(family_profile(profile, family) for family in profile.families),
+        limits=_limits(profile, oracle, progress),
+        overall_limits=overall_limits(oracle),
+        at_call_starts=tuple(call_start_limit(name, searched, settings.node_budget) for name in by_family),
+        decodings=tuple(map(summary_of, runs)),
+        overall=summaries,
+        prompt_totals=_prompt_totals(overall, summaries, judged, searched),
+        examples=tuple(_example(decoded) for decoded in judged.decoded[:: settings.decoded_prompts]),
+        load=load_of_run,
+        provenance=provenance(model, prompts, command, settings.seed, clock),
+    )
+
+
+def _profile_and_oracle(
+    model: CausalLM,
+    by_family: Mapping[str, list[Prompt]],
+    settings: DemoSettings,
+    folder: Path,
+    progress: Progress,
+) -> tuple[Profile, OracleRecord]:
     profiled = tuple(p for family in by_family.values() for p in family[: settings.prompts_per_family])
     profile = run_profile(
         model,
@@ -131,32 +162,12 @@ def run_demo(
         folder / "profile",
         progress,
     )
-    oracle = run_oracle(
+    return profile, run_oracle(
         model,
         profile,
         OracleSettings(settings.oracle_contexts, settings.oracle_budget, settings.seed),
         folder / "oracle",
         progress,
-    )
-    decoding = _Decoding(model, settings, progress, 2 * len(by_family) * len(settings.drafters))
-    for family, members in by_family.items():
-        for temperature in TEMPERATURES:
-            decoding.run(family, members[: settings.decoded_prompts], temperature)
-    times = call_times_along(model, profile, settings.oracle_budget, settings.call_rounds)
-    load_of_run = machine_load(load, torch.get_num_threads())
-    examples = decoding.sampled[settings.drafters[-1]]
-    return DemoRecord(
-        schema=SCHEMA,
-        target=model.name,
-        headline=_headline(model, settings, decoding, progress),
-        speed_limit=speed_limit(profile, times, decoding.timed, settings.drafters),
-        decodes=tuple(family_decodes(profile, family, settings.oracle_budget) for family in profile.families),
-        profiles=tuple(family_profile(profile, family) for family in profile.families),
-        limits=_limits(profile, oracle, progress),
-        decodings=tuple(decoding.summaries),
-        examples=tuple(_example(decoded) for decoded in examples[:: settings.decoded_prompts]),
-        load=load_of_run,
-        provenance=provenance(model, prompts, command, settings.seed, clock),
     )
 
 
@@ -168,77 +179,83 @@ def _limits(profile: Profile, oracle: OracleRecord, progress: Progress) -> tuple
     return tuple(limits)
 
 
-class _Decoding:
-    """Decodes family by family with every drafter and without, and keeps what later parts need."""
-
-    def __init__(self, model: CausalLM, settings: DemoSettings, progress: Progress, steps: int) -> None:
-        self.summaries: list[DecodingSummary] = []
-        # at the headline's temperature: the runs per drafter, and all times
-        self.sampled: dict[str, list[DecodedPrompt]] = {name: [] for name in settings.drafters}
-        self.timed: list[TimedPrompt] = []
-        self._model, self._settings = model, settings
-        self._progress, self._steps = progress, steps
-
-    def run(self, family: str, prompts: Sequence[Prompt], temperature: float) -> None:
-        """One family at one temperature: our plain loop, every drafter, and Transformers' generate."""
-        decode_settings = DecodeSettings(
-            node_budget=self._settings.node_budget,
-            max_tokens=self._settings.decoded_tokens,
-            seed=self._settings.seed,
-            sampling=SamplingSettings(temperature),
-            record_target_log_probs=True,
-        )
-        of_headline = temperature == HEADLINE_TEMPERATURE
-        rounds = self._settings.timing_rounds if of_headline else 1
-        drafters = self._settings.drafters
-        found = time_in_turn(self._model, prompts, drafters, RULE, decode_settings, rounds)
-        if of_headline:
-            self.timed += found.timed
-        for drafter in drafters:
-            decoded = found.decoded[drafter]
-            divergences = (
-                greedy_divergences(self._model, decoded, found.decoded[OWN_LOOP])
-                if temperature == 0.0
-                else None
-            )
-            if of_headline:
-                self.sampled[drafter] += decoded
-            self.summaries.append(
-                summarise(family, decode_settings, drafter, RULE, decoded, found.timed, divergences)
-            )
-            self._progress(len(self.summaries), self._steps, "decoding, in turn with plain decoding")
+def _decode_all(
+    model: CausalLM, settings: DemoSettings, by_family: Mapping[str, list[Prompt]], progress: Progress
+) -> list[DrafterRun]:
+    runs: list[DrafterRun] = []
+    steps = len(TEMPERATURES) * len(by_family) * len(settings.drafters)
+    for family, members in by_family.items():
+        for temperature in TEMPERATURES:
+            runs += _decode(model, settings, family, members[: settings.decoded_prompts], temperature)
+            progress(len(runs), steps, "decoding, in turn with plain decoding")
+    return runs
 
 
-def _headline(model: CausalLM, settings: DemoSettings, decoding: _Decoding, progress: Progress) -> Headline:
-    """Drafter and oracle at the same starts: those of the drafter's own calls at temperature 1."""
-    drafter = settings.drafters[-1]
-    names: list[str] = []
-    expected: list[float] = []
-    measured: list[int] = []
-    best: list[float] = []
-    for number, decoded in enumerate(decoding.sampled[drafter]):
-        calls = decoded.generation.calls
-        token_ids = [*decoded.prompt_ids, *decoded.generation.token_ids]
-        contexts = oracle_contexts(
-            model, token_ids, [call.start - 1 for call in calls], settings.node_budget, SamplingSettings(1.0)
-        )
-        names += [decoded.prompt.prompt_id] * len(calls)
-        expected += [call.expected_tokens for call in calls]
-        measured += [call.tokens_emitted for call in calls]
-        best += [context.tokens_per_call(settings.node_budget) for context in contexts]
-        progress(number + 1, len(decoding.sampled[drafter]), "oracle at the drafter's own call starts")
-    return Headline(
-        drafter=drafter,
-        drafter_choice=DRAFTER_CHOICE,
-        rule=RULE,
+def _decode(
+    model: CausalLM, settings: DemoSettings, family: str, prompts: Sequence[Prompt], temperature: float
+) -> list[DrafterRun]:
+    """One family at one temperature, by every drafter, in turn with plain decoding."""
+    decode_settings = DecodeSettings(
         node_budget=settings.node_budget,
-        temperature=HEADLINE_TEMPERATURE,
-        starts=len(names),
-        expected_tokens_per_call=within(mean_over(names, expected), 1.0, float(settings.node_budget)),
-        measured_tokens_per_call=ratio_of_totals(names, measured, [1.0] * len(names)),
-        limit_tokens_per_call=within(mean_over(names, best), 1.0, float(settings.node_budget)),
-        share_of_limit=within(ratio_of_totals(names, expected, best), 0.0, 1.0),
-        speed_up=speed_up(decoding.timed, drafter, PLAIN_DECODERS),
+        max_tokens=settings.decoded_tokens,
+        seed=settings.seed,
+        sampling=SamplingSettings(temperature),
+        record_target_log_probs=True,
+    )
+    rounds = settings.timing_rounds if temperature == HEADLINE_TEMPERATURE else 1
+    found = time_in_turn(model, prompts, settings.drafters, RULE, decode_settings, rounds)
+    plain = found.decoded[OWN_LOOP]
+    return [
+        DrafterRun(
+            family=family,
+            settings=decode_settings,
+            drafter=drafter,
+            rule=RULE,
+            decoded=tuple(found.decoded[drafter]),
+            timed=found.timed,
+            divergences=(
+                greedy_divergences(model, found.decoded[drafter], plain) if temperature == 0.0 else None
+            ),
+        )
+        for drafter in settings.drafters
+    ]
+
+
+def _is_headline(run: DrafterRun, settings: DemoSettings) -> bool:
+    return (run.drafter, run.temperature) == (settings.drafters[-1], HEADLINE_TEMPERATURE)
+
+
+def _headline(run: DrafterRun, searched: Sequence[SearchedPrompt], summary: DecodingSummary) -> Headline:
+    """Drafter and oracle at the same starts: those of the drafter's own calls at temperature 1."""
+    found = call_start_limit(ALL_FAMILIES, searched, run.settings.node_budget)
+    return Headline(
+        drafter=run.drafter,
+        drafter_choice=DRAFTER_CHOICE,
+        rule=run.rule,
+        node_budget=run.settings.node_budget,
+        temperature=run.temperature,
+        starts=found.starts,
+        expected_tokens_per_call=found.expected_tokens_per_call,
+        measured_tokens_per_call=summary.tokens_per_call,
+        limit_tokens_per_call=found.limit_tokens_per_call,
+        share_of_limit=found.share_of_limit,
+        speed_up=summary.speed_up,
+    )
+
+
+def _prompt_totals(
+    runs: Sequence[DrafterRun],
+    summaries: Sequence[DecodingSummary],
+    judged: DrafterRun,
+    searched: Sequence[SearchedPrompt],
+) -> tuple[PromptTotals, ...]:
+    limits = [sum(item.limits) for item in searched]
+    return tuple(
+        row
+        for run, summary in zip(runs, summaries, strict=True)
+        for row in totals_by_prompt(
+            run, summary.speed_up.against, limits if run is judged else [None] * len(run.decoded)
+        )
     )
 
 

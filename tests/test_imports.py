@@ -50,6 +50,16 @@ def test_nothing_heavy_is_imported(code: str, monkeypatch: pytest.MonkeyPatch, t
     assert modules & HEAVY == set()
 
 
+def test_bounds_of_two_numbers_need_numpy_alone() -> None:
+    arguments = ["bound", "--mu", "1.5", "--mu2", "4", "--budget", "8,60", "--cross-entropy", "2"]
+    assert modules_after(HELP.format(arguments=arguments)) & HEAVY == {"numpy"}
+
+
+def test_records_are_read_without_a_model_library() -> None:
+    modules = modules_after("import speclight.measure.known_families, speclight.measure.drafter_profile")
+    assert modules & HEAVY == {"numpy", "pyarrow", "scipy"}
+
+
 def test_heavy_imports_would_be_seen() -> None:
     assert "numpy" in modules_after("import speclight; speclight.DraftTree")
 

@@ -8,7 +8,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from speclight.measure.oracle_run import OracleSettings, run_oracle
-from speclight.measure.profile import ProfileSettings, run_profile
+from speclight.measure.profile import ProfileSettings
+from speclight.measure.profile_run import run_profile
 from speclight.measure.prompts import Prompt
 from toys import tiny_target
 

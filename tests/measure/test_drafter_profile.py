@@ -12,12 +12,10 @@ from speclight.drafting.drafters import law_source
 from speclight.drafting.settings import DrafterSettings
 from speclight.errors import InvalidInput, StorageError
 from speclight.measure.drafter_limits import drafter_limits
-from speclight.measure.drafter_profile import (
-    DrafterProfileSettings,
-    read_drafter_profile,
-    run_drafter_profile,
-)
-from speclight.measure.profile import ProfileSettings, read_profile, run_profile
+from speclight.measure.drafter_profile import DrafterProfileSettings, read_drafter_profile
+from speclight.measure.drafter_profile_run import run_drafter_profile
+from speclight.measure.profile import ProfileSettings, read_profile
+from speclight.measure.profile_run import run_profile
 from speclight.measure.prompts import Prompt
 from speclight.theory.iid.lemma_7 import drafter_moments, lemma_7_corrected
 from speclight.theory.laws.law_pairs import pair_of_laws

@@ -9,7 +9,8 @@ from speclight.errors import InvalidInput, StorageError
 from speclight.experiments.demo.family_profiles import family_profile
 from speclight.experiments.demo.limit_curves import family_limits
 from speclight.measure.oracle_run import OracleSettings, read_oracle, run_oracle
-from speclight.measure.profile import ProfileSettings, read_profile, run_profile
+from speclight.measure.profile import ProfileSettings, read_profile
+from speclight.measure.profile_run import run_profile
 from speclight.measure.prompts import Prompt
 from speclight.models.sampling import SamplingSettings
 from speclight.theory.ergodic.bound import ergodic_renewal

@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from speclight.errors import InvalidInput
-from speclight.measure.drafter_limits import known_drafter, measured_tokens
+from speclight.measure.drafter_limits import known_drafter
 from speclight.measure.drafter_profile import DrafterProfile
-from speclight.measure.estimates import Estimate
+from speclight.measure.known_family import KnownFamily
 from speclight.measure.profile import Profile
 from speclight.theory.ergodic.strata import quantile_strata
 from speclight.theory.iid.known_drafter import KnownDrafter
 from speclight.theory.known import Known, known_from_texts
 from speclight.theory.laws.sampled_text import SampledText
-
-
-@dataclass(frozen=True, slots=True)
-class KnownFamily:
-    """One family of prompts (blank if there is no profile): what is known, and the drafter's own record."""
-
-    family: str
-    known: Known
-    record: DrafterProfile | None = None
-
-    def drafter_tokens(self, node_budget: int) -> Estimate | None:
-        """Tokens per call of the recorded drafter's trees; None without a record. Errors as there."""
-        return None if self.record is None else measured_tokens(self.record, node_budget)
-
-    def without_intervals(self) -> KnownFamily:
-        """The same without the replicas behind the drafter's intervals: for many node budgets."""
-        if self.known.drafter is None:
-            return self
-        drafter = replace(self.known.drafter, unsampled=None, replicas=())
-        return replace(self, known=replace(self.known, drafter=drafter))
 
 
 def with_drafter_record(known: Known, record: DrafterProfile | None, family: str = "") -> KnownFamily:

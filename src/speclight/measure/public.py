@@ -7,7 +7,8 @@ from pathlib import Path
 
 from speclight.errors import InvalidInput
 from speclight.measure.oracle_run import OracleRecord, OracleSettings, run_oracle
-from speclight.measure.profile import Profile, ProfileSettings, run_profile
+from speclight.measure.profile import Profile, ProfileSettings
+from speclight.measure.profile_run import run_profile
 from speclight.measure.prompts import Prompt, shipped_prompts
 from speclight.models.causal_lm import CausalLM
 from speclight.models.prompting import check_target, check_text

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from speclight.cli.main import main
-from speclight.measure.profile import ProfileSettings, run_profile
+from speclight.measure.profile import ProfileSettings
+from speclight.measure.profile_run import run_profile
 from speclight.measure.prompts import Prompt
 from toys import tiny_target
 

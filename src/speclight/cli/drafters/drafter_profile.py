@@ -65,7 +65,8 @@ def drafter_profile(options: DrafterProfileOptions = DrafterProfileOptions()) ->
     from speclight.drafting.drafters import law_source
     from speclight.drafting.settings import DrafterSettings
     from speclight.measure.drafter_limits import drafter_limits
-    from speclight.measure.drafter_profile import DrafterProfileSettings, run_drafter_profile
+    from speclight.measure.drafter_profile import DrafterProfileSettings
+    from speclight.measure.drafter_profile_run import run_drafter_profile
     from speclight.measure.profile import read_profile
 
     settings = DrafterProfileSettings(max(options.node_budgets), options.every)

@@ -14,7 +14,9 @@ from speclight.cli.output import command_output
 from speclight.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from speclight.measure.known_families import KnownFamily
+    from speclight.measure.drafter_profile import DrafterProfile
+    from speclight.measure.estimates import Estimate
+    from speclight.measure.known_family import KnownFamily
     from speclight.measure.profile import Profile
     from speclight.theory.iid.known_drafter import KnownDrafter
     from speclight.theory.known import Known
@@ -92,7 +94,7 @@ def bound(options: BoundOptions) -> None:
                 BudgetBounds(
                     budget,
                     item.known.bounds(budget),
-                    item.drafter_tokens(budget),
+                    _drafter_tokens(item.record, budget),
                     _of_decodes(item.known, budget),
                 )
                 for budget in budgets
@@ -133,10 +135,13 @@ def _check(options: BoundOptions) -> None:
 
 
 def _is_drafter_record(folder: Path | None) -> bool:
+    if folder is None:
+        return False
+
     from speclight.measure.drafter_profile import KIND
     from speclight.measure.store import read_plan
 
-    return folder is not None and read_plan(folder)["kind"] == KIND
+    return read_plan(folder)["kind"] == KIND
 
 
 def _given(options: BoundOptions) -> list[str]:
@@ -145,20 +150,34 @@ def _given(options: BoundOptions) -> list[str]:
 
 
 def _known(options: BoundOptions, largest: int) -> tuple[list[KnownFamily], dict[str, object] | None]:
-    """What the options tell, and a description of the profile if there is one; every folder is read once."""
-    from speclight.measure.drafter_profile import read_drafter_profile
-    from speclight.measure.known_families import known_families, with_drafter_record
-    from speclight.measure.profile import read_profile
+    """What the options tell, and a description of the profile if there is one; every folder is read once.
+
+    What reads folders is imported where there are some: from two numbers a bound takes no seconds.
+    """
+    from speclight.measure.known_family import KnownFamily
     from speclight.theory.known import Known, Moments
 
     folder = options.drafter.drafter_profile
-    record = read_drafter_profile(folder) if folder is not None and _is_drafter_record(folder) else None
+    record = None
+    if folder is not None and _is_drafter_record(folder):
+        from speclight.measure.drafter_profile import read_drafter_profile
+
+        record = read_drafter_profile(folder)
     drafter = _drafter_from_numbers(options.drafter)
     if options.profile is None:
         assert options.mu is not None, "checked at the door"
         assert options.mu2 is not None, "checked at the door"
         known = Known(Moments(options.mu, options.mu2), options.vocabulary, drafter=drafter)
+        if record is None:
+            return [KnownFamily("", known)], None
+
+        from speclight.measure.known_families import with_drafter_record
+
         return [with_drafter_record(known, record)], None
+
+    from speclight.measure.known_families import known_families
+    from speclight.measure.profile import read_profile
+
     measured = read_profile(options.profile)
     families = known_families(
         measured,
@@ -170,6 +189,16 @@ def _known(options: BoundOptions, largest: int) -> tuple[list[KnownFamily], dict
         record=record,
     )
     return families, _about(options.profile, measured)
+
+
+def _drafter_tokens(record: DrafterProfile | None, budget: int) -> Estimate | None:
+    """Tokens per call of the recorded drafter's trees; None without a record."""
+    if record is None:
+        return None
+
+    from speclight.measure.drafter_limits import measured_tokens
+
+    return measured_tokens(record, budget)
 
 
 def _of_decodes(known: Known, budget: int) -> Limits | None:
@@ -191,16 +220,17 @@ def _about(folder: Path, measured: Profile) -> dict[str, object]:
 
 
 def _drafter_from_numbers(drafter: DrafterOptions) -> KnownDrafter | None:
-    from functools import reduce
-
-    from speclight.measure.profile import read_profile
     from speclight.theory.iid.known_drafter import OwnMoments, drafter_from_numbers
-    from speclight.theory.laws.step_law import merged
 
     if drafter.cross_entropy is None:
         return None
     law = None
     if drafter.drafter_profile is not None:
+        from functools import reduce
+
+        from speclight.measure.profile import read_profile
+        from speclight.theory.laws.step_law import merged
+
         law = reduce(merged, read_profile(drafter.drafter_profile).step_laws.values())
     own = None
     if drafter.drafter_mu is not None and drafter.drafter_mu2 is not None:
@@ -209,8 +239,7 @@ def _drafter_from_numbers(drafter: DrafterOptions) -> KnownDrafter | None:
 
 
 def _plot(known: list[KnownFamily], path: Path, largest: int) -> str:
-    from speclight.experiments.limits.panels import panel_of_bounds
-    from speclight.experiments.limits.picture import budgets_up_to
+    from speclight.experiments.limits.panels import budgets_up_to, panel_of_bounds
     from speclight.report.bounds import write_bound_figure
 
     budgets = budgets_up_to(largest)

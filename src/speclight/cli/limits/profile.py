@@ -66,7 +66,7 @@ def profile(options: ProfileOptions = ProfileOptions()) -> None:
     check_writable(options.out)
 
     from speclight.experiments.demo.family_profiles import family_profile
-    from speclight.measure.profile import run_profile
+    from speclight.measure.profile_run import run_profile
 
     prompts = read_prompt_options(options.prompts)
     with command_output(options.json) as output:

@@ -30,7 +30,8 @@ from speclight.experiments.demo.record import (
 from speclight.experiments.demo.timing import time_in_turn
 from speclight.measure.machine_load import load_average, machine_load
 from speclight.measure.oracle_run import OracleRecord, OracleSettings, run_oracle
-from speclight.measure.profile import Profile, ProfileSettings, run_profile
+from speclight.measure.profile import Profile, ProfileSettings
+from speclight.measure.profile_run import run_profile
 from speclight.measure.prompts import Prompt
 from speclight.measure.provenance import RunClock, provenance
 from speclight.models.causal_lm import CausalLM

@@ -10,7 +10,8 @@ from speclight.errors import InvalidInput
 from speclight.experiments.limits.settings import LimitsTestSettings as LimitsTestSettings
 from speclight.measure.oracle_decode import OracleCall, run_oracle_decode
 from speclight.measure.oracle_run import OracleRecord, OracleSettings, run_oracle
-from speclight.measure.profile import Profile, ProfileSettings, run_profile
+from speclight.measure.profile import Profile, ProfileSettings
+from speclight.measure.profile_run import run_profile
 from speclight.measure.prompts import Prompt, read_prompts, shipped_prompts
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings

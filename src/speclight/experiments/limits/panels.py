@@ -38,6 +38,12 @@ class BoundPanel:
                 )
 
 
+def budgets_up_to(largest: int) -> tuple[int, ...]:
+    """P in steps of a third of a doubling, the largest included."""
+    steps = {round(2.0 ** (step / 3)) for step in range(64)}
+    return tuple(sorted({budget for budget in steps if budget < largest} | {largest}))
+
+
 def panel_of_bounds(title: str, budgets: tuple[int, ...], found: Sequence[Sequence[Bound]]) -> BoundPanel:
     """A curve for every statement that each budget has. found: per budget, its bounds."""
     values = [{bound.name: bound.value for bound in bounds} for bounds in found]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from speclight.experiments.limits.panels import BoundCurve, BoundPanel, panel_of_bounds
+from speclight.experiments.limits.panels import BoundCurve, BoundPanel, budgets_up_to, panel_of_bounds
 from speclight.measure.oracle_run import OracleRecord
 from speclight.measure.profile import Profile
 from speclight.seeds import stream
@@ -46,12 +46,6 @@ def target_panel(
         return panel
     values = tuple(oracle.tokens_per_call(family, budget).value for budget in panel.budgets)
     return _with_optimum(panel, values)
-
-
-def budgets_up_to(largest: int) -> tuple[int, ...]:
-    """P in steps of a third of a doubling, the largest included."""
-    steps = {round(2.0 ** (step / 3)) for step in range(64)}
-    return tuple(sorted({budget for budget in steps if budget < largest} | {largest}))
 
 
 def _synthetic(source: TokenSource, kind: str, largest_budget: int) -> BoundPanel:

@@ -32,7 +32,8 @@ from speclight.experiments.trees.values import (
     union_of,
 )
 from speclight.measure.plan import run_plan
-from speclight.measure.profile import ProfiledText, ProfileSettings, run_profile
+from speclight.measure.profile import ProfiledText, ProfileSettings
+from speclight.measure.profile_run import run_profile
 from speclight.measure.prompts import Prompt
 from speclight.measure.store import read_table, recording
 from speclight.models.causal_lm import CausalLM

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from speclight.measure.drafter_limits import DrafterLimits
+    from speclight.measure.drafter_profile import DrafterProfile
 
 
 @Parameter(name="*")
@@ -92,11 +93,7 @@ def drafter_profile(options: DrafterProfileOptions = DrafterProfileOptions()) ->
                     "start_law": "uniform positions",
                     "folder": options.out,
                     "families": {
-                        family: {
-                            "starts": len(record.of_family(family).starts),
-                            "limits": [limits_document(item) for item in items],
-                        }
-                        for family, items in limits.items()
+                        family: _document(record.of_family(family), items) for family, items in limits.items()
                     },
                 }
             )
@@ -109,6 +106,11 @@ def _check(options: DrafterProfileOptions) -> None:
     check_drafter(options.drafter)
     check_target(options.target)
     check_writable(options.out)
+
+
+def _document(record: DrafterProfile, items: tuple[DrafterLimits, ...]) -> dict[str, object]:
+    """One family as JSON; record: of its starts alone."""
+    return {"starts": len(record.starts), "limits": [limits_document(item) for item in items]}
 
 
 def limits_document(limits: DrafterLimits) -> dict[str, object]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from speclight.arrays import FloatArray
 from speclight.drafting.protocol import DraftNoise
-from speclight.seeds import child_streams
+from speclight.seeds import child_streams, seed_words
 from speclight.trees.draft_tree import DraftTree
 from speclight.trees.race_noise import RaceField, RaceView
 from speclight.verification.noise import Noise, UniformNoise, noise_shape, uniform_noise
+
+# Keeps draws by position apart from every stream spawned from the same seed.
+DRAW_SALT = 0x44524157
 
 
 class NoiseStreams(Protocol):
@@ -71,6 +74,34 @@ class SeededNoise:
         """See NoiseStreams."""
         return GeneratorNoise(self._draft, self._race)
 
-    def for_verification(self, tree: DraftTree) -> Noise:
+    def for_verification(self, tree: DraftTree) -> UniformNoise:
         """See NoiseStreams."""
         return uniform_noise(self._verification, noise_shape(tree), self._race)
+
+
+class TextNoise(SeededNoise):
+    """Noise whose draws belong to positions of the text: what is drawn there does not depend on the tree.
+
+    So a rule that emits the target's own draws (target_sample, race) decodes one and the same text whatever
+    is drafted. Coins and drafts are as in SeededNoise.
+    """
+
+    def __init__(self, seed: int, request: int = 0) -> None:
+        super().__init__(seed, request)
+        self._key = seed_words(2, DRAW_SALT, seed, request)
+        self._position = 0
+
+    def at(self, position: int) -> None:
+        """See FollowsText."""
+        super().at(position)
+        self._position = position
+
+    def for_verification(self, tree: DraftTree) -> UniformNoise:
+        """See NoiseStreams. Nodes of one depth share a draw: they decide one position, and one is visited."""
+        depths = tree.depths
+        draws = np.array([self._draw(self._position + depth) for depth in range(int(depths.max()) + 1)])
+        return replace(super().for_verification(tree), draws=draws[depths])
+
+    def _draw(self, position: int) -> float:
+        counter = np.array([position, 0, 0, 0], dtype=np.uint64)
+        return float(np.random.Generator(np.random.Philox(key=self._key, counter=counter)).random())

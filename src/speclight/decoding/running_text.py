@@ -14,9 +14,10 @@ from speclight.arrays import IntArray
 from speclight.decoding.call_trace import CallTrace, PhaseSeconds
 from speclight.decoding.logits_processors import check_repeatable
 from speclight.decoding.node_laws import NodeLaws
-from speclight.decoding.noise_streams import FollowsText, NoiseStreams, SeededNoise
+from speclight.decoding.noise_streams import FollowsText, NoiseStreams, SeededNoise, TextNoise
+from speclight.decoding.pace import pace_of
 from speclight.decoding.rank_trace import traced_ranks
-from speclight.decoding.settings import DecodeSettings
+from speclight.decoding.settings import AUTO, DecodeSettings
 from speclight.decoding.stopping import Stopping
 from speclight.drafting.guarded import GuardedDrafter
 from speclight.drafting.protocol import Drafter
@@ -101,10 +102,18 @@ class RunningText:
                 self.scored = request.text
                 self.scored.continue_with(request.prompt_ids)
         self._rule, self._settings, self._number = rule, settings, number
-        self._noise = request.noise or SeededNoise(settings.seed)
+        is_auto = settings.node_budget == AUTO
+        # Sizes that depend on the clock must not reach the text where they need not.
+        self._noise = request.noise or (TextNoise if is_auto else SeededNoise)(settings.seed)
         self._processors = settings.logits_processors()
         self._stopping = Stopping(target, settings, request.prompt_ids)
         self._drafter = GuardedDrafter(request.drafter, target.vocabulary_size)
+        self._pace = (
+            pace_of(target, request.drafter.name, rule.name, settings.sampling.temperature)
+            if is_auto
+            else None
+        )
+        self._drafter.keep_pace(self._pace)
         self._drafter.borrow(self.scored.cache)
         self._drafter.begin(self.scored.token_ids, self.scored.features)
         self._draft_seconds = 0.0
@@ -116,7 +125,7 @@ class RunningText:
         if isinstance(self._noise, FollowsText):
             self._noise.at(len(self.scored.token_ids))
         # A path of n nodes needs n positions, so a budget within the window's room cannot overflow it.
-        budget = min(self._settings.node_budget, self.scored.room)
+        budget = min(self._node_budget(), self.scored.room)
         self._draft_noise = self._noise.for_draft()
         self._draft = self._drafter.propose(budget, self._draft_noise)
         check_draft_fits(self._rule, self._draft.tree)
@@ -148,7 +157,7 @@ class RunningText:
             reason = "context_window"
         self.is_finished = reason is not None
         prefill_seconds, self._prefill_seconds = self._prefill_seconds, 0.0
-        return CallTrace(
+        trace = CallTrace(
             start=start,
             tree=tree,
             draft_cost=self._draft.cost,
@@ -162,6 +171,15 @@ class RunningText:
             prefill_seconds=prefill_seconds,
             ranks=ranks,
         )
+        if self._pace is not None:
+            self._pace.learn(trace)
+        return trace
+
+    def _node_budget(self) -> int:
+        if self._pace is not None:
+            return self._pace.node_budget(grows=self._drafter.grows)
+        assert self._settings.node_budget != AUTO, "auto has a pace"
+        return self._settings.node_budget
 
 
 def _best_tokens(logits: torch.Tensor) -> IntArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from speclight.checks import check_whole_numbers, finite_number
 from speclight.errors import InvalidInput
@@ -16,6 +16,8 @@ else:
     LogitsProcessor = Callable[..., Any]
 # The text so far, prompt included, its last token just decided -> whether decoding stops there.
 StopCriterion = Callable[[Sequence[int]], bool]
+Auto = Literal["auto"]
+AUTO: Auto = "auto"
 # Beyond this a tree has more positions than any context window; a typing error, not a wish.
 LARGEST_BUDGET = 16_384
 
@@ -28,8 +30,9 @@ class DecodeSettings:
     processors that are no functions of a prefix and its logits.
     """
 
-    node_budget: int = 8
-    """Node budget P: positions scored in one target call, root included; a ceiling."""
+    node_budget: int | Auto = 8
+    """Node budget P: positions scored in one target call, root included; a ceiling. auto: in each call as
+    many as pay here, by what the calls before have cost and brought; none where plain decoding is faster."""
     max_tokens: int = 128
     """Tokens to emit at the most for each prompt; an end of text stops earlier and counts as one."""
     seed: int = 0
@@ -53,13 +56,10 @@ class DecodeSettings:
     """Functions of the text so far that end it."""
 
     def __post_init__(self) -> None:
-        check_whole_numbers(self, "node_budget", "max_tokens")
+        check_whole_numbers(self, "max_tokens")
         check_whole_numbers(self, "seed", at_least=0)
-        if self.node_budget > LARGEST_BUDGET:
-            raise InvalidInput(
-                f"got node_budget {self.node_budget}, expected at most {LARGEST_BUDGET}; trees of more than "
-                "some hundred nodes gain next to nothing"
-            )
+        if self.node_budget != AUTO:
+            _check_budget(self)
         expected, remedy = "a finite number > 0", "1 is no penalty"
         penalty = finite_number("repetition_penalty", self.repetition_penalty, expected, remedy)
         if penalty <= 0.0:
@@ -84,6 +84,20 @@ class DecodeSettings:
 
         penalty = cast(LogitsProcessor, RepetitionPenaltyLogitsProcessor(self.repetition_penalty))
         return (penalty, *self.processors)
+
+
+def _check_budget(settings: DecodeSettings) -> None:
+    if isinstance(settings.node_budget, str):
+        raise InvalidInput(
+            f'got node_budget {settings.node_budget!r}, expected a whole number or "auto"; write the number',
+            argument="node_budget",
+        )
+    check_whole_numbers(settings, "node_budget")
+    if settings.node_budget > LARGEST_BUDGET:
+        raise InvalidInput(
+            f"got node_budget {settings.node_budget}, expected at most {LARGEST_BUDGET}; trees of more than "
+            "some hundred nodes gain next to nothing"
+        )
 
 
 def _check_stop_strings(given: object) -> None:

@@ -139,7 +139,9 @@ def drafter_maker(
     choice = DRAFTERS[name]
     _check_used(name, settings, choice.options | tree_named(settings.tree_name).options)
     source_for_a_text = choice.source_maker(target, settings)
-    return lambda: TreeDrafter(source_for_a_text(), growth_start(settings, target))
+    return lambda: TreeDrafter(
+        source_for_a_text(), growth_start(settings, target), grows=settings.kind == "deterministic"
+    )
 
 
 def law_source(name: str, target: CausalLM, settings: DrafterSettings | None = None) -> LawSource:

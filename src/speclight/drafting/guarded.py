@@ -8,11 +8,18 @@ import numpy as np
 import torch
 
 from speclight.arrays import FloatArray, IntArray
-from speclight.drafting.protocol import BorrowsTargetCache, Drafter, DraftNoise, ObservesScores
+from speclight.drafting.protocol import (
+    BorrowsTargetCache,
+    Drafter,
+    DraftNoise,
+    KeepsPace,
+    ObservesScores,
+)
 from speclight.errors import InvalidInput, SpeclightError
 from speclight.models.kv_cache import PathCache
 from speclight.trees.draft_tree import DraftTree, root_only
 from speclight.trees.growing_tree import Draft, DraftCost
+from speclight.trees.paced_growth import NodeWorth
 
 # What a computation raises when it goes wrong (torch's own errors are RuntimeErrors). An interrupt, or an
 # exception of the drafter's own invention, is passed on: that stops decoding, it does not change the text.
@@ -60,6 +67,16 @@ class GuardedDrafter:
         """See BorrowsTargetCache."""
         if isinstance(self._drafter, BorrowsTargetCache):
             self._drafter.borrow(cache)
+
+    @property
+    def grows(self) -> bool:
+        """See KeepsPace."""
+        return isinstance(self._drafter, KeepsPace) and self._drafter.grows
+
+    def keep_pace(self, worth: NodeWorth | None) -> None:
+        """See KeepsPace."""
+        if isinstance(self._drafter, KeepsPace):
+            self._drafter.keep_pace(worth)
 
     def begin(self, token_ids: list[int], features: torch.Tensor | None) -> None:
         """See Drafter."""

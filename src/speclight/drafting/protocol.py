@@ -10,6 +10,7 @@ from speclight.arrays import FloatArray, IntArray
 from speclight.models.kv_cache import PathCache
 from speclight.trees.draft_tree import DraftTree
 from speclight.trees.growing_tree import CandidateLaw, Draft, DraftCost, GrowingTree
+from speclight.trees.paced_growth import NodeWorth
 
 
 class DraftNoise(Protocol):
@@ -116,6 +117,20 @@ class ObservesScores(Protocol):
 
     def observe(self, tree: DraftTree, best_tokens: IntArray) -> None:
         """The target's most probable token after each node, [nodes]; after each call, before `extend`."""
+        ...
+
+
+@runtime_checkable
+class KeepsPace(Protocol):
+    """A drafter that asks, while it grows a tree, what is worth its cost."""
+
+    @property
+    def grows(self) -> bool:
+        """Whether it can: trees of samples must not depend on their values."""
+        ...
+
+    def keep_pace(self, worth: NodeWorth | None) -> None:
+        """Whom to ask from the next draft on; None: nobody."""
         ...
 
 

@@ -19,20 +19,30 @@ from speclight.drafting.protocol import (
 from speclight.models.kv_cache import PathCache
 from speclight.trees.draft_tree import DraftTree
 from speclight.trees.growing_tree import Draft, Growth, grown
+from speclight.trees.paced_growth import NodeWorth, PacedGrowth
 
 # (root token, node budget, noise) -> an empty growth
 GrowthStart = Callable[[int, int, DraftNoise], Growth]
 
 
 class TreeDrafter:
-    """Grows a tree of any kind from any law source, asking for laws one level at a time."""
+    """Grows a tree of any kind from any law source, asking for laws one level at a time.
 
-    def __init__(self, source: LawSource, start_growth: GrowthStart) -> None:
+    grows: whether the tree may stop growing where it does not pay, see KeepsPace.
+    """
+
+    def __init__(self, source: LawSource, start_growth: GrowthStart, *, grows: bool = True) -> None:
         self.name = source.name
         self.hidden_layers = source.hidden_layers
         self._source = source
         self._start_growth = start_growth
+        self.grows = grows
+        self._worth: NodeWorth | None = None
         self._last = 0
+
+    def keep_pace(self, worth: NodeWorth | None) -> None:
+        """See KeepsPace."""
+        self._worth = worth
 
     def borrow(self, cache: PathCache) -> None:
         """See BorrowsTargetCache."""
@@ -52,7 +62,10 @@ class TreeDrafter:
     def propose(self, node_budget: int, noise: DraftNoise) -> Draft:
         """See Drafter."""
         try:
-            return self._grown(self._start_growth(self._last, node_budget, noise))
+            growth = self._start_growth(self._last, node_budget, noise)
+            if self.grows and self._worth is not None:
+                growth = PacedGrowth(growth, self._worth)
+            return self._grown(growth)
         finally:
             if isinstance(self._source, GivesBackTargetCache):
                 self._source.give_back()

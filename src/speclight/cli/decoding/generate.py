@@ -19,7 +19,7 @@ from speclight.cli.options import (
     load_target,
 )
 from speclight.cli.output import Output, command_output
-from speclight.decoding.settings import DecodeSettings
+from speclight.decoding.settings import AUTO, DecodeSettings
 from speclight.drafting.names import name_and_weights
 from speclight.errors import InvalidInput
 
@@ -79,7 +79,7 @@ def generate(options: GenerateOptions = GenerateOptions()) -> None:
         shown = TextStream(target, output) if len(prompts) == 1 else FinishedTexts(target, output, prompts)
         made = generate_batch_from_ids(target, ids, drafters, rule, settings, options.batch_size, shown.add)
         shown.finish()
-        ranks = _ranks(target, settings.node_budget, made) if settings.record_ranks else None
+        ranks = _ranks(target, settings, made) if settings.record_ranks else None
         if options.json:
             document = _document(options, target, prompts, made)
             output.write_json(document if ranks is None else document | {"ranks": asdict(ranks)})
@@ -147,10 +147,13 @@ def _summary(made: list[Generation]) -> str:
     )
 
 
-def _ranks(target: CausalLM, node_budget: int, made: list[Generation]) -> RankRun:
+def _ranks(target: CausalLM, settings: DecodeSettings, made: list[Generation]) -> RankRun:
     from speclight.measure.rank_run import rank_run
 
-    return rank_run([call for one in made for call in one.calls], node_budget, target.vocabulary_size)
+    calls = [call for one in made for call in one.calls]
+    largest = max(len(call.tree) for call in calls)
+    budget = largest if settings.node_budget == AUTO else settings.node_budget
+    return rank_run(calls, budget, target.vocabulary_size)
 
 
 def _rank_summary(ranks: RankRun) -> str:

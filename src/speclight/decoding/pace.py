@@ -1,0 +1,239 @@
+"""How much drafting pays, learned while decoding: what `node_budget="auto"` goes by.
+
+Ours; the rule is the fixed point of docs/theory/seconds.md with measured call times. A decode that emits rho
+tokens per second gives up rho tokens for every second it spends, so a node is worth scoring, and another
+level worth drafting, if and only if the tokens expected from it exceed rho times the seconds it costs.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from statistics import median
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from scipy.optimize import isotonic_regression
+
+from speclight.arrays import FloatArray
+from speclight.decoding.call_trace import CallTrace
+from speclight.models.causal_lm import CausalLM
+
+CEILING = 64
+"""Nodes of the largest tree that `auto` considers, root included."""
+# Seconds are medians of so many recent calls: one interruption by another process moves none of them.
+RECENT = 9
+# The rate is that of so many recent calls.
+RECENT_CALLS = 64
+# A size never tried is taken to cost this share of a plain call for each node: low, so that it is tried.
+HOPED_GROWTH = 0.03
+# Likewise of a level of drafting, of a plain call.
+HOPED_LEVEL = 0.1
+# Whatever the estimates say: no drafts while the recent calls are behind plain decoding by more than this
+# share of their time and this part of a plain call.
+ALLOWED_SHARE, ALLOWED_CALLS = 0.02, 0.25
+# Plain calls before drafting is tried again; doubled by every failure.
+FIRST_WAIT, LONGEST_WAIT = 16, 256
+TRIAL_NODES = 4
+HOPED_CONTINUATION = 0.6
+# Path log-probabilities are calibrated in bins with these edges, falling.
+EDGES = -np.array([0.02, 0.1, 0.25, 0.5, 0.8, 1.2, 1.7, 2.3, 3.0, 4.0, 6.0])
+# The drafter's own word counts as so many observations in every bin; older ones fade by this factor a call.
+PRIOR_TRIALS, FADING = 4.0, 0.98
+
+
+class Calibration:
+    """How often drafted nodes are accepted, by their path probability under the drafter."""
+
+    def __init__(self) -> None:
+        self._trials = np.zeros(len(EDGES) + 1)
+        self._accepted = np.zeros(len(EDGES) + 1)
+
+    def learn(self, path_log_probs: FloatArray, accepted: FloatArray) -> None:
+        """[nodes] the drafted ones, root left out, and for each 1 if it was accepted, else 0."""
+        bins = _bins(path_log_probs)
+        self._trials *= FADING
+        self._accepted *= FADING
+        np.add.at(self._trials, bins, 1.0)
+        np.add.at(self._accepted, bins, accepted)
+
+    def probability(self, path_log_probs: FloatArray) -> FloatArray:
+        """[nodes] the chance that a node is accepted: as seen in its bin, beside its own probability."""
+        bins = _bins(path_log_probs)
+        own = np.exp(path_log_probs)
+        return (self._accepted[bins] + PRIOR_TRIALS * own) / (self._trials[bins] + PRIOR_TRIALS)
+
+
+def _bins(path_log_probs: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    return np.searchsorted(-EDGES, -path_log_probs)
+
+
+@dataclass(slots=True)
+class CallSeconds:
+    """Seconds of a target call, drafting left out, by the size of its tree: medians of recent calls."""
+
+    _recent: dict[int, deque[float]] = field(default_factory=dict[int, deque[float]])
+    _curve: FloatArray | None = None
+
+    def learn(self, size: int, seconds: float) -> None:
+        """One call more."""
+        self._recent.setdefault(_size_class(size), deque(maxlen=RECENT)).append(seconds)
+        self._curve = None
+
+    @property
+    def plain(self) -> float:
+        """Of a call that scores the root alone; 0 before the first one."""
+        return median(self._recent[1]) if 1 in self._recent else 0.0
+
+    @property
+    def curve(self) -> FloatArray:
+        """[CEILING] seconds of trees of 1, 2, ... nodes: measured sizes joined by lines, then as hoped."""
+        if self._curve is None:
+            known = sorted(self._recent)
+            # A larger tree takes no less: a size that seems faster is noise, which would draw trees to it.
+            weights = [len(self._recent[size]) for size in known]
+            medians = [median(self._recent[size]) for size in known]
+            seconds = isotonic_regression(medians, weights=weights).x.tolist()
+            if known[-1] < CEILING:
+                seconds.append(seconds[-1] + HOPED_GROWTH * seconds[0] * (CEILING - known[-1]))
+                known.append(CEILING)
+            self._curve = np.interp(np.arange(1, CEILING + 1), known, seconds)
+        return self._curve
+
+
+def _size_class(size: int) -> int:
+    """The sizes timed together, named by the largest: 1, 2, 3, 4, 6, 8, 12, 16, 24, ..."""
+    named = next(bound for bound in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48) if size <= bound or bound == 48)
+    return named if size <= named else CEILING
+
+
+class Pace:
+    """What the calls of a decode teach about how much to draft next.
+
+    Texts of one target and drafter may share it, one after the other or in a batch.
+    """
+
+    def __init__(self) -> None:
+        self.calibration, self.call_seconds = Calibration(), CallSeconds()
+        self._level_seconds: deque[float] = deque(maxlen=RECENT)
+        self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT_CALLS)
+        # Of a node that was accepted and had children: how often one of them was accepted too.
+        self._went_on, self._could_go_on = HOPED_CONTINUATION * PRIOR_TRIALS, PRIOR_TRIALS
+        self._wait, self._since_draft = FIRST_WAIT, 0
+        self._is_trial = False
+
+    def node_budget(self, *, grows: bool) -> int:
+        """The most nodes the next tree may have; 1 where the next call had better be plain.
+
+        grows: whether the drafter asks, while it grows a tree, what is worth its cost. Of one that does not,
+        the budget itself is set to what a chain of the usual acceptance is worth.
+        """
+        self._is_trial = False
+        if not self.call_seconds.plain or self._is_behind():
+            return 1
+        budget = CEILING if grows and any(self.worth_expanding(np.zeros(1), 1)) else 1
+        if not grows:
+            budget = self._best_chain()
+        if budget == 1 and self._since_draft >= self._wait:
+            self._is_trial, budget = True, TRIAL_NODES
+        return budget
+
+    def worth_expanding(self, path_log_probs: FloatArray, size: int) -> list[bool]:
+        """[nodes] whether to ask the drafter what follows each; all False: the level does not pay.
+
+        path_log_probs: of the nodes whose continuations are unknown. size: of the tree so far.
+        """
+        if self._is_trial:
+            return [size < TRIAL_NODES] * len(path_log_probs)
+        reached = self.calibration.probability(path_log_probs)
+        gains = reached * self._continuation
+        worth = gains > self.rate * self._marginal_seconds(size)
+        if gains[worth].sum() <= self.rate * (self._level + self._marginal_seconds(size)):
+            worth[:] = False
+        return worth.tolist()
+
+    def worth_scoring(self, path_log_probs: FloatArray) -> int:
+        """How many of a tree's nodes to score, the likeliest first and the root among them.
+
+        path_log_probs: [nodes] falling, the root's 0 first.
+        """
+        if self._is_trial:
+            return min(TRIAL_NODES, len(path_log_probs))
+        gains = self.calibration.probability(path_log_probs)
+        gains[0] = 1.0
+        gains = np.minimum.accumulate(gains)  # a child is accepted no more often than its parent
+        nodes = min(len(gains), CEILING)
+        values = np.cumsum(gains[:nodes]) - self.rate * self.call_seconds.curve[:nodes]
+        return int(np.argmax(values)) + 1
+
+    def learn(self, trace: CallTrace) -> None:
+        """Take in what one call did and cost."""
+        seconds, tree = trace.seconds, trace.tree
+        self.call_seconds.learn(len(tree), seconds.total - seconds.draft)
+        if trace.draft_cost.calls:
+            self._level_seconds.append(seconds.draft / trace.draft_cost.calls)
+        self._recent.append((trace.tokens_emitted, seconds.total))
+        if len(tree) == 1:
+            self._since_draft += 1
+            return
+        accepted = np.zeros(len(tree))
+        accepted[trace.path] = 1.0
+        self.calibration.learn(np.array(tree.path_log_probs[1:]), accepted[1:])
+        parents = np.unique(tree.parents[1:])
+        self._could_go_on = FADING * self._could_go_on + accepted[parents].sum()
+        self._went_on = FADING * self._went_on + accepted[1:].sum()
+        self._settle_trial(trace)
+
+    @property
+    def rate(self) -> float:
+        """Tokens per second that this decode reaches, no less than plain decoding's. Needs a plain call."""
+        return max(1.0 / self.call_seconds.plain, self._recent_tokens / self._recent_seconds)
+
+    @property
+    def _recent_tokens(self) -> int:
+        return sum(tokens for tokens, _ in self._recent)
+
+    @property
+    def _recent_seconds(self) -> float:
+        return sum(seconds for _, seconds in self._recent)
+
+    @property
+    def _level(self) -> float:
+        if self._level_seconds:
+            return median(self._level_seconds)
+        return HOPED_LEVEL * self.call_seconds.plain
+
+    @property
+    def _continuation(self) -> float:
+        return self._went_on / self._could_go_on
+
+    def _marginal_seconds(self, size: int) -> float:
+        curve, here = self.call_seconds.curve, min(size, CEILING - 1)
+        # Over the sizes up to twice this one: a curve may be flat, or even fall, at its next step.
+        there = min(2 * here, CEILING - 1)
+        return max(0.0, float(curve[there] - curve[here - 1])) / (there - here + 1)
+
+    def _best_chain(self) -> int:
+        depths = np.arange(CEILING)
+        gains = np.cumsum(self._continuation**depths)
+        return int(np.argmax(gains - self.rate * (self.call_seconds.curve + depths * self._level))) + 1
+
+    def _is_behind(self) -> bool:
+        plain = self._recent_tokens * self.call_seconds.plain
+        allowed = ALLOWED_CALLS * self.call_seconds.plain + ALLOWED_SHARE * plain
+        return self._recent_seconds - plain > allowed
+
+    def _settle_trial(self, trace: CallTrace) -> None:
+        if self._is_trial:
+            won = trace.tokens_emitted / trace.seconds.total > 1.0 / self.call_seconds.plain
+            self._wait = FIRST_WAIT if won else min(2 * self._wait, LONGEST_WAIT)
+        self._since_draft = 0
+
+
+# Of every loaded target: what its drafters' calls taught, so that the next text need not learn it again.
+_KNOWN: WeakKeyDictionary[CausalLM, dict[tuple[str, str, float], Pace]] = WeakKeyDictionary()
+
+
+def pace_of(target: CausalLM, drafter: str, rule: str, temperature: float) -> Pace:
+    """What this process has learned so far about this target with this drafter and rule, by their names."""
+    return _KNOWN.setdefault(target, {}).setdefault((drafter, rule, temperature), Pace())

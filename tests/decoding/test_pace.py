@@ -1,0 +1,152 @@
+"""`auto` in a world of known costs and acceptance: it finds the gain, and never loses more than it says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from speclight.decoding.call_trace import CallTrace, PhaseSeconds
+from speclight.decoding.pace import CEILING, Pace
+from speclight.trees.best_first import BestFirstGrowth
+from speclight.trees.draft_tree import root_only
+from speclight.trees.growing_tree import CandidateLaw, Draft, DraftCost, grown
+from speclight.trees.paced_growth import PacedGrowth
+
+CALLS = 400
+# Shares of the top candidates in a law; a context's confidence is the probability of the first.
+REST = np.array([0.4, 0.2, 0.1, 0.05])
+
+
+@dataclass
+class World:
+    """A target and a drafter without a model: laws are drawn, times are computed.
+
+    growth: of a target call's seconds (1 for the root alone) with each further node. level: seconds of a
+    drafter's call. honesty: of what the drafter says is likely, how much is: the target follows the
+    drafter's law with this probability at each token, else its token is in no tree.
+    """
+
+    growth: float
+    level: float
+    honesty: float
+    jitter: float = 0.05
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+
+    def law(self) -> np.ndarray:
+        confidence = self.rng.beta(2.0, 1.0)
+        return np.concatenate([[confidence], (1 - confidence) * REST])
+
+    def draft(self, node_budget: int, pace: Pace | None) -> Draft:
+        if node_budget == 1:
+            return Draft(root_only(0), DraftCost(0, 0))
+        inner = BestFirstGrowth(0, node_budget)
+        growth = inner if pace is None else PacedGrowth(inner, pace)
+
+        def laws(known, nodes):
+            return [
+                CandidateLaw(np.arange(1, 1 + len(law)), np.log(law)) for law in (self.law() for _ in nodes)
+            ]
+
+        return grown(growth, laws)
+
+    def call(self, draft: Draft) -> CallTrace:
+        tree, path = draft.tree, [0]
+        while self.rng.random() < self.honesty:
+            children = tree.children(path[-1])
+            falls = np.flatnonzero(self.rng.random() < np.cumsum(np.exp(tree.log_probs[children])))
+            if len(falls) == 0:
+                break
+            path.append(int(children[falls[0]]))
+        noise = 1.0 + self.jitter * self.rng.standard_normal()
+        target = (1.0 + self.growth * (len(tree) - 1)) * max(0.5, noise)
+        drafting = self.level * draft.cost.calls
+        return CallTrace(
+            start=0, tree=tree, draft_cost=draft.cost, path=np.array(path),
+            emitted_tokens=tuple(range(len(path))), top_two_margins=(), target_log_probs=None,
+            seconds=PhaseSeconds(drafting, target, 0.0, 0.0),
+        )  # fmt: skip
+
+    def rate(self, node_budget: int) -> float:
+        """Tokens per second of a fixed budget."""
+        return rate([self.call(self.draft(node_budget, None)) for _ in range(CALLS)])
+
+    def paced(self) -> list[CallTrace]:
+        pace, calls = Pace(), []
+        for _ in range(CALLS):
+            calls.append(self.call(self.draft(pace.node_budget(grows=True), pace)))
+            pace.learn(calls[-1])
+        return calls
+
+
+def rate(calls: list[CallTrace]) -> float:
+    return sum(call.tokens_emitted for call in calls) / sum(call.seconds.total for call in calls)
+
+
+@pytest.mark.parametrize(("growth", "level", "honesty"), [(0.02, 0.1, 1.0), (0.1, 0.02, 1.0)])
+def test_where_drafting_pays_it_comes_close_to_the_best_fixed_budget_or_beats_it(growth, level, honesty):
+    """Trees that follow each context's confidence make up for what learning costs."""
+    auto = rate(World(growth, level, honesty).paced())
+    fixed = [World(growth, level, honesty).rate(budget) for budget in (1, 2, 4, 6, 8, 12)]
+    assert max(fixed) > 1.1
+    assert auto > 0.92 * max(fixed)
+
+
+@pytest.mark.parametrize(
+    ("growth", "level", "honesty"),
+    [
+        (0.6, 0.0, 1.0),  # a steep call
+        (0.02, 0.8, 0.9),  # a slow drafter
+        (0.05, 0.1, 0.0),  # a drafter that is sure, and never right
+        (0.3, 0.3, 0.3),
+    ],
+)
+def test_where_it_does_not_pay_no_more_than_three_per_cent_are_lost(growth, level, honesty):
+    world = World(growth, level, honesty)
+    calls = world.paced()
+    assert rate(calls) > 0.97
+    assert any(len(call.tree) > 1 for call in calls)  # it was tried
+
+
+def test_a_drafter_that_turns_bad_is_given_up_and_one_that_turns_good_is_found_again():
+    world, pace = World(growth=0.02, level=0.1, honesty=1.0), Pace()
+    sizes, rates = dict[str, float](), dict[str, float]()
+    for phase, honesty in (("good", 1.0), ("bad", 0.0), ("good again", 1.0)):
+        world.honesty = honesty
+        calls = []
+        for _ in range(CALLS):
+            calls.append(world.call(world.draft(pace.node_budget(grows=True), pace)))
+            pace.learn(calls[-1])
+        sizes[phase] = float(np.mean([len(call.tree) for call in calls[CALLS // 2 :]]))
+        rates[phase] = rate(calls[CALLS // 2 :])
+    assert min(rates["good"], rates["good again"]) > 1.5
+    assert rates["bad"] > 0.97
+    assert sizes["bad"] < 2.0  # now and then it is tried again
+    assert min(sizes["good"], sizes["good again"]) > 4.0
+
+
+def test_calibration_learns_what_a_drafter_overstates():
+    pace, world = Pace(), World(growth=0.0, level=0.0, honesty=0.5)
+    likely = np.log(np.array([0.9]))
+    assert pace.calibration.probability(likely) == pytest.approx(0.9)
+    for _ in range(200):
+        trace = world.call(world.draft(4, None))
+        pace.calibration.learn(
+            trace.tree.path_log_probs[1:], np.isin(range(1, len(trace.tree)), trace.path) * 1.0
+        )
+    assert 0.35 < pace.calibration.probability(likely)[0] < 0.6
+
+
+def test_a_drafter_that_cannot_be_asked_gets_a_budget():
+    """Seconds and acceptance of chains: with half the drafts accepted at no cost, some are worth drafting."""
+    world, pace = World(growth=0.03, level=0.0, honesty=0.9), Pace()
+    budgets = []
+    for _ in range(CALLS):
+        budgets.append(pace.node_budget(grows=False))
+        pace.learn(world.call(world.draft(budgets[-1], None)))
+    assert 1 < np.median(budgets[CALLS // 2 :]) < CEILING
+
+
+def test_the_first_call_is_plain():
+    assert Pace().node_budget(grows=True) == 1

@@ -1,14 +1,24 @@
 """What decoding asks of its sources of randomness, call by call."""
 
+import numpy as np
 import pytest
+from scipy import stats
 
+from speclight.decoding import running_text
 from speclight.decoding.decode import DecodeSettings, decode
 from speclight.decoding.fitting_drafters import default_kind
-from speclight.decoding.noise_streams import SeededNoise
+from speclight.decoding.noise_streams import SeededNoise, TextNoise
+from speclight.decoding.pace import Pace
 from speclight.drafting.drafters import drafter_named
 from speclight.drafting.settings import DrafterSettings
+from speclight.trees.draft_tree import DraftTree
 from speclight.verification.rules import RULES
 from toys import tiny_target
+
+
+def tiny_tree():
+    """A root with two children."""
+    return DraftTree(np.array([0, 1, 2]), np.array([-1, 0, 0]), np.array([0.0, -1.0, -1.0]))
 
 
 class Counted(SeededNoise):
@@ -35,3 +45,52 @@ def test_noise_is_asked_for_once_a_call_each(rule, ranks):
     calls = list(decode(target, drafter, RULES[rule], [0, 1, 2, 0, 1], settings, noise=noise))
     assert noise.asked == ["draft", "verdict"] * len(calls)
     assert any(call.ranks is not None for call in calls) == ranks
+
+
+class Fickle(Pace):
+    """Budgets as if the clock said something else at every call."""
+
+    def __init__(self, seed):
+        super().__init__()
+        self.rng = np.random.default_rng(seed)
+
+    def node_budget(self, *, grows):
+        return int(self.rng.integers(1, 12))
+
+    def worth_expanding(self, path_log_probs, size):
+        return (self.rng.random(len(path_log_probs)) < 0.7).tolist()
+
+    def worth_scoring(self, path_log_probs):
+        return int(self.rng.integers(1, len(path_log_probs) + 1))
+
+
+@pytest.mark.parametrize("rule", ["target_sample", "race"])
+def test_with_auto_the_text_depends_neither_on_the_clock_nor_on_the_drafter(monkeypatch, rule):
+    """For rules that emit the target's own draws: plain decoding's text, whatever sizes the calls had."""
+    target = tiny_target(6, seed=2, window=256)
+    settings = DecodeSettings(node_budget="auto", max_tokens=100, seed=3)
+    texts, sizes = [], set()
+    for drafter, clock in (("none", 0), ("ngram", 1), ("layer_skip", 2), ("layer_skip", 3)):
+        fickle = Fickle(clock)
+        monkeypatch.setattr(running_text, "pace_of", lambda *_, pace=fickle: pace)
+        chosen = DrafterSettings(layers=1 if drafter == "layer_skip" else None)
+        calls = list(decode(target, drafter_named(drafter, target, chosen), RULES[rule], [0, 1, 2], settings))
+        texts.append([token for call in calls for token in call.emitted_tokens])
+        sizes |= {len(call.tree) for call in calls}
+        assert len(calls) < 100 or drafter == "none"
+    assert texts[1:] == texts[:1] * 3
+    assert len(sizes) > 5
+
+
+def test_draws_by_position_are_uniform_and_differ_from_position_to_position():
+    """Kolmogorov-Smirnov on 2,000 draws at false-alarm rate 0.001, for single draws and for their pairs."""
+    noise, root = TextNoise(5), tiny_tree()
+    draws = []
+    for position in range(2_000):
+        noise.at(position)
+        draws.append(noise.for_verification(root).draws[0])
+    assert stats.kstest(draws, "uniform").pvalue > 0.001
+    differences = (np.diff(draws) % 1.0)[::2]
+    assert stats.kstest(differences, "uniform").pvalue > 0.001
+    noise.at(7)
+    assert noise.for_verification(root).draws.tolist() == [draws[7], draws[8], draws[8]]

@@ -8,7 +8,7 @@ from typing import Any
 
 from cyclopts import Parameter, Token, convert, default_name_transform
 
-from speclight.decoding.settings import DecodeSettings
+from speclight.decoding.settings import AUTO, Auto, DecodeSettings
 from speclight.experiments.drafters.settings import DrafterComparisonSettings
 from speclight.experiments.limits.settings import LimitsTestSettings
 from speclight.experiments.races.text_settings import RaceTextSettings
@@ -31,7 +31,7 @@ SPELLED = {
 # Fields of settings classes that only a program can give: functions, sets of ids, what is derived.
 NOT_FLAGS = ("processors", "stop_token_ids", "stop_criteria", "record_target_log_probs")
 SEVERAL_NUMBERS = (tuple[int, ...], tuple[float, ...])
-WHOLE_NUMBERS = (int, tuple[int, ...])
+WHOLE_NUMBERS = (int, tuple[int, ...], int | Auto)
 WHOLE = re.compile(r"[+-]?\d[\d_]*")
 
 
@@ -46,8 +46,10 @@ def _converted(type_: Any, tokens: Sequence[Token]) -> Any:
         tokens = [token.evolve(value=part) for token in tokens for part in token.value.split(",")]
     if type_ in WHOLE_NUMBERS:
         for token in tokens:
-            if WHOLE.fullmatch(token.value.strip()) is None:
-                raise ValueError(f"got {token.value!r}, expected a whole number")
+            is_word = type_ == int | Auto and token.value == AUTO
+            if not is_word and WHOLE.fullmatch(token.value.strip()) is None:
+                or_auto = f" or {AUTO}" if type_ == int | Auto else ""
+                raise ValueError(f"got {token.value!r}, expected a whole number{or_auto}")
     return convert(type_, tokens)
 
 

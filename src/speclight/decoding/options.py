@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any, TypedDict, Unpack, cast
 
 from speclight.decoding.fitting_drafters import drafters_for
-from speclight.decoding.settings import DecodeSettings, LogitsProcessor
+from speclight.decoding.settings import Auto, DecodeSettings, LogitsProcessor
 from speclight.drafting.protocol import Drafter
 from speclight.drafting.settings import DrafterSettings
 from speclight.errors import InvalidInput
@@ -29,8 +29,9 @@ class DecodeOptions(TypedDict, total=False):
     out."""
     drafter_settings: DrafterSettings | None
     """How a drafter given by name drafts; by default with a kind of draft the rule verifies."""
-    node_budget: int
-    """P, positions scored in one target call, root included, of each text; 8 if left out."""
+    node_budget: int | Auto
+    """P, positions scored in one target call, root included, of each text; 8 if left out. "auto": in each
+    call as many as pay here, by cost and gain of the calls before; none where plain decoding is faster."""
     max_tokens: int
     """Tokens to emit at the most; 128 if left out."""
     seed: int

@@ -31,7 +31,7 @@ HOPED_GROWTH = 0.03
 HOPED_LEVEL = 0.1
 # Whatever the estimates say: no drafts while the recent calls are behind plain decoding by more than this
 # share of their time and this part of a plain call.
-ALLOWED_SHARE, ALLOWED_CALLS = 0.02, 0.25
+ALLOWED_SHARE, ALLOWED_CALLS = 0.01, 0.25
 # Plain calls before drafting is tried again; doubled by every failure.
 FIRST_WAIT, LONGEST_WAIT = 16, 256
 TRIAL_NODES = 4

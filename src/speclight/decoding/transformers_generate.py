@@ -23,7 +23,7 @@ from speclight.decoding.call_trace import CallTrace
 from speclight.decoding.decode import BATCH_SIZE, DecodeRequest, decode_batch
 from speclight.decoding.options import chosen_decoding
 from speclight.decoding.served_arguments import check_served
-from speclight.decoding.settings import DecodeSettings
+from speclight.decoding.settings import Auto, DecodeSettings
 from speclight.drafting.protocol import Drafter
 from speclight.drafting.settings import DrafterSettings
 from speclight.models.causal_lm import CausalLM
@@ -43,7 +43,7 @@ def transformers_generate(
     drafter: str | Drafter | Sequence[Drafter] = "ngram",
     rule: str | VerifyRule = "target_sample",
     drafter_settings: DrafterSettings | None = None,
-    node_budget: int = 8,
+    node_budget: int | Auto = 8,
     batch_size: int = BATCH_SIZE,
     on_call: Callable[[CallTrace], None] | None = None,
     target_tokenizer: PreTrainedTokenizerBase | None = None,
@@ -105,7 +105,7 @@ class _NumberedTokens(PreTrainedTokenizerBase):
         return {f"token {number}": number for number in range(self._size)}
 
 
-def _settings(config: GenerationConfig, prompt_tokens: int, node_budget: int) -> DecodeSettings:
+def _settings(config: GenerationConfig, prompt_tokens: int, node_budget: int | Auto) -> DecodeSettings:
     return DecodeSettings(
         node_budget=node_budget,
         max_tokens=1 if config.max_length is None else max(1, config.max_length - prompt_tokens),

@@ -63,7 +63,7 @@ class TreeDrafter:
         """See Drafter."""
         try:
             growth = self._start_growth(self._last, node_budget, noise)
-            if self.grows and self._worth is not None:
+            if self.grows and self._worth is not None and node_budget > 1:
                 growth = PacedGrowth(growth, self._worth)
             return self._grown(growth)
         finally:

@@ -9,7 +9,7 @@ import numpy as np
 
 from speclight.arrays import FloatArray
 from speclight.drafting.protocol import DraftNoise
-from speclight.seeds import child_streams, seed_words
+from speclight.seeds import child_streams, stream
 from speclight.trees.draft_tree import DraftTree
 from speclight.trees.race_noise import RaceField, RaceView
 from speclight.verification.noise import Noise, UniformNoise, noise_shape, uniform_noise
@@ -88,7 +88,7 @@ class TextNoise(SeededNoise):
 
     def __init__(self, seed: int, request: int = 0) -> None:
         super().__init__(seed, request)
-        self._key = seed_words(2, DRAW_SALT, seed, request)
+        self._path = (seed, DRAW_SALT, request)
         self._position = 0
 
     def at(self, position: int) -> None:
@@ -103,5 +103,4 @@ class TextNoise(SeededNoise):
         return replace(super().for_verification(tree), draws=draws[depths])
 
     def _draw(self, position: int) -> float:
-        counter = np.array([position, 0, 0, 0], dtype=np.uint64)
-        return float(np.random.Generator(np.random.Philox(key=self._key, counter=counter)).random())
+        return float(stream(*self._path, position).random())

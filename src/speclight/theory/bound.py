@@ -34,6 +34,7 @@ class Assumption(StrEnum):
     IID_PAIRS = "pairs (target law, drafter law) i.i.d. across nodes: not a bound for a real model"
     SUFFICIENT_TYPES = "the context types carry all that matters for the future: not a bound for a real model"
     SAME_START_LAW = "calls start where the measured starts lay; another start law has another limit"
+    CHAINS = "drafts are chains, one node of each depth: no bound for trees"
     NON_ARITHMETIC = "the surprisals of the target lie on no grid of multiples of one number"
     INFINITE_TREE = "infinite token tree: no end of text"
     LARGE_BUDGET = "leading order as P grows: nothing is promised at a finite P"

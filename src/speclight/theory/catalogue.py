@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from speclight.theory.bound import Bound
 from speclight.theory.ergodic.bound import ergodic_bound, ergodic_renewal
+from speclight.theory.ergodic.chains import chains_at_starts
 from speclight.theory.iid.leading_terms import (
     corollary_1,
     lemma_5,
@@ -108,6 +109,10 @@ def _ergodic_renewal(known: Known, budget: int) -> Bound:
 
 def _ergodic_renewal_stratified(known: Known, budget: int) -> Bound:
     return ergodic_bound(ergodic_renewal(known.texts, budget, known.strata, known.start_law))
+
+
+def _chains(known: Known, budget: int) -> Bound:
+    return chains_at_starts(known.texts, budget, known.start_law)
 
 
 def _lemma_7_printed(known: Known, budget: int) -> Bound:
@@ -270,6 +275,14 @@ STATEMENTS = (
         "ergodic renewal, stratified (ours)",
         "the bound that needs no independence, with starts sorted by what is known of them",
         "comparison",
+    ),
+    Statement(
+        "chains",
+        (Fact.TEXTS,),
+        _chains,
+        "chains only (ours)",
+        "the bound for drafts without branches, from the surprisals of sampled text alone",
+        smallest_budget=2,  # one drafted token
     ),
     Statement(
         "lemma_7_printed",

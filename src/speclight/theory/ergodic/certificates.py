@@ -78,13 +78,19 @@ def certified_decode(
     for number in range(folds):
         others = fold != number if folds > 1 else fold == number
         chosen[fold == number] = calls[calls[:, others].sum(axis=1).argmin(), fold == number]
-    tokens = arrays.by_prompt(arrays.tokens)
-    value = float(tokens.sum() / chosen.sum())
+    return lower_estimate(arrays.by_prompt(arrays.tokens), chosen, replicas, seed, level)
+
+
+def lower_estimate(
+    tokens: FloatArray, calls: FloatArray, replicas: int, seed: int, level: float
+) -> LowerEstimate:
+    """Total tokens over total calls of a decode, [prompts] each; prompts resampled for the limit."""
+    value = float(tokens.sum() / calls.sum())
     if len(tokens) == 1:
         return LowerEstimate(value, float("nan"), float("nan"), level)
     draws = resample_prompts(len(tokens), replicas, stream(seed)).astype(np.float64)
-    lower = float(np.quantile((draws @ tokens) / (draws @ chosen), 1.0 - level))
-    return LowerEstimate(value, ratio_standard_error(tokens, chosen), lower, level)
+    lower = float(np.quantile((draws @ tokens) / (draws @ calls), 1.0 - level))
+    return LowerEstimate(value, ratio_standard_error(tokens, calls), lower, level)
 
 
 def seen_tree(

@@ -78,6 +78,14 @@ def likely_tokens(laws: npt.ArrayLike, end_tokens: Sequence[int] = (), reach: fl
     return LikelyTokens(reach, values[order], near.sum(axis=1), np.minimum(ending, 1.0))
 
 
+def largest_probabilities(tokens: LikelyTokens) -> FloatArray:
+    """[contexts] largest probability of a token that does not end the text; e^-reach where all lie beyond."""
+    smallest = np.full(len(tokens), tokens.reach)
+    some = tokens.kept > 0
+    smallest[some] = tokens.surprisals[tokens.first[some]]
+    return np.exp(-smallest)
+
+
 def first_contexts(tokens: LikelyTokens, count: int) -> LikelyTokens:
     """Of the first `count` contexts only."""
     return LikelyTokens(

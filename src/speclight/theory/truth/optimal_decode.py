@@ -65,6 +65,26 @@ def fewest_calls(source: TokenSource, node_budget: int, length_limit: int) -> He
     return HeldDecode(float(source.start @ calls[-1]), float(source.start @ tokens[-1]))
 
 
+def fewest_calls_of_chains(source: TokenSource, drafted: int, length_limit: int) -> HeldDecode:
+    """As `fewest_calls`, over chains of at most `drafted` tokens instead of trees.
+
+    Raises InvalidInput unless the source is tabular, without end of text.
+    """
+    laws, following = _table(source)
+    if source.end_of_text is not None:
+        raise InvalidInput("texts of this source end; expected one whose texts all reach the length limit")
+    calls = np.zeros(len(laws))
+    # inside[k]: expected further calls where a node of that state is drafted, with up to k more below it.
+    inside = np.zeros((drafted + 1, len(laws)))
+    for _ in range(length_limit):
+        outside = calls[following]  # [states, vocabulary]
+        ends = (laws * outside).sum(axis=1)
+        going_on = ends + (laws * (inside[:-1, following] - outside)).min(axis=-1)
+        inside = np.vstack([ends, np.minimum(ends, going_on)])
+        calls = 1.0 + inside[-1]
+    return HeldDecode(float(source.start @ calls), float(length_limit))
+
+
 def best_long_run(source: TokenSource, node_budget: int) -> float:
     """Most tokens per call in the long run, by policy iteration over all trees of at most P nodes.
 

@@ -12,10 +12,11 @@ from speclight.errors import InvalidInput
 from speclight.theory.bound import check_node_budget
 from speclight.theory.ergodic.bound import ErgodicRenewal, ergodic_renewal
 from speclight.theory.ergodic.certificates import LowerEstimate, certified_decode
+from speclight.theory.ergodic.chains import ChainLimits, chain_limits
 from speclight.theory.ergodic.decode import REPLICAS, DecodeBound, decode_bound
 from speclight.theory.ergodic.entropy_rate import decode_leaf_entropy, entropy_rate_bound
 from speclight.theory.ergodic.least_cost import UpperEstimate
-from speclight.theory.ergodic.trace_walk import TraceWalk, trace_walk
+from speclight.theory.ergodic.trace_walk import PairedRatio, TraceWalk, over_walk, trace_walk
 from speclight.theory.laws.sampled_text import SampledText
 from speclight.theory.laws.start_law import usable_starts
 
@@ -27,7 +28,9 @@ class Limits:
     certified: what a decode that exists reaches: the best one lies at or above it. decode: what no decode
     exceeds, wherever its calls start. Between the two lies the limit. walk: an estimate of what one common
     threshold reaches whose trees hold P nodes on average; None if no text has the P - 1 further tokens that a
-    start needs. entropy_rate, leaf_entropy: simpler bounds on a decode, the second None without a vocabulary
+    start needs. over_walk: the decode bound over the walk, both held to the texts' limits, paired by prompt:
+    what remains between them. chains: for drafts without branches, of P - 1 tokens; None at P = 1.
+    entropy_rate, leaf_entropy: simpler bounds on a decode, the second None without a vocabulary
     size. uniform_starts: bounds E[X] over uniform positions, which is another quantity: no bound on a decode;
     None as `walk`. Every estimate carries its sampling error, clustered by prompt.
     """
@@ -36,6 +39,8 @@ class Limits:
     certified: LowerEstimate
     decode: DecodeBound
     walk: TraceWalk | None
+    over_walk: PairedRatio | None
+    chains: ChainLimits | None
     entropy_rate: UpperEstimate
     leaf_entropy: UpperEstimate | None
     uniform_starts: ErgodicRenewal | None
@@ -89,11 +94,14 @@ def limits_of_texts(
     """The same from texts that are there already. Errors as in `limits_from_log_probs`."""
     budget = check_node_budget(node_budget)
     some_start = any(usable_starts(text, budget) > 0 for text in texts)
+    bound, walk = decode_bound(texts, budget, level=level), trace_walk(texts, budget) if some_start else None
     return Limits(
         node_budget=budget,
         certified=certified_decode(texts, budget, level=level),
-        decode=decode_bound(texts, budget, level=level),
-        walk=trace_walk(texts, budget) if some_start else None,
+        decode=bound,
+        walk=walk,
+        over_walk=None if walk is None else over_walk(bound, walk),
+        chains=chain_limits(texts, budget - 1, level=level) if budget > 1 else None,
         entropy_rate=entropy_rate_bound(texts, budget, REPLICAS, level=level),
         leaf_entropy=None
         if vocabulary_size is None

@@ -127,6 +127,11 @@ def test_a_profile_gives_every_statement_per_family(
             assert 1.0 <= decodes["certified"]["value"] < decodes["decode_bound_held"]["value"]
             assert decodes["decode_bound_held"]["value"] <= decodes["decode_bound"]["value"]
             assert decodes["decode_bound"]["value"] <= item["node_budget"]
+            assert 0.98 < decodes["decode_bound_over_walk"]["value"] < 1.3
+            chains = decodes["chains"]
+            assert 1.0 <= chains["certified"]["value"] <= chains["chain_bound"]["value"]
+            assert chains["endless_chains"] is None  # this profile kept no laws
+            assert chains["chain_bound"]["value"] <= decodes["decode_bound"]["value"] * 1.01
             by_name = {bound["name"]: bound for bound in item["bounds"]}
             assert set(STATEMENTS) <= set(by_name)
             assert by_name["ergodic_renewal"]["standard_error"] > 0
@@ -146,6 +151,16 @@ def test_one_family_of_a_profile_as_a_table(profile_folder: Path, capsys: pytest
     assert "best_upper for a real model" in out
     assert main(["bound", "--profile", str(profile_folder), "--budget", "4", "--families", "none"]) == 2
     assert "even, odd" in capsys.readouterr().err
+
+
+def test_families_taken_together_are_one(profile_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["bound", "--profile", str(profile_folder), "--budget", "4", "--together", "--json"]
+    assert main(arguments) == 0
+    (family,) = json.loads(capsys.readouterr().out)["families"].items()
+    assert family[0] == "all families"
+    assert main([*arguments, "--families", "none"]) == 2
+    assert main(["bound", "--mu", "1", "--mu2", "2", "--budget", "4", "--together"]) == 2
+    assert "--profile" in capsys.readouterr().err
 
 
 def test_texts_too_short_for_a_budget_are_refused(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -58,6 +58,8 @@ class BoundOptions:
     """Folder of a profile: everything its step laws and texts allow, per family."""
     families: tuple[str, ...] = ()
     """Only these families of the profile; all if not given."""
+    together: Annotated[bool, Parameter(negative="")] = False
+    """Take the families as one: the limit of a load that mixes them as the profile does."""
     strata: int = 4
     """Entropy strata for the stratified ergodic bound and the context types of markov_renewal; 1: none."""
     strata_from: Path | None = None
@@ -130,6 +132,8 @@ def _check(options: BoundOptions) -> None:
     own_law = drafter.drafter_mu is not None or (drafter.drafter_profile is not None and not measured)
     if drafter.cross_entropy is None and (own_law or drafter.miss_probability != 0.0):
         raise InvalidInput("Lemma 7 needs how the drafter meets the target; give --cross-entropy as well")
+    if options.together and options.profile is None:
+        raise InvalidInput("--together joins the families of a profile; give --profile as well")
     if options.strata < 1:
         raise InvalidInput(f"--strata must be at least 1, got {options.strata}; 1 leaves starts unsorted")
 
@@ -175,14 +179,16 @@ def _known(options: BoundOptions, largest: int) -> tuple[list[KnownFamily], dict
 
         return [with_drafter_record(known, record)], None
 
-    from speclight.measure.known_families import known_families
+    from speclight.measure.known_families import as_one_family, known_families
     from speclight.measure.profile import read_profile
 
     measured = read_profile(options.profile)
+    if options.together:
+        measured = as_one_family(measured, options.families)
     families = known_families(
         measured,
         largest,
-        families=options.families,
+        families=() if options.together else options.families,
         strata=options.strata,
         strata_from=None if options.strata_from is None else read_profile(options.strata_from),
         drafter=drafter,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from speclight.cli.output import Output
     from speclight.measure.estimates import Estimate
     from speclight.theory.bound import Bound
+    from speclight.theory.ergodic.certificates import LowerEstimate
     from speclight.theory.ergodic.least_cost import UpperEstimate
     from speclight.theory.log_prob_limits import Limits
 
@@ -137,19 +138,32 @@ def _decode_document(limits: Limits) -> dict[str, object]:
             "upper_limit": number(estimate.upper),
         }
 
-    certified, walk, leaf = limits.certified, limits.walk, limits.leaf_entropy
+    def lower(estimate: LowerEstimate) -> dict[str, object]:
+        return {
+            "value": estimate.value,
+            "standard_error": number(estimate.standard_error),
+            "lower_limit": number(estimate.lower),
+        }
+
+    walk, ratio, leaf, chains = limits.walk, limits.over_walk, limits.leaf_entropy, limits.chains
     return {
-        "level": certified.level,
-        "certified": {
-            "value": certified.value,
-            "standard_error": number(certified.standard_error),
-            "lower_limit": number(certified.lower),
-        },
+        "level": limits.certified.level,
+        "certified": lower(limits.certified),
         "decode_bound": upper(limits.decode.going_on),
         "decode_bound_held": upper(limits.decode.held),
         "trace_walk": None
         if walk is None
         else {"value": walk.tokens_per_call, "standard_error": number(walk.standard_error)},
+        "decode_bound_over_walk": None
+        if ratio is None
+        else {"value": ratio.value, "standard_error": number(ratio.standard_error)},
+        "chains": None
+        if chains is None
+        else {
+            "certified": lower(chains.certified),
+            "chain_bound": upper(chains.none_exceeds),
+            "endless_chains": None if chains.endless is None else upper(chains.endless),
+        },
         "entropy_rate": upper(limits.entropy_rate),
         "leaf_entropy": None if leaf is None else upper(leaf),
     }
@@ -181,6 +195,19 @@ def _decode_lines(family: str, item: BudgetBounds) -> list[str]:
         lines.append(
             f"  estimate, trees that hold P nodes on average: {walk.tokens_per_call:.3f} "
             f"\N{PLUS-MINUS SIGN} {walk.standard_error:.2g}"
+        )
+    if limits.over_walk is not None:
+        ratio = limits.over_walk
+        lines.append(
+            f"  the bound over that estimate, the same texts held to their limit: {ratio.value:.3f} "
+            f"\N{PLUS-MINUS SIGN} {ratio.standard_error:.2g}"
+        )
+    if limits.chains is not None:
+        chains = limits.chains
+        lines.append(
+            f"  drafts without branches (chains of {chains.drafted}): between {chains.certified.value:.3f} "
+            f"and {chains.upper.value:.3f} ({chains.upper.level:.0%} limits {chains.certified.lower:.3f} and "
+            f"{chains.upper.upper:.3f})"
         )
     return [*lines, "", "E[X] of one call at uniform positions, another quantity:"]
 

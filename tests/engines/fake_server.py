@@ -78,6 +78,7 @@ def completion(body: dict, behaviour: Behaviour) -> dict:
                 "index": 0,
                 "finish_reason": "stop" if tokens[-1] == END else "length",
                 "token_ids": tokens,
+                "text": " ".join("x" * token for token in tokens if token),
                 "logprobs": {
                     "tokens": [f"token_id:{token}" for token in tokens],
                     "token_logprobs": log_probs,
@@ -105,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         behaviour.asked.append(body)
         behaviour.headers.append(dict(self.headers))
         if self.path == "/tokenize":
-            words = body["messages"][0]["content"].split()
+            words = " ".join(message["content"] for message in body["messages"]).split()
             self._send(200, {"tokens": [len(word) % (VOCABULARY - 1) for word in words][:20]})
             return
         time.sleep(behaviour.stall_s)

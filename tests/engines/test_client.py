@@ -206,3 +206,20 @@ def test_fewer_log_probs_than_tokens_are_refused() -> None:
                 client.complete(REQUEST)
     finally:
         module.completion = real
+
+
+def test_later_turns_are_asked_after_the_answers_to_earlier_ones(tmp_path) -> None:
+    prompts = (Prompt("chat-1", "chat", ("aaa bb", "cccc", "a")), Prompt("chat-2", "chat", ("bb bb",)))
+    with fake_server(Behaviour()) as url, client_of(url) as client:
+        profile = profile_engine(client, prompts, ProfileSettings(max_tokens=3), tmp_path)
+    assert [(text.prompt_id, text.turn) for text in profile.texts] == [
+        ("chat-1", 1),
+        ("chat-1", 2),
+        ("chat-1", 3),
+        ("chat-2", 1),
+    ]
+    before: list[int] = []
+    for text, question in zip(profile.texts, ([3, 2], [4], [1]), strict=False):
+        before += question
+        assert list(text.prompt_token_ids) == before
+        before += [token for token in text.token_ids if token]

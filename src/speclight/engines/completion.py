@@ -85,7 +85,8 @@ class EngineText:
     likeliest tokens at each position, likeliest first; empty where none were asked for. ended: whether the
     text stopped with the end-of-text token. end_is_unstated: the engine says that the text ended, but gives
     no log-probability of the end-of-text token, so the last entry is not it.
-    prompt_tokens: as the engine counted them. model, fingerprint: as the engine names what answered.
+    answer: the whole text as the engine writes it, None where it was not read. prompt_tokens: as the engine
+    counted them. model, fingerprint: as the engine names what answered.
     """
 
     tokens: tuple[Token, ...]
@@ -97,6 +98,7 @@ class EngineText:
     model: str | None = None
     fingerprint: str | None = None
     steps: SpeculationSteps | None = None
+    answer: str | None = None
 
     @property
     def token_ids(self) -> tuple[int, ...] | None:

@@ -15,6 +15,7 @@ from speclight.measure.estimates import Estimate, mean_over
 from speclight.measure.oracle_run import OracleRecord, OracleSettings, chosen_starts, read_oracle
 from speclight.measure.profile import Profile, ProfiledText
 from speclight.measure.store import read_table, recording
+from speclight.measure.turns import turn_column
 from speclight.progress import Progress, silent
 
 
@@ -73,7 +74,7 @@ def run_engine_oracle(
         "settings": asdict(settings),
         "sampling": asdict(profile.settings.sampling),
         "texts": len(chosen),
-        "starts": [[text.prompt_id, text.sample, starts] for text, starts in chosen],
+        "starts": [[*text.key, starts] for text, starts in chosen],
     }
     temperature = profile.settings.sampling.temperature
     with recording(folder, plan) as records:
@@ -103,6 +104,7 @@ def _table(text: ProfiledText, starts: list[int], found: list[EngineOracle]) -> 
             "prompt_id": [text.prompt_id] * len(starts),
             "family": [text.family] * len(starts),
             "sample": pa.array([text.sample] * len(starts), pa.int32()),
+            **turn_column([text.turn] * len(starts)),
             "start": pa.array(starts, pa.int32()),
             "path_log_probs": pa.array([one.path_log_probs for one in found], pa.list_(pa.float64())),
             "depth": pa.array([one.depth for one in found], pa.int32()),

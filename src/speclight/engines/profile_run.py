@@ -19,8 +19,8 @@ from speclight.errors import EngineError, InvalidInput
 from speclight.measure.profile import Profile, ProfileSettings, read_profile
 from speclight.measure.prompts import Prompt
 from speclight.measure.store import RecordFolder, read_table, recording
+from speclight.measure.turns import AskedTurn, turn_column, turns_plan
 from speclight.progress import Progress, silent
-from speclight.seeds import derived_seed
 
 MOST_SEED = 2**31 - 1  # engines take 31 bits
 Rendering = Callable[[list[dict[str, str]]], list[int]]
@@ -29,16 +29,15 @@ Rendering = Callable[[list[dict[str, str]]], list[int]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sampled:
+    asked: AskedTurn
     prompt_token_ids: tuple[int, ...]
     text: EngineText
 
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    prompt: Prompt
-    sample: int
+    asked: AskedTurn
     unit: int
-    seed: int
 
 
 def profile_engine(
@@ -50,8 +49,8 @@ def profile_engine(
     rendering: Rendering | None = None,
     progress: Progress = silent,
 ) -> Profile:
-    """Sample a text (or several) after every prompt from an engine and record the log-probability of each
-    token.
+    """Sample a text (or several) after every turn of every prompt from an engine, see `AskedTurn`, and record
+    the log-probability of each token.
 
     top: how many likeliest tokens to record at each position too. rendering: where the engine cannot turn a
     conversation into token ids; where it can, both must agree. settings.batch_size texts are one unit of
@@ -80,30 +79,46 @@ def _sample(
 ) -> None:
     """Ask for every text whose unit is missing, and write each unit as soon as it is whole."""
     missing = [item for item in items if not records.has(_name(item.unit, "tokens"))]
-    done: dict[int, dict[int, _Sampled]] = {}
+    done: dict[int, dict[int, list[_Sampled]]] = {}
     finished = len(items) - len(missing)
 
-    def text_of(item: _Item) -> _Sampled:
-        prompt = rendered(client, item.prompt, rendering)
-        request = CompletionRequest(
-            prompt,
-            settings.max_tokens,
-            settings.sampling.temperature,
-            top,
-            item.seed,
-        )
-        return _Sampled(request.token_ids or (), _same_model(client.complete(request), first))
+    def texts_of(item: _Item) -> list[_Sampled]:
+        sampled: list[_Sampled] = []
+        asked: AskedTurn | None = item.asked
+        while asked is not None:
+            request = CompletionRequest(
+                rendered(client, asked, rendering),
+                settings.max_tokens,
+                settings.sampling.temperature,
+                top,
+                asked.seed(settings.seed) & MOST_SEED,
+            )
+            text = _same_model(client.complete(request), first)
+            sampled.append(_Sampled(asked, request.token_ids or (), text))
+            asked = _next_turn(asked, text)
+        return sampled
 
     by_unit = {unit: [item for item in items if item.unit == unit] for unit in {i.unit for i in missing}}
-    for place, text in client.in_parallel(text_of, missing):
+    for place, sampled in client.in_parallel(texts_of, missing):
         item = missing[place]
         unit = by_unit[item.unit]
-        done.setdefault(item.unit, {})[unit.index(item)] = text
+        done.setdefault(item.unit, {})[unit.index(item)] = sampled
         if len(done[item.unit]) == len(unit):
             texts = done.pop(item.unit)
-            _write(records, item.unit, unit, [texts[number] for number in range(len(unit))], top)
+            in_order = [text for number in range(len(unit)) for text in texts[number]]
+            _write(records, item.unit, in_order, top)
         finished += 1
         progress(finished, len(items), f"profile: {client.model}, texts from {client.replicas} server(s)")
+
+
+def _next_turn(asked: AskedTurn, text: EngineText) -> AskedTurn | None:
+    following = asked.after(text.answer or "")
+    if following is not None and text.answer is None:
+        raise EngineError(
+            f"the engine gave no text of its answer to turn {asked.turn} of {asked.prompt.prompt_id!r}, "
+            "expected one to go on with; give prompts of one turn"
+        )
+    return following
 
 
 def read_engine_texts(folder: Path) -> list[EngineText]:
@@ -140,7 +155,7 @@ def _first_answer(
             "there; "
             "leave both out"
         )
-    prompt = rendered(client, prompts[0], rendering)
+    prompt = rendered(client, AskedTurn(prompts[0], 0, 0), rendering)
     temperature = settings.sampling.temperature
     if temperature != 1.0:
         law = stated_law(client, prompt, temperature)
@@ -156,14 +171,15 @@ def _first_answer(
 
 
 def rendered(
-    client: EngineClient, prompt: Prompt, rendering: Rendering | None
+    client: EngineClient, asked: AskedTurn, rendering: Rendering | None
 ) -> tuple[int, ...] | tuple[dict[str, str], ...]:
-    """A prompt as the engine takes it: token ids in its chat template, or the conversation.
+    """A turn of a prompt, with the conversation before it, as the engine takes it: token ids in its chat
+    template, or the messages.
 
     Raises InvalidInput where nobody can turn it into token ids, EngineError where the engine's tokenizer and
     the one here (rendering) differ.
     """
-    messages = [{"role": "user", "content": prompt.turns[0]}]
+    messages = asked.messages
     if not client.dialect.takes_token_ids:
         return tuple(messages)
     by_engine = client.dialect.chat_token_ids(messages, client.model, client.post)
@@ -176,7 +192,7 @@ def rendered(
         )
     if by_engine is not None and here is not None and by_engine != here:
         raise EngineError(
-            f"the engine turns the prompt {prompt.prompt_id!r} into {len(by_engine)} token ids, the "
+            f"the engine turns the prompt {asked.prompt.prompt_id!r} into {len(by_engine)} token ids, the "
             "tokenizer "
             f"here into {len(here)} others; give the tokenizer and chat template that the server uses"
         )
@@ -194,7 +210,7 @@ def _same_model(text: EngineText, first: EngineText) -> EngineText:
 
 
 def _items(prompts: tuple[Prompt, ...], settings: ProfileSettings) -> list[_Item]:
-    """All texts in families of prompts, `batch_size` to a unit; a unit never spans two families."""
+    """All first turns in families of prompts, `batch_size` to a unit; a unit never spans two families."""
     items: list[_Item] = []
     unit = -1
     for family in dict.fromkeys(prompt.family for prompt in prompts):
@@ -206,8 +222,7 @@ def _items(prompts: tuple[Prompt, ...], settings: ProfileSettings) -> list[_Item
         ]
         for place, (index, prompt, sample) in enumerate(members):
             unit += place % settings.batch_size == 0
-            seed = derived_seed(settings.seed, index, sample) & MOST_SEED
-            items.append(_Item(prompt, sample, unit, seed))
+            items.append(_Item(AskedTurn(prompt, index, sample), unit))
     return items
 
 
@@ -227,6 +242,7 @@ def _plan(
         "settings": asdict(settings),
         "prompts": [asdict(prompt) for prompt in prompts],
         "batches": units,
+        **turns_plan(prompts),
     }
 
 
@@ -234,7 +250,7 @@ def _name(number: int, part: str) -> str:
     return f"batch-{number:04d}-{part}"
 
 
-def _write(records: RecordFolder, unit: int, items: list[_Item], sampled: list[_Sampled], top: int) -> None:
+def _write(records: RecordFolder, unit: int, sampled: list[_Sampled], top: int) -> None:
     texts = [one.text for one in sampled]
     # An end of text that the engine does not state closes the text with a surprisal of 0: no bound on tokens
     # per call uses it, and mu comes out too small by it, which is the safe side.
@@ -251,9 +267,10 @@ def _write(records: RecordFolder, unit: int, items: list[_Item], sampled: list[_
         _name(unit, "texts"),
         pa.table(
             {
-                "prompt_id": [item.prompt.prompt_id for item in items],
-                "family": [item.prompt.family for item in items],
-                "sample": pa.array([item.sample for item in items], pa.int32()),
+                "prompt_id": [one.asked.prompt.prompt_id for one in sampled],
+                "family": [one.asked.prompt.family for one in sampled],
+                "sample": pa.array([one.asked.sample for one in sampled], pa.int32()),
+                **turn_column([one.asked.turn for one in sampled]),
                 "prompt_token_ids": pa.array([one.prompt_token_ids for one in sampled], pa.list_(pa.int32())),
                 "tokens": pa.array(lengths, pa.int32()),
                 "ended": [text.ended for text in texts],
@@ -269,8 +286,9 @@ def _write(records: RecordFolder, unit: int, items: list[_Item], sampled: list[_
         _name(unit, "tokens"),  # last, because its presence says that the unit is finished
         pa.table(
             {
-                "prompt_id": np.repeat([item.prompt.prompt_id for item in items], lengths),
-                "sample": pa.array(np.repeat([item.sample for item in items], lengths), pa.int32()),
+                "prompt_id": np.repeat([one.asked.prompt.prompt_id for one in sampled], lengths),
+                "sample": pa.array(np.repeat([one.asked.sample for one in sampled], lengths), pa.int32()),
+                **turn_column(np.repeat([one.asked.turn for one in sampled], lengths).tolist()),
                 "position": pa.array(np.concatenate([np.arange(length) for length in lengths]), pa.int32()),
                 "token_id": pa.array([token for own in ids for token in own], pa.int32()),
                 "token_text": pa.array([token for own in written for token in own], pa.string()),

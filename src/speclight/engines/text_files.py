@@ -133,7 +133,10 @@ def _from_parquet(path: Path) -> list[tuple[str, tuple[int, ...], EngineText]]:
             f"{path.name} has the columns {', '.join(table.column_names)}; expected {EXPECTED}"
         )
     columns = table.to_pydict()
-    keys = list(zip(columns["prompt_id"], columns.get("sample", [0] * len(table)), strict=True))
+    alike = [0] * len(table)
+    keys = list(
+        zip(columns["prompt_id"], columns.get("sample", alike), columns.get("turn", alike), strict=True)
+    )
     found: list[tuple[str, tuple[int, ...], EngineText]] = []
     for key in dict.fromkeys(keys):
         rows = [place for place, own in enumerate(keys) if own == key]

@@ -19,6 +19,7 @@ from speclight.engines.reference import reference_laws
 from speclight.engines.stated_law import Law, stated_law
 from speclight.errors import EngineError, InvalidInput
 from speclight.measure.prompts import Prompt
+from speclight.measure.turns import AskedTurn
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
 from speclight.progress import Progress, silent
@@ -57,13 +58,15 @@ def sample_texts(
 ) -> list[tuple[tuple[int, ...], EngineText]]:
     """Texts of an endpoint until they hold about `tokens` tokens, at most 128 each, after prompts in turn.
 
+    Of a prompt with several turns, the first one is asked.
+
     Raises EngineError where the endpoint does not state the law that it samples at this temperature.
     """
     if tokens < 1 or not temperature > 0.0:
         raise InvalidInput(
             f"a test needs tokens >= 1 and a temperature above 0, got {tokens} and {temperature}"
         )
-    asked = [rendered(client, prompt, rendering) for prompt in prompts]
+    asked = [rendered(client, AskedTurn(prompt, 0, 0), rendering) for prompt in prompts]
     if temperature != 1.0 and top and stated_law(client, asked[0], temperature).of is not Law.SAMPLED:
         raise EngineError(
             f"at temperature {temperature} this endpoint does not state the law that it samples; test it at "

@@ -85,13 +85,17 @@ class NodeCounts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ContextCounts:
-    """Both counts at one start of a profiled text. start: index of the first token after the context."""
+    """Both counts at one start of a profiled text. start: index of the first token after the context.
+
+    turn: of the prompt that the text answers, from 1.
+    """
 
     prompt_id: str
     family: str
     sample: int
     start: int
     counts: NodeCounts
+    turn: int = 1
 
 
 def run_many_to_one(
@@ -113,7 +117,7 @@ def run_many_to_one(
         threads=torch.get_num_threads(),
         settings=asdict(settings),
         sampling=asdict(profile.settings.sampling),
-        starts=[[text.prompt_id, text.sample, start] for text, start in chosen],
+        starts=[[*text.key, start] for text, start in chosen],
     )
     found: list[ContextCounts] = []
     with recording(folder, plan) as records:
@@ -129,7 +133,7 @@ def run_many_to_one(
                 records.write(name, pa.table({column: getattr(counts, column) for column in _COLUMNS}))
             columns = read_table(folder, name).to_pydict()
             counts = NodeCounts(*(np.array(columns[column]) for column in _COLUMNS))
-            found.append(ContextCounts(text.prompt_id, text.family, text.sample, start, counts))
+            found.append(ContextCounts(text.prompt_id, text.family, text.sample, start, counts, text.turn))
             progress(number + 1, len(chosen), f"many-to-one: {settings.continuations} continuations each")
     return found
 

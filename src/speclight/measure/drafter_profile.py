@@ -83,7 +83,7 @@ def read_drafter_profile(folder: Path) -> DrafterProfile:
     with reading(folder, KIND) as plan:
         starts: list[DraftedStart] = []
         histograms: dict[str, StepHistogram] = {}
-        for number, (prompt_id, _, _) in enumerate(plan["texts"]):
+        for number, (prompt_id, *_) in enumerate(plan["texts"]):
             rows = read_table(folder, f"text-{number:04d}").to_pylist()
             starts += [_read_start(row) for row in rows]
             table = read_table(folder, f"text-{number:04d}-step-law")

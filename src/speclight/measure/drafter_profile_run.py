@@ -62,7 +62,7 @@ def run_drafter_profile(
         threads=torch.get_num_threads(),
         settings=asdict(settings),
         sampling=asdict(profile.settings.sampling),
-        texts=[[text.prompt_id, text.sample, len(starts)] for text, starts in chosen],
+        texts=[[*text.key, len(starts)] for text, starts in chosen],
     )
     with recording(folder, plan) as records:
         for number, (text, starts) in enumerate(chosen):

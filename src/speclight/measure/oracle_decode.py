@@ -18,6 +18,7 @@ import torch
 from speclight.measure.plan import run_plan
 from speclight.measure.profile import Profile, ProfiledText
 from speclight.measure.store import read_table, recording
+from speclight.measure.turns import turn_column
 from speclight.models.causal_lm import CausalLM
 from speclight.models.forest import Forest, ForestNode
 from speclight.models.sampling import SamplingSettings
@@ -28,7 +29,7 @@ from speclight.trees.growing_tree import CandidateLaw
 
 @dataclass(frozen=True, slots=True)
 class OracleCall:
-    """One call of an oracle decode. start: index of its first token in the text.
+    """One call of an oracle decode. start: index of its first token in the text. turn: from 1.
 
     expected_tokens: E[X | context] of its tree. tokens_emitted: what the text made of it.
     """
@@ -39,6 +40,7 @@ class OracleCall:
     start: int
     expected_tokens: float
     tokens_emitted: int
+    turn: int = 1
 
 
 def oracle_decode(
@@ -76,7 +78,7 @@ def run_oracle_decode(
     starts_below: int,
     folder: Path,
 ) -> list[OracleCall]:
-    """Decode the first `texts` texts of a profile, one per prompt; a text is the resumable unit.
+    """Decode the first sample, in all turns, of `texts` prompts of a profile; a text is the resumable unit.
 
     Asking for more texts later goes on in the same folder. Raises StorageError if it holds another plan.
     """
@@ -90,11 +92,16 @@ def run_oracle_decode(
         node_budgets=list(node_budgets),
         starts_below=starts_below,
     )
-    first_of_prompt = {text.prompt_id: text for text in reversed(profile.texts)}
-    numbered = list(enumerate(sorted(first_of_prompt.values(), key=lambda text: _question(text.prompt_id))))
+    first_samples = {(text.prompt_id, text.turn): text for text in reversed(profile.texts)}
+    of_prompt: dict[str, list[tuple[int, ProfiledText]]] = {}
+    in_order = sorted(first_samples.values(), key=lambda text: (*_question(text.prompt_id), text.turn))
+    for number, text in enumerate(in_order):
+        of_prompt.setdefault(text.prompt_id, []).append((number, text))
+    prompts = list(of_prompt)
     # Prompts at even distances, so that a file sorted by topic is not decoded on its first topic alone.
-    stride = max(1, len(numbered) // _FIRST_SWEEP)
-    chosen = [item for offset in range(stride) for item in numbered[offset::stride]][:texts]
+    stride = max(1, len(prompts) // _FIRST_SWEEP)
+    wanted = [prompt for offset in range(stride) for prompt in prompts[offset::stride]][:texts]
+    chosen = [item for prompt in wanted for item in of_prompt[prompt]]
     calls: list[OracleCall] = []
     with recording(folder, plan) as records:
         for number, text in chosen:
@@ -120,6 +127,7 @@ def _table(calls: list[OracleCall]) -> pa.Table:
         {
             "prompt_id": [call.prompt_id for call in calls],
             "sample": pa.array([call.sample for call in calls], pa.int32()),
+            **turn_column([call.turn for call in calls]),
             "node_budget": pa.array([call.node_budget for call in calls], pa.int32()),
             "start": pa.array([call.start for call in calls], pa.int32()),
             "expected_tokens": [call.expected_tokens for call in calls],
@@ -177,6 +185,14 @@ class _Walk:
         emitted = 1 + len(tree.follow(self._text.token_ids[self._start : -1]))
         expected = float(np.exp(tree.path_log_probs).sum())
         self.calls.append(
-            OracleCall(self._text.prompt_id, self._text.sample, self._budget, self._start, expected, emitted)
+            OracleCall(
+                self._text.prompt_id,
+                self._text.sample,
+                self._budget,
+                self._start,
+                expected,
+                emitted,
+                self._text.turn,
+            )
         )
         self._begin(self._start + emitted)

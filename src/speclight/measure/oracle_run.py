@@ -18,6 +18,7 @@ from speclight.measure.plan import run_plan
 from speclight.measure.profile import Profile, ProfiledText
 from speclight.measure.store import read_table, reading, recording
 from speclight.measure.true_limit import oracle_contexts
+from speclight.measure.turns import turn_column
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
 from speclight.progress import Progress, silent
@@ -49,6 +50,7 @@ class OracleRow:
     """The oracle at one start. start: index of the first token the call would emit, in the generated text.
 
     path_log_probs: [nodes] of the best tree, falling. depth: of the tree. calls: target calls of the search.
+    turn: of the prompt, from 1.
     """
 
     prompt_id: str
@@ -58,6 +60,7 @@ class OracleRow:
     path_log_probs: FloatArray
     depth: int
     calls: int
+    turn: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,8 +95,9 @@ def run_oracle(
     """Search the best tree at `contexts` starts of every family of a profile.
 
     Starts are an even spread over all positions that the ergodic bound may use at the same node budget, so
-    both sides average over one start law. One text is the unit of work; a killed run resumes to the same
-    bytes. Raises StorageError if the folder holds another plan, InvalidInput if texts are too short.
+    both sides average over one start law; texts of later turns count like those of first ones. One text is
+    the unit of work; a killed run resumes to the same bytes. Raises StorageError if the folder holds another
+    plan, InvalidInput if texts are too short.
     """
     chosen = chosen_starts(profile, settings)
     with recording(folder, _plan(model, profile, settings)) as records:
@@ -118,7 +122,7 @@ def read_oracle(folder: Path) -> OracleRecord:
 
 
 def _row(columns: dict[str, Any]) -> OracleRow:
-    known = {field.name: columns[field.name] for field in fields(OracleRow)}
+    known = {field.name: columns[field.name] for field in fields(OracleRow) if field.name in columns}
     return OracleRow(**{**known, "path_log_probs": np.array(columns["path_log_probs"])})
 
 
@@ -132,7 +136,7 @@ def _plan(model: CausalLM, profile: Profile, settings: OracleSettings) -> dict[s
         settings=asdict(settings),
         sampling=asdict(profile.settings.sampling),
         texts=len(chosen),
-        starts=[[text.prompt_id, text.sample, starts] for text, starts in chosen],
+        starts=[[*text.key, starts] for text, starts in chosen],
     )
 
 
@@ -177,6 +181,7 @@ def _search(
             "prompt_id": [text.prompt_id] * len(starts),
             "family": [text.family] * len(starts),
             "sample": pa.array([text.sample] * len(starts), pa.int32()),
+            **turn_column([text.turn] * len(starts)),
             "start": pa.array(starts, pa.int32()),
             "path_log_probs": pa.array([context.path_log_probs for context in found], pa.list_(pa.float64())),
             "depth": pa.array([context.depth for context in found], pa.int32()),

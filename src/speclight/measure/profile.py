@@ -33,7 +33,7 @@ class ProfiledText:
     log_probs: of the sampled token, nats. entropies, second_log_moments: of the law it was sampled from,
     nats and nats², or None where only sampled log-probabilities are known. token_ids: empty where an endpoint
     gave none. ended: whether the last token is an end of text. likely: the likely part of those laws, where
-    they were kept.
+    they were kept. turn: of the prompt, from 1; prompt_token_ids then hold the conversation before it.
     """
 
     prompt_id: str
@@ -46,6 +46,12 @@ class ProfiledText:
     second_log_moments: FloatArray | None
     ended: bool
     likely: LikelyTokens | None = None
+    turn: int = 1
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        """What names the text in plans: prompt and sample, and the turn where it is a later one."""
+        return (self.prompt_id, self.sample, *([self.turn] if self.turn > 1 else []))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,6 +145,7 @@ def _read_texts(folder: Path, name: str) -> list[ProfiledText]:
                 _known(tokens["second_log_moment_nats2"][own]),
                 row["ended"],
                 likely,
+                row.get("turn", 1),
             )
         )
     return texts

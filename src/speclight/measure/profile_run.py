@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,23 +18,14 @@ from speclight.measure.prompts import Prompt
 from speclight.measure.recorded_laws import RecordedLaws
 from speclight.measure.step_histogram import StepHistogram
 from speclight.measure.store import RecordFolder, recording
-from speclight.models.batch_sampling import SampledContinuation, sample_continuations
+from speclight.measure.turns import AskedTurn, check_conversations_fit, turn_column, turns_plan
+from speclight.models.batch_sampling import SampledContinuation, StepObserver, sample_continuations
 from speclight.models.causal_lm import CausalLM
-from speclight.models.prompting import chat_token_ids
+from speclight.models.prompting import chat_token_ids, conversation
 from speclight.progress import Progress, silent
-from speclight.seeds import derived_seed
 
 # The units of a batch that every profile has; the last one written is "tokens".
 PARTS = ("texts", "step-law", "tokens")
-
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    prompt_id: str
-    family: str
-    sample: int
-    token_ids: tuple[int, ...]
-    seed: int
 
 
 def run_profile(
@@ -46,12 +38,14 @@ def run_profile(
 ) -> Profile:
     """Sample a text (or several) after every prompt and record what each token's law was.
 
-    The prompt is its first user turn in the target's chat template. The batch is the unit of work: its
-    members, padding and thread count are fixed by the plan, finished batches are in place or absent, so a
-    run killed at any moment resumes to the same bytes. keep_laws: of the batches still to be sampled, record
+    A turn is asked in the target's chat template, after the earlier turns and what was sampled for them (see
+    `AskedTurn`), and its text is one more of the same prompt. The batch is the unit of work: its members,
+    padding and thread count are fixed by the plan, finished batches are in place or absent, so a run killed
+    at any moment resumes to the same bytes. keep_laws: of the batches still to be sampled, record
     the likely part of each law too; it changes no other record, so it is no part of the plan. Raises
-    StorageError if the folder holds another plan.
+    StorageError if the folder holds another plan, ContextOverflow if a prompt and its texts do not fit.
     """
+    check_conversations_fit(model, prompts, settings.max_tokens)
     batches = _batches(model, prompts, settings)
     with recording(folder, _plan(model, prompts, settings)) as records:
         for number, batch in enumerate(batches):
@@ -71,92 +65,109 @@ def _plan(model: CausalLM, prompts: tuple[Prompt, ...], settings: ProfileSetting
         settings=asdict(settings),
         prompts=[asdict(prompt) for prompt in prompts],
         batches=len(_batches(model, prompts, settings)),
+        **turns_plan(prompts),
     )
 
 
-def _batches(model: CausalLM, prompts: tuple[Prompt, ...], settings: ProfileSettings) -> list[list[_Item]]:
-    """Batches of one family each, prompts of like length together, so that little is padded."""
-    items = [
-        _Item(
-            prompt.prompt_id,
-            prompt.family,
-            sample,
-            tuple(chat_token_ids(model, [{"role": "user", "content": prompt.turns[0]}])),
-            # One seed per text, whatever batch it lands in.
-            derived_seed(settings.seed, index, sample),
-        )
-        for index, prompt in enumerate(prompts)
+def _batches(
+    model: CausalLM, prompts: tuple[Prompt, ...], settings: ProfileSettings
+) -> list[list[AskedTurn]]:
+    """The first turns in batches of one family each, those of like length together: little is padded."""
+    asked = [
+        AskedTurn(prompt, place, sample)
+        for place, prompt in enumerate(prompts)
         for sample in range(settings.samples)
     ]
-    batches: list[list[_Item]] = []
-    for family in dict.fromkeys(item.family for item in items):
-        members = sorted((item for item in items if item.family == family), key=lambda i: len(i.token_ids))
+    lengths = [len(chat_token_ids(model, conversation(prompt.turns))) for prompt in prompts]
+    batches: list[list[AskedTurn]] = []
+    for family in dict.fromkeys(prompt.family for prompt in prompts):
+        members = sorted(
+            (turn for turn in asked if turn.prompt.family == family), key=lambda turn: lengths[turn.place]
+        )
         size = settings.batch_size
         batches += [members[start : start + size] for start in range(0, len(members), size)]
     return batches
 
 
+@dataclass(frozen=True, slots=True)
+class _Sampled:
+    """What was sampled at one turn, after these tokens."""
+
+    asked: AskedTurn
+    context: tuple[int, ...]
+    text: SampledContinuation
+
+
 def _run_batch(
     model: CausalLM,
-    batch: list[_Item],
+    batch: list[AskedTurn],
     settings: ProfileSettings,
     records: RecordFolder,
     number: int,
     keep_laws: bool,
 ) -> None:
-    columns: list[list[tuple[float, float, float]]] = [[] for _ in batch]
+    texts = sum(len(asked.prompt.turns) for asked in batch)
+    columns: list[list[tuple[float, float, float]]] = [[] for _ in range(texts)]
     end_of_text = tuple(sorted(model.end_of_text))
-    histogram = StepHistogram(batch[0].family, model.vocabulary_size, end_of_text)
-    recorded = RecordedLaws(len(batch), end_of_text) if keep_laws else None
+    histogram = StepHistogram(batch[0].prompt.family, model.vocabulary_size, end_of_text)
+    recorded = RecordedLaws(texts, end_of_text) if keep_laws else None
 
-    def observe(rows: IntArray, laws: FloatArray, tokens: IntArray) -> None:
+    def observe(texts_before: int, rows: IntArray, laws: FloatArray, tokens: IntArray) -> None:
         entropies, second_moments = histogram.add(laws)
         sampled = np.log(laws[np.arange(len(rows)), tokens])
-        for place, row in enumerate(rows.tolist()):
+        for place, row in enumerate((rows + texts_before).tolist()):
             columns[row].append((sampled[place], entropies[place], second_moments[place]))
         if recorded is not None:
-            recorded.add(rows, laws)
+            recorded.add(rows + texts_before, laws)
 
-    texts = sample_continuations(
-        model,
-        [list(item.token_ids) for item in batch],
-        settings.max_tokens,
-        settings.sampling,
-        [item.seed for item in batch],
-        observe,
-    )
+    sampled: list[_Sampled] = []
+    waiting = batch
+    while waiting:
+        found = _answers(model, waiting, settings, partial(observe, len(sampled)))
+        sampled += found
+        following = [each.asked.after(model.text_of(each.text.token_ids)) for each in found]
+        waiting = [asked for asked in following if asked is not None]
     records.write(unit_name(number, "step-law"), histogram.table())
-    records.write(unit_name(number, "texts"), _texts_table(batch, texts))
+    records.write(unit_name(number, "texts"), _texts_table(sampled))
     if recorded is not None:
         records.write(unit_name(number, "laws"), recorded.table())
     # Last, because its presence says that the batch is finished.
-    records.write(unit_name(number, "tokens"), _tokens_table(batch, texts, columns))
+    records.write(unit_name(number, "tokens"), _tokens_table(sampled, columns))
 
 
-def _texts_table(batch: list[_Item], texts: list[SampledContinuation]) -> pa.Table:
+def _answers(
+    model: CausalLM, waiting: list[AskedTurn], settings: ProfileSettings, observe: StepObserver
+) -> list[_Sampled]:
+    contexts = [chat_token_ids(model, asked.messages) for asked in waiting]
+    seeds = [asked.seed(settings.seed) for asked in waiting]
+    texts = sample_continuations(model, contexts, settings.max_tokens, settings.sampling, seeds, observe)
+    return [_Sampled(*each) for each in zip(waiting, map(tuple, contexts), texts, strict=True)]
+
+
+def _texts_table(sampled: list[_Sampled]) -> pa.Table:
     return pa.table(
         {
-            "prompt_id": [item.prompt_id for item in batch],
-            "family": [item.family for item in batch],
-            "sample": pa.array([item.sample for item in batch], pa.int32()),
-            "prompt_token_ids": pa.array([item.token_ids for item in batch], pa.list_(pa.int32())),
-            "tokens": pa.array([len(text.token_ids) for text in texts], pa.int32()),
-            "ended": [text.ended for text in texts],
+            "prompt_id": [each.asked.prompt.prompt_id for each in sampled],
+            "family": [each.asked.prompt.family for each in sampled],
+            "sample": pa.array([each.asked.sample for each in sampled], pa.int32()),
+            **turn_column([each.asked.turn for each in sampled]),
+            "prompt_token_ids": pa.array([each.context for each in sampled], pa.list_(pa.int32())),
+            "tokens": pa.array([len(each.text.token_ids) for each in sampled], pa.int32()),
+            "ended": [each.text.ended for each in sampled],
         }
     )
 
 
-def _tokens_table(
-    batch: list[_Item], texts: list[SampledContinuation], columns: list[list[tuple[float, float, float]]]
-) -> pa.Table:
-    lengths = [len(text.token_ids) for text in texts]
+def _tokens_table(sampled: list[_Sampled], columns: list[list[tuple[float, float, float]]]) -> pa.Table:
+    lengths = [len(each.text.token_ids) for each in sampled]
     numbers = np.array([row for column in columns for row in column]).reshape(-1, 3)
     return pa.table(
         {
-            "prompt_id": np.repeat([item.prompt_id for item in batch], lengths),
-            "sample": pa.array(np.repeat([item.sample for item in batch], lengths), pa.int32()),
+            "prompt_id": np.repeat([each.asked.prompt.prompt_id for each in sampled], lengths),
+            "sample": pa.array(np.repeat([each.asked.sample for each in sampled], lengths), pa.int32()),
+            **turn_column(np.repeat([each.asked.turn for each in sampled], lengths).tolist()),
             "position": pa.array(np.concatenate([np.arange(length) for length in lengths]), pa.int32()),
-            "token_id": pa.array([token for text in texts for token in text.token_ids], pa.int32()),
+            "token_id": pa.array([token for each in sampled for token in each.text.token_ids], pa.int32()),
             "log_prob_nats": numbers[:, 0],
             "entropy_nats": numbers[:, 1],
             "second_log_moment_nats2": numbers[:, 2],

@@ -23,7 +23,18 @@ def prompt_token_ids(model: CausalLM, prompt: str, *, raw: bool = False) -> list
     check_text("the prompt", prompt)
     if raw:
         return model.tokenizer.encode(prompt)
-    return chat_token_ids(model, [{"role": "user", "content": prompt}])
+    return chat_token_ids(model, conversation([prompt]))
+
+
+def conversation(turns: Sequence[str], answers: Sequence[str] = ()) -> list[dict[str, str]]:
+    """The messages of a chat up to where the model speaks next: the user's turns, answered so far.
+
+    turns: more than there are answers; those that wait for a later answer are left out.
+    """
+    messages: list[dict[str, str]] = []
+    for turn, answer in zip(turns, answers, strict=False):
+        messages += [{"role": "user", "content": turn}, {"role": "assistant", "content": answer}]
+    return [*messages, {"role": "user", "content": turns[len(answers)]}]
 
 
 def chat_token_ids(model: CausalLM, messages: Sequence[dict[str, str]]) -> list[int]:

@@ -71,8 +71,8 @@ def verify(options: VerifyOptions = VerifyOptions()) -> None:
     """Test whether a drafter and a rule leave the target's law of texts exactly as it is.
 
     At temperature 0 against plain decoding over Transformers' own cache, where a difference is either a near
-    tie or a bug. Above, strings of 3 tokens under top-k 4 against their exact law, through the real loop and
-    through the rule alone. Exits with 1 if a test fails.
+    tie or a bug; of prompts with several turns, the first is answered. Above, strings of 3 tokens under top-k
+    4 against their exact law, through the real loop and through the rule alone. Exits with 1 if a test fails.
 
         speclight verify --drafter eagle3 --rule traversal --kind without_replacement
 

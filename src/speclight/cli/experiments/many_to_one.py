@@ -81,6 +81,7 @@ def _document(context: ContextCounts) -> dict[str, object]:
     return {
         "prompt_id": context.prompt_id,
         "family": context.family,
+        "turn": context.turn,
         "start": context.start,
         "levels_nats": counts.levels.tolist(),
         "exact": counts.exact.tolist(),
@@ -101,7 +102,7 @@ def _table(found: list[ContextCounts]) -> Table:
         counts = context.counts
         for place, level in enumerate(counts.levels):
             table.add_row(
-                f"{context.prompt_id}, token {context.start}" if place == 0 else "",
+                f"{context.prompt_id}, turn {context.turn}, token {context.start}" if place == 0 else "",
                 f"{level:.2f}",
                 f"{counts.exact[place]:.0f}",
                 f"{counts.sampled[place]:.2f} \N{PLUS-MINUS SIGN} {counts.standard_error[place]:.2f}",

@@ -71,7 +71,8 @@ def race_vs_rejection(options: RaceOptions = RaceOptions()) -> None:
 
     Tokens per call of every rule and drafting strategy at equal numbers of drafted tokens, exact given the
     texts, beside H[R] and the bound it gives; optionally on trees really drafted, and drafter invariance.
-    The race algorithms are a reconstruction: see docs/theory/races.md.
+    Of prompts with several turns, the first is answered. The race algorithms are a reconstruction: see
+    docs/theory/races.md.
 
         speclight experiment race-vs-rejection --drafter layer_skip --drafter ngram
     """

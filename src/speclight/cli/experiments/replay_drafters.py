@@ -48,8 +48,8 @@ class ReplayDraftersOptions:
 def replay_drafters(options: ReplayDraftersOptions = ReplayDraftersOptions()) -> None:
     """Replay trained drafters on the target's own answers: tokens per call, without decoding anew.
 
-    The target answers each prompt once; what a call would have emitted is then known for every drafter, with
-    best-first trees. Exact for these texts. Drafting costs are not in it.
+    The target answers each prompt once, of several turns the first; what a call would have emitted is then
+    known for every drafter, with best-first trees. Exact for these texts. Drafting costs are not in it.
 
         speclight experiment replay-drafters --drafter eagle3 --drafter ngram --budget 16,60
     """

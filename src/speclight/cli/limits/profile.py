@@ -57,6 +57,10 @@ def profile(options: ProfileOptions = ProfileOptions()) -> None:
 
         speclight profile --prompts questions.jsonl --temperature 0.7 --out out/profile
 
+    Prompts of several turns, such as MT-bench's, are asked turn after turn, each after what was sampled for
+    the turns before it; an answer that --max-tokens cuts stands in the chat as it is. The texts of all turns
+    count, as one cluster a prompt, here and in every command that reads the records.
+
     With --engine the target is the model of a running inference server (vLLM, SGLang, llama.cpp, OpenAI's
     interface), and only sampled log-probabilities are known of it.
 

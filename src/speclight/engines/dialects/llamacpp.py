@@ -78,6 +78,7 @@ class LlamaCpp:
             ended=answer.get("stop_type") == "eos",
             prompt_tokens=optional_int(answer, "tokens_evaluated"),
             model=answer.get("model"),
+            answer=answer.get("content"),
         )
         return checked_text(text, request)
 

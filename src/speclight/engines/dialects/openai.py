@@ -89,6 +89,7 @@ def read_choice(answer: Json, top: int | None, *, end_is_stated: bool, place: in
         model=answer.get("model"),
         fingerprint=answer.get("system_fingerprint"),
         steps=_steps(answer),
+        answer=choice.get("text", (choice.get("message") or {}).get("content")),
     )
 
 

@@ -62,6 +62,7 @@ class SGLang:
             ),
             ended=(about.get("finish_reason") or {}).get("type") == "stop",
             prompt_tokens=optional_int(about, "prompt_tokens"),
+            answer=answer.get("text"),
             fingerprint=about.get("weight_version"),
         )
         return checked_text(text, request)

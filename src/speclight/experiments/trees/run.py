@@ -99,13 +99,15 @@ def run_tree_comparison(
         folder / "texts",
         progress,
     )
-    texts = {text.prompt_id: text for text in profile.texts}
+    texts = {prompt.prompt_id: list[ProfiledText]() for prompt in (*measured, *calibrating)}
+    for text in profile.texts:
+        texts[text.prompt_id].append(text)
     return tuple(
         _compare(
             target,
             drafter,
-            [texts[prompt.prompt_id] for prompt in measured],
-            [texts[prompt.prompt_id] for prompt in calibrating],
+            [text for prompt in measured for text in texts[prompt.prompt_id]],
+            [text for prompt in calibrating for text in texts[prompt.prompt_id]],
             settings,
             folder / drafter.name,
             progress,

@@ -1,0 +1,120 @@
+"""`auto` beside plain decoding and beside every fixed budget: what it gains, and what it loses in hindsight.
+
+Every prompt is decoded by all of them in turn, in one run, with the shipped head as drafter; families are
+those of the shipped prompts, and prompts of random tokens, where nothing can be guessed. A family's ratio is
+that of its tokens per second to those of our plain loop. Regret, the last column, is the time `auto` took over
+that of the best fixed budget of each prompt, P = 1 included, chosen in hindsight, less one. Prints a table for
+people, then one line of JSON.
+
+    python benchmarks/bench_auto.py [--prompts 2] [--tokens 64] [--rounds 1] [--temperatures 0 1]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+
+from speclight.decoding.fitting_drafters import drafter_for
+from speclight.decoding.generate import generate_from_ids
+from speclight.decoding.settings import AUTO, Auto, DecodeSettings
+from speclight.measure.paired_times import TimedPrompt, TimedRun, interleaved, speed_up, tokens_per_second
+from speclight.measure.prompts import shipped_prompts
+from speclight.models.causal_lm import CausalLM
+from speclight.models.load import load
+from speclight.models.prompting import prompt_token_ids
+from speclight.models.sampling import SamplingSettings
+from speclight.verification.rules import RULES
+
+RULE = RULES["target_sample"]
+BUDGETS: tuple[int | Auto, ...] = (1, 2, 4, 8, 16, AUTO)
+RANDOM_TOKENS = 48
+
+
+def timed_run(
+    target: CausalLM, ids: list[int], budget: int | Auto, temperature: float, tokens: int, seed: int
+) -> TimedRun:
+    sampling = SamplingSettings(temperature)
+    drafter = drafter_for(target, "none" if budget == 1 else "eagle3", RULE, sampling)
+    settings = DecodeSettings(budget, tokens, seed=seed, sampling=sampling)
+    made = generate_from_ids(target, ids, drafter, RULE, settings)
+    return TimedRun(len(made.token_ids), made.seconds)
+
+
+def prompts_by_family(target: CausalLM, count: int) -> dict[str, list[list[int]]]:
+    shipped = shipped_prompts()
+    families = dict.fromkeys(prompt.family for prompt in shipped)
+    chosen = {
+        family: [
+            prompt_token_ids(target, prompt.turns[0])
+            for prompt in [one for one in shipped if one.family == family][-count:]
+        ]
+        for family in families
+    }
+    rng = np.random.default_rng(0)
+    ends = target.end_of_text
+    kept = [token for token in range(target.vocabulary_size) if token not in ends]
+    return chosen | {"random tokens": [rng.choice(kept, RANDOM_TOKENS).tolist() for _ in range(count)]}
+
+
+def row_of(family: str, temperature: float, timed: Sequence[TimedPrompt]) -> dict[str, object]:
+    names = [str(budget) for budget in BUDGETS]
+    rates = {name: tokens_per_second(timed, name) for name in names}
+    seconds = [{name: total_seconds(prompt, name) for name in names} for prompt in timed]
+    best = sum(min(taken[name] for name in names if name != AUTO) for taken in seconds)
+    ratio = speed_up(timed, AUTO, ["1"])
+    return {
+        "family": family,
+        "temperature": temperature,
+        "plain_tokens_per_second": rates["1"],
+        "ratios": {name: rates[name] / rates["1"] for name in names},
+        "auto_interval": [ratio.estimate.low, ratio.estimate.high],
+        "regret": sum(taken[AUTO] for taken in seconds) / best - 1.0,
+    }
+
+
+def total_seconds(prompt: TimedPrompt, name: str) -> float:
+    """Seconds per token of all rounds: texts of one prompt may differ in length between budgets."""
+    runs: list[Mapping[str, TimedRun]] = list(prompt.rounds)
+    return sum(timed[name].seconds for timed in runs) / sum(timed[name].tokens for timed in runs)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Budget auto beside plain decoding and fixed budgets.")
+    parser.add_argument("--prompts", type=int, default=2, help="of each family (default: 2)")
+    parser.add_argument("--tokens", type=int, default=64, help="tokens of each text (default: 64)")
+    parser.add_argument("--rounds", type=int, default=1, help="times each prompt is decoded (default: 1)")
+    parser.add_argument("--temperatures", type=float, nargs="+", default=[0.0, 1.0])
+    options = parser.parse_args()
+    target = load()
+    families = prompts_by_family(target, options.prompts)
+    for budget in BUDGETS:  # the first calls of all take longer
+        timed_run(target, next(iter(families.values()))[0], budget, 0.0, 8, 0)
+    print(f"{'family':16}{'T':>4}{'plain tok/s':>13}" + "".join(f"{f'P={name}':>8}" for name in BUDGETS[1:]))
+    rows: list[dict[str, object]] = []
+    for temperature in options.temperatures:
+        for family, prompts in families.items():
+            timed: list[TimedPrompt] = []
+            for number, ids in enumerate(prompts):
+                runs = {
+                    str(budget): partial(timed_run, target, ids, budget, temperature, options.tokens, number)
+                    for budget in BUDGETS
+                }
+                rounds = interleaved(runs, options.rounds, backwards=number % 2 == 1)
+                timed.append(TimedPrompt(f"{family}-{number}", rounds))
+            row = row_of(family, temperature, timed)
+            rows.append(row)
+            ratios = row["ratios"]
+            assert isinstance(ratios, dict)
+            shown = "".join(f"{ratios[str(name)]:8.2f}" for name in BUDGETS[1:])
+            plain = row["plain_tokens_per_second"]
+            print(f"{family:16}{temperature:4g}{plain:13.1f}{shown}   {row['regret']:+.1%}")
+    print(json.dumps({"schema": 1, "benchmark": "auto", "threads": torch.get_num_threads(), "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()

@@ -2,9 +2,9 @@
 
 Every prompt is decoded by all of them in turn, in one run, with the shipped head as drafter; families are
 those of the shipped prompts, and prompts of random tokens, where nothing can be guessed. A family's ratio is
-that of its tokens per second to those of our plain loop. Regret, the last column, is the time `auto` took over
-that of the best fixed budget of each prompt, P = 1 included, chosen in hindsight, less one. Prints a table for
-people, then one line of JSON.
+its tokens per second over those of our plain loop. Regret, the last column, is the time that `auto` took over
+that of the best fixed budget of each prompt, P = 1 included, chosen in hindsight, less one. Prints a table
+for people, then one line of JSON.
 
     python benchmarks/bench_auto.py [--prompts 2] [--tokens 64] [--rounds 1] [--temperatures 0 1]
 """

@@ -75,11 +75,12 @@ SLIPS = {
     "a drafter of no kind": (lambda: generate(drafter=3), "drafter 3", "a name"),
     "no drafter": (lambda: generate(drafter=None), "drafter None", "a name"),
     "a model as drafter": (lambda: generate(drafter=TARGET), "CausalLM", "weights"),
+    "a head that is a model": (lambda: generate(drafter=speclight.Eagle3(TARGET)), "CausalLM", "folder"),
     "names in a list": (lambda: batch([TEXT], drafter=["ngram"]), "'ngram'", "alone"),
     "an unknown rule": (lambda: generate(rule="coin"), "'coin'", "target_sample"),
     "no rule": (lambda: generate(rule=None), "rule None", "choose among"),
     "a class as rule": (lambda: generate(rule=type(speclight.RULES["race"])), "Race", "choose among"),
-    "settings as a mapping": (lambda: generate(drafter_settings={"layers": 1}), "{", "DrafterSettings"),
+    "a tree by its name": (lambda: generate(tree="chain"), "'chain'", r"speclight.BestFirst\(\)"),
     "a misspelt option": (lambda: generate(temprature=0), "'temprature'", "did you mean temperature"),
     "an option of other libraries": (lambda: generate(do_sample=True), "'do_sample'", "leave it out"),
     "settings given to a stream": (
@@ -121,7 +122,7 @@ def test_what_numpy_counts_is_a_count():
 
 def test_none_leaves_stop_strings_processors_and_settings_out():
     plain = generate(seed=5)
-    assert generate(seed=5, stop=None, processors=None, drafter_settings=None).token_ids == plain.token_ids
+    assert generate(seed=5, stop=None, processors=None, tree=None).token_ids == plain.token_ids
     assert generate(seed=5, top_k=None, top_p=None).token_ids == plain.token_ids
 
 

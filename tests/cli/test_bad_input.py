@@ -34,7 +34,7 @@ BAD = [
     (["demo", "--out", "FILE/below"], "is a file"),
     (["demo", "--dtype", "int8"], "int8"),
     (["doctor", "no such head"], "no such head"),
-    (["drafter-profile", "--drafter", "medusa"], "--drafter medusa=FOLDER"),
+    (["drafter-profile", "--drafter", "medusa"], "give medusa=FOLDER"),
     (["train-head", "--out", "x", "--learning-rate", "nan"], "nan"),
     (["train-head", "--out", "x", "--learning-rate", "0"], "above 0"),
     (["train-head", "--out", "x", "--greedy-share", "2"], "greedy_share"),

@@ -20,10 +20,21 @@ from speclight.decoding.generate import generate_batch_from_ids, generate_from_i
 from speclight.decoding.running_text import RunningText
 from speclight.decoding.settings import DecodeSettings
 from speclight.drafting import drafters
-from speclight.drafting.drafters import drafter_named
+from speclight.drafting.drafter_choices import (
+    Eagle3,
+    LayerSkip,
+    Lookahead,
+    Medusa,
+    Model,
+    NGram,
+    Oracle,
+    Plain,
+    TwoStage,
+)
+from speclight.drafting.drafters import new_drafter
 from speclight.drafting.guarded import DraftingFailed
 from speclight.drafting.no_drafter import NoDrafter
-from speclight.drafting.settings import DrafterSettings
+from speclight.drafting.tree_choices import Batch, Chain
 from speclight.errors import BrokenModelOutput, ContextOverflow, InvalidInput
 from speclight.models.sampling import SamplingSettings
 from speclight.verification.rules import RULES
@@ -90,49 +101,50 @@ def assert_same(batch, expected):
         ]
 
 
-def compare(target, name, rule, settings, options=None, batch_size=3, prompts=PROMPTS):
-    """The batch, after comparing it with each prompt alone; its drafters are made from their name."""
-    options = DrafterSettings(sampling=settings.sampling) if options is None else options
-    given = drafters_for(target, name, RULES[rule], settings.sampling, options, len(prompts))
+def compare(target, drafter, rule, settings, tree=None, batch_size=3, prompts=PROMPTS):
+    """The batch, after comparing it with each prompt alone; its drafters are made from one choice."""
+    given = drafters_for(target, drafter, RULES[rule], settings.sampling, tree, len(prompts))
     batch = generate_batch_from_ids(target, prompts, given, RULES[rule], settings, batch_size)
-    expected = alone(target, prompts, lambda: drafter_named(name, target, options), rule, settings)
+    expected = alone(
+        target, prompts, lambda: new_drafter(drafter, target, tree, settings.sampling), rule, settings
+    )
     assert_same(batch, expected)
     return batch
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("name", ["llama", "gemma3", "gpt2"])
-@pytest.mark.parametrize("drafter", ["ngram", "layer_skip"])
+@pytest.mark.parametrize("drafter", [NGram(), LayerSkip()])
 def test_every_architecture_writes_each_prompts_own_text(name, drafter, temperature):
     settings = DecodeSettings(6, 10, seed=3, sampling=SamplingSettings(temperature))
     batch = compare(target_of(name), drafter, "target_sample", settings)
     assert len({len(call.path) for one in batch for call in one.calls}) > 1
-    if drafter == "ngram":  # drafts as much as it knows, the others as much as they may
+    if drafter == NGram():  # drafts as much as it knows, the others as much as they may
         assert len({len(call.tree) for one in batch for call in one.calls}) > 1
 
 
 @pytest.mark.parametrize(
-    ("drafter", "rule", "options"),
+    ("drafter", "rule", "tree"),
     [
-        ("none", "target_sample", {}),
-        ("lookahead", "traversal", {}),
-        ("oracle", "block", {"tree": "chain"}),
-        ("two_stage", "target_sample", {"layers": 1}),
-        ("layer_skip", "rejection", {"layers": 1, "kind": "with_replacement"}),
-        ("layer_skip", "rejection_without_replacement", {"layers": 1, "kind": "without_replacement"}),
-        ("layer_skip", "race", {"layers": 1, "kind": "race"}),
-        ("layer_skip", "traversal", {"layers": 1, "kind": "with_replacement", "tree": "batch"}),
-        ("ngram", "k_seq", {"kind": "with_replacement", "tree": "batch"}),
+        (Plain(), "target_sample", None),
+        (Lookahead(), "traversal", None),
+        (Oracle(), "block", Chain()),
+        (TwoStage(LayerSkip(1)), "target_sample", None),
+        (LayerSkip(1), "rejection", Chain(kind="with_replacement")),
+        (LayerSkip(1), "rejection_without_replacement", Chain(kind="without_replacement")),
+        (LayerSkip(1), "race", Chain(kind="race")),
+        (LayerSkip(1), "traversal", Batch(kind="with_replacement")),
+        (NGram(), "k_seq", Batch(kind="with_replacement")),
     ],
 )
-def test_every_drafter_and_rule_writes_each_prompts_own_text(drafter, rule, options):
-    compare(tiny_target(VOCABULARY, seed=4), drafter, rule, SETTINGS, DrafterSettings(**options))
+def test_every_drafter_and_rule_writes_each_prompts_own_text(drafter, rule, tree):
+    compare(tiny_target(VOCABULARY, seed=4), drafter, rule, SETTINGS, tree)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4, 9])
 def test_how_many_are_under_way_changes_nothing(batch_size):
     settings = DecodeSettings(6, 16, seed=5, repetition_penalty=1.3)
-    compare(tiny_target(VOCABULARY, seed=4), "ngram", "target_sample", settings, None, batch_size)
+    compare(tiny_target(VOCABULARY, seed=4), NGram(), "target_sample", settings, None, batch_size)
 
 
 def test_a_drafting_model_is_loaded_once(monkeypatch):
@@ -144,20 +156,17 @@ def test_a_drafting_model_is_loaded_once(monkeypatch):
         return as_target(other).loaded
 
     monkeypatch.setattr(drafters, "load_weights", load)
-    given = drafters_for(
-        target, "model", RULES["target_sample"], SamplingSettings(), DrafterSettings(weights="w"), 4
-    )
+    given = drafters_for(target, Model("w"), RULES["target_sample"], SamplingSettings(), None, 4)
     batch = generate_batch_from_ids(target, PROMPTS, given, RULES["target_sample"], SETTINGS)
     assert loads == ["w"]
     assert any(len(call.path) > 1 for one in batch for call in one.calls)
-    settings = DrafterSettings(weights=as_target(other))
-    compare(target, "model", "target_sample", SETTINGS, settings)
+    compare(target, Model(as_target(other)), "target_sample", SETTINGS)
 
 
 def test_a_head_that_reads_hidden_states(tmp_path):
     target = as_target(tiny_llama(12, seed=1, layers=6))
-    settings = DrafterSettings(weights=str(write_head(tmp_path, "SpecForge")))
-    batch = compare(target, "eagle3", "target_sample", SETTINGS, settings)
+    head = Eagle3(str(write_head(tmp_path, "SpecForge")))
+    batch = compare(target, head, "target_sample", SETTINGS)
     assert any(len(call.tree) > 1 for one in batch for call in one.calls)
 
 
@@ -174,7 +183,7 @@ def test_heads_that_read_the_last_state(tmp_path):
     save_file({**state, **outputs}, tmp_path / "medusa_lm_head.safetensors")
     config = {"medusa_num_heads": 2, "medusa_num_layers": 1, "base_model_name_or_path": "toy"}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    batch = compare(target, "medusa", "target_sample", SETTINGS, DrafterSettings(weights=str(tmp_path)))
+    batch = compare(target, Medusa(str(tmp_path)), "target_sample", SETTINGS)
     assert any(len(call.tree) > 1 for one in batch for call in one.calls)
 
 
@@ -190,7 +199,7 @@ def test_one_target_call_serves_all_texts():
     target, rule = tiny_target(VOCABULARY, seed=4), RULES["target_sample"]
     prompts = [[number] for number in range(5)]  # one token: nothing is read beforehand
     sizes = passes_of(target)
-    given = [drafter_named("ngram", target) for _ in prompts]
+    given = [new_drafter(NGram(), target) for _ in prompts]
     batch = generate_batch_from_ids(target, prompts, given, rule, SETTINGS)
     assert len(sizes) == max(len(one.calls) for one in batch)
     # No node is scored that nobody drafted: trees are not padded to one size.
@@ -209,7 +218,7 @@ def test_each_cache_holds_its_accepted_tokens_and_no_more():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RunningText, "take", take)
-        given = [drafter_named("layer_skip", target) for _ in PROMPTS]
+        given = [new_drafter(LayerSkip(), target) for _ in PROMPTS]
         generate_batch_from_ids(target, PROMPTS, given, rule, SETTINGS)
     assert len(held) > 10
     assert all(filled == committed for filled, committed in held)
@@ -220,7 +229,7 @@ def test_texts_end_for_reasons_of_their_own():
     target = tiny_target(VOCABULARY, seed=4, window=24, end_of_text=frozenset({0}))
     settings = DecodeSettings(6, 12, stop_strings=("t6 t2",))
     prompts = [[1, 2, 3] * 7, *PROMPTS]
-    batch = compare(target, "layer_skip", "target_sample", settings, prompts=prompts)
+    batch = compare(target, LayerSkip(), "target_sample", settings, prompts=prompts)
     assert {one.finish_reason for one in batch} == {"context_window", "end_of_text", "stop_string", "length"}
 
 
@@ -257,7 +266,7 @@ class Failing(NoDrafter):
 def test_a_drafter_that_fails_costs_its_own_text_speed_alone():
     target = tiny_target(VOCABULARY, seed=4)
     settings = DecodeSettings(6, 12, seed=5, sampling=GREEDY)
-    given = [drafter_named("ngram", target), Failing(), drafter_named("ngram", target)]
+    given = [new_drafter(NGram(), target), Failing(), new_drafter(NGram(), target)]
     with pytest.warns(DraftingFailed, match="out of ideas"):
         batch = generate_batch_from_ids(target, PROMPTS[:3], given, RULES["target_sample"], settings)
     plain = alone(target, PROMPTS[:3], NoDrafter, "target_sample", settings)

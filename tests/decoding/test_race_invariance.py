@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from speclight.decoding.decode import DecodeSettings, decode
-from speclight.drafting.drafters import drafter_named
+from speclight.drafting.drafter_choices import LayerSkip, Model, NGram, Plain
+from speclight.drafting.drafters import new_drafter
 from speclight.drafting.race import RaceGrowth, race_of
 from speclight.drafting.race_confidence import AcceptanceByConfidence
-from speclight.drafting.settings import DrafterSettings
+from speclight.drafting.tree_choices import Batch, Chain, ConfidenceTree, Lists, RankTree
 from speclight.drafting.tree_drafter import TreeDrafter
 from speclight.errors import InvalidInput
 from speclight.models.sampling import SamplingSettings
@@ -61,29 +62,18 @@ def random_drafter(kind):
 
 
 def drafters(model):
-    race = {"kind": "race"}
     confidence = AcceptanceByConfidence(np.array([0.4]), np.array([[0.3, 0.2, 0.1], [0.6, 0.2, 0.0]]))
     return {
-        "none": drafter_named("none", model),
+        "none": new_drafter(Plain(), model),
         "random": random_drafter("race"),
         "random, with replacement": random_drafter("race_with_replacement"),
-        "ngram, most probable tokens": drafter_named("ngram", model),
-        "ngram": drafter_named("ngram", model, DrafterSettings(**race)),
-        "layer_skip, chain": drafter_named(
-            "layer_skip", model, DrafterSettings(**race, tree="chain", layers=1)
-        ),
-        "layer_skip, samples": drafter_named(
-            "layer_skip", model, DrafterSettings(kind="with_replacement", layers=1)
-        ),
-        "model itself, batch": drafter_named(
-            "model", model, DrafterSettings(**race, tree="batch", weights=model)
-        ),
-        "rank tree": drafter_named(
-            "layer_skip", model, DrafterSettings(**race, tree="rank", layers=1, acceptance=ACCEPTANCE)
-        ),
-        "confidence": drafter_named(
-            "layer_skip", model, DrafterSettings(**race, tree="confidence", layers=1, confidence=confidence)
-        ),
+        "ngram, most probable tokens": new_drafter(NGram(), model),
+        "ngram": new_drafter(NGram(), model, Chain(kind="race")),
+        "layer_skip, chain": new_drafter(LayerSkip(1), model, Chain(kind="race")),
+        "layer_skip, samples": new_drafter(LayerSkip(1), model, Chain(kind="with_replacement")),
+        "model itself, batch": new_drafter(Model(model), model, Batch(kind="race")),
+        "rank tree": new_drafter(LayerSkip(1), model, RankTree(ACCEPTANCE, kind="race")),
+        "confidence": new_drafter(LayerSkip(1), model, ConfidenceTree(confidence)),
     }
 
 
@@ -133,7 +123,7 @@ def test_a_coin_based_rule_is_not_invariant():
     model = target()
     texts = set()
     for kind, budget in (("with_replacement", 2), ("with_replacement", 6)):
-        drafter = drafter_named("layer_skip", model, DrafterSettings(kind=kind, layers=1))
+        drafter = new_drafter(LayerSkip(1), model, Chain(kind=kind))
         texts.add(tuple(text_of(model, drafter, budget=budget, rule="rejection")[0]))
     assert len(texts) == 2
 
@@ -142,10 +132,8 @@ def test_list_sampling_is_invariant_only_given_its_drafts():
     model = target()
     texts = set()
     for noise_sets in (1, 3):
-        settings = DrafterSettings(kind="gls", layers=1, noise_sets=noise_sets)
-        texts.add(
-            tuple(text_of(model, drafter_named("layer_skip", model, settings), budget=7, rule="gls")[0])
-        )
+        drafter = new_drafter(LayerSkip(1), model, Lists(noise_sets))
+        texts.add(tuple(text_of(model, drafter, budget=7, rule="gls")[0]))
     assert len(texts) == 2
     assert tuple(winners(model, seed=3)) in texts  # one set: the race itself
 
@@ -153,21 +141,24 @@ def test_list_sampling_is_invariant_only_given_its_drafts():
 def test_a_perfect_drafter_is_always_accepted():
     model = target()
     for kind, rule in (("race", "race"), ("race_with_replacement", "race_with_replacement")):
-        drafter = drafter_named("model", model, DrafterSettings(kind=kind, tree="chain", weights=model))
+        drafter = new_drafter(Model(model), model, Chain(kind=kind))
         _, calls = text_of(model, drafter, budget=6, rule=rule)
         assert calls == TOKENS / 6
 
 
 @pytest.mark.parametrize(
-    ("kind", "rule", "message"),
+    ("tree", "rule", "message"),
     [
-        ("race", "rejection", "'rejection' verifies drafts that are deterministic or with_replacement"),
-        ("gls", "race", "got a gls one"),
-        ("race", "gls", "got a race one"),
+        (
+            Chain(kind="race"),
+            "rejection",
+            "verifies drafts that are deterministic or with_replacement",
+        ),
+        (Lists(2), "race", "got a gls one"),
+        (Chain(kind="race"), "gls", "got a race one"),
     ],
 )
-def test_drafts_of_another_race_are_refused(kind, rule, message):
+def test_drafts_of_another_race_are_refused(tree, rule, message):
     model = target()
-    settings = DrafterSettings(kind=kind, layers=1, noise_sets=2 if kind == "gls" else None)
     with pytest.raises(InvalidInput, match=message):
-        text_of(model, drafter_named("layer_skip", model, settings), rule=rule)
+        text_of(model, new_drafter(LayerSkip(1), model, tree), rule=rule)

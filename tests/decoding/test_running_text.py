@@ -6,12 +6,13 @@ from scipy import stats
 
 from speclight.decoding import running_text
 from speclight.decoding.decode import DecodeSettings, decode
-from speclight.decoding.fitting_drafters import default_kind
 from speclight.decoding.noise_streams import SeededNoise, TextNoise
 from speclight.decoding.pace import Pace
-from speclight.drafting.drafters import drafter_named
-from speclight.drafting.settings import DrafterSettings
+from speclight.drafting.drafter_choices import LayerSkip, NGram, Plain
+from speclight.drafting.drafters import new_drafter
+from speclight.drafting.tree_choices import Chain
 from speclight.trees.draft_tree import DraftTree
+from speclight.verification.rule import default_kind
 from speclight.verification.rules import RULES
 from toys import tiny_target
 
@@ -40,7 +41,7 @@ class Counted(SeededNoise):
 @pytest.mark.parametrize(("rule", "ranks"), [("race", True), ("race", False), ("target_sample", False)])
 def test_noise_is_asked_for_once_a_call_each(rule, ranks):
     target, noise = tiny_target(6, seed=2), Counted(3)
-    drafter = drafter_named("ngram", target, DrafterSettings(kind=default_kind(RULES[rule]), tree="chain"))
+    drafter = new_drafter(NGram(), target, Chain(kind=default_kind(RULES[rule])))
     settings = DecodeSettings(node_budget=4, max_tokens=20, seed=3, record_ranks=ranks)
     calls = list(decode(target, drafter, RULES[rule], [0, 1, 2, 0, 1], settings, noise=noise))
     assert noise.asked == ["draft", "verdict"] * len(calls)
@@ -70,14 +71,13 @@ def test_with_auto_the_text_depends_neither_on_the_clock_nor_on_the_drafter(monk
     target = tiny_target(6, seed=2, window=256)
     settings = DecodeSettings(node_budget="auto", max_tokens=100, seed=3)
     texts, sizes = [], set()
-    for drafter, clock in (("none", 0), ("ngram", 1), ("layer_skip", 2), ("layer_skip", 3)):
+    for drafter, clock in ((Plain(), 0), (NGram(), 1), (LayerSkip(1), 2), (LayerSkip(1), 3)):
         fickle = Fickle(clock)
         monkeypatch.setattr(running_text, "pace_of", lambda *_, pace=fickle: pace)
-        chosen = DrafterSettings(layers=1 if drafter == "layer_skip" else None)
-        calls = list(decode(target, drafter_named(drafter, target, chosen), RULES[rule], [0, 1, 2], settings))
+        calls = list(decode(target, new_drafter(drafter, target), RULES[rule], [0, 1, 2], settings))
         texts.append([token for call in calls for token in call.emitted_tokens])
         sizes |= {len(call.tree) for call in calls}
-        assert len(calls) < 100 or drafter == "none"
+        assert len(calls) < 100 or drafter == Plain()
     assert texts[1:] == texts[:1] * 3
     assert len(sizes) > 5
 

@@ -8,17 +8,18 @@ import torch
 
 from every_outcome import law_of
 from speclight.decoding.decode import decode
-from speclight.decoding.fitting_drafters import default_kind, drafter_for
+from speclight.decoding.fitting_drafters import drafter_for
 from speclight.decoding.generate import generate_from_ids, stream
 from speclight.decoding.settings import DecodeSettings
 from speclight.drafting.guarded import DraftingFailed
 from speclight.drafting.no_drafter import NoDrafter
-from speclight.drafting.settings import DrafterSettings
+from speclight.drafting.tree_choices import BestFirst
 from speclight.errors import BrokenModelOutput, InvalidInput
 from speclight.models.sampling import SamplingSettings
 from speclight.models.scored_text import ScoredText
 from speclight.trees.draft_tree import DraftTree
 from speclight.trees.growing_tree import Draft, DraftCost
+from speclight.verification.rule import default_kind
 from speclight.verification.rules import RULES
 from toys import tiny_target
 
@@ -216,7 +217,7 @@ def test_nan_logits_mid_generation_are_a_clear_error():
 def test_traces_hold_ranks_and_the_reason_of_the_end():
     target = tiny_target(5, seed=2)
     settings = DecodeSettings(8, 40, seed=1, record_target_log_probs=True)
-    drafter = drafter_for(target, "oracle", RULES["target_sample"], settings.sampling, DrafterSettings())
+    drafter = drafter_for(target, "oracle", RULES["target_sample"], settings.sampling, BestFirst())
     made = generate_from_ids(target, [0, 1], drafter, RULES["target_sample"], settings)
     assert [call.finish_reason for call in made.calls[:-1]] == [None] * (len(made.calls) - 1)
     assert made.calls[-1].finish_reason == "length"

@@ -19,12 +19,14 @@ from speclight.decoding.divergence import (
     plain_greedy,
     plain_logits,
 )
-from speclight.decoding.fitting_drafters import default_kind
 from speclight.decoding.losslessness import Setup, greedy_test, loop_test, rule_test
 from speclight.decoding.string_law import FALSE_ALARM, POWER, StringLaw, string_test
-from speclight.drafting.settings import DrafterSettings
+from speclight.drafting.drafter_choices import NGram
+from speclight.drafting.drafter_names import read_drafter
+from speclight.drafting.tree_choices import BestFirst, default_tree
 from speclight.errors import InvalidInput
 from speclight.trees.draft_tree import DraftTree
+from speclight.verification.rule import default_kind
 from speclight.verification.rules import RULES
 from speclight.verification.verdict import Verdict
 from toys import law_after, tiny_target
@@ -47,10 +49,10 @@ class FirstChildAlways:
 
 def setup(name="target_sample", drafter="ngram"):
     rule = RULES[name]
-    return Setup(drafter, DrafterSettings(kind=default_kind(rule)), rule, 6)
+    return Setup(read_drafter(drafter), default_tree(default_kind(rule)), rule, 6)
 
 
-FAULTY = Setup("ngram", DrafterSettings(), FirstChildAlways(), 6)
+FAULTY = Setup(NGram(), BestFirst(), FirstChildAlways(), 6)
 
 
 def test_the_law_of_strings_is_the_chain_rule_under_top_k():

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from speclight.drafting.along_text import AlongText, at_end, features_along, stops_with_target
-from speclight.drafting.drafters import DRAFTERS
-from speclight.drafting.settings import DrafterSettings
+from speclight.drafting.drafter_choices import Model
+from speclight.drafting.drafters import law_source
 from speclight.errors import InvalidInput
 from speclight.trees.best_first import BestFirstGrowth
 from speclight.trees.growing_tree import CandidateLaw
@@ -71,7 +71,7 @@ def test_laws_are_those_after_the_text(target):
     drafter = tiny_target(6, seed=9)
 
     def source():
-        return DRAFTERS["model"].source(target, DrafterSettings(weights=drafter))
+        return law_source(Model(drafter), target)
 
     ahead, stopping = AlongText(source(), TEXT), AlongText(source(), TEXT)
     ahead.stop(2, None)

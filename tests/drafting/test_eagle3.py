@@ -7,11 +7,11 @@ import torch
 from eagle3_reference import reference_path
 from speclight.decoding.decode import DecodeSettings
 from speclight.decoding.generate import generate_from_ids
-from speclight.drafting.drafters import drafter_named
+from speclight.drafting.drafter_choices import Eagle3, Plain
+from speclight.drafting.drafters import new_drafter
 from speclight.drafting.eagle3.law import Eagle3Law
 from speclight.drafting.eagle3.loading import load_head
 from speclight.drafting.eagle3.unrolled import unrolled_states
-from speclight.drafting.settings import DrafterSettings
 from speclight.models.sampling import SamplingSettings
 from speclight.trees.best_first import BestFirstGrowth
 from speclight.trees.growing_tree import GrowingTree, grown
@@ -169,8 +169,8 @@ def test_the_loop_with_a_head_is_lossless(tmp_path, temperature):
     folder = str(write_head(tmp_path, "SpecForge"))
     settings = DecodeSettings(node_budget=6, max_tokens=30, sampling=SamplingSettings(temperature))
     rule = rule_named("target_sample")
-    plain = generate_from_ids(target, TEXT, drafter_named("none", target), rule, settings)
-    drafter = drafter_named("eagle3", target, DrafterSettings(weights=folder))
+    plain = generate_from_ids(target, TEXT, new_drafter(Plain(), target), rule, settings)
+    drafter = new_drafter(Eagle3(folder), target)
     drafted = generate_from_ids(target, TEXT, drafter, rule, settings)
     assert len(drafted.token_ids) == 30
     assert any(len(call.tree) > 1 for call in drafted.calls)
@@ -180,7 +180,7 @@ def test_the_loop_with_a_head_is_lossless(tmp_path, temperature):
 
 def test_a_prompt_of_one_token_drafts_nothing_at_first(tmp_path):
     target = six_layers()
-    drafter = drafter_named("eagle3", target, DrafterSettings(weights=str(write_head(tmp_path, "SpecForge"))))
+    drafter = new_drafter(Eagle3(str(write_head(tmp_path, "SpecForge"))), target)
     settings = DecodeSettings(node_budget=4, max_tokens=8, sampling=SamplingSettings(0.0))
     calls = generate_from_ids(target, [3], drafter, rule_named("target_sample"), settings).calls
     assert len(calls[0].tree) == 1

@@ -9,10 +9,10 @@ from safetensors.torch import load_file, save_file
 
 from speclight.decoding.decode import DecodeSettings
 from speclight.decoding.generate import generate_from_ids
-from speclight.drafting.drafters import drafter_named
+from speclight.drafting.drafter_choices import Medusa, Plain
+from speclight.drafting.drafters import new_drafter
 from speclight.drafting.medusa.law import MedusaLaw
 from speclight.drafting.medusa.loading import load_medusa_heads
-from speclight.drafting.settings import DrafterSettings
 from speclight.errors import CorruptWeights, InvalidInput, VocabularyMismatch
 from speclight.models.sampling import SamplingSettings
 from speclight.trees.growing_tree import GrowingTree
@@ -178,8 +178,8 @@ def test_the_loop_with_medusa_is_lossless(tmp_path, target):
     folder = str(write_faster_decoding(tmp_path, random_heads()))
     settings = DecodeSettings(node_budget=6, max_tokens=24, sampling=SamplingSettings(0.0))
     rule = rule_named("target_sample")
-    plain = generate_from_ids(target, TEXT, drafter_named("none", target), rule, settings)
-    drafter = drafter_named("medusa", target, DrafterSettings(weights=folder))
+    plain = generate_from_ids(target, TEXT, new_drafter(Plain(), target), rule, settings)
+    drafter = new_drafter(Medusa(folder), target)
     drafted = generate_from_ids(target, TEXT, drafter, rule, settings)
     assert drafted.token_ids == plain.token_ids
     assert all(max(call.tree.depths) <= HEADS for call in drafted.calls)
@@ -203,5 +203,3 @@ def test_bad_heads_are_refused(tmp_path, target):
     other = as_target(tiny_llama(VOCABULARY + 1))
     with pytest.raises(VocabularyMismatch, match=r"0\.2\.weight"):
         load_medusa_heads(tmp_path, other)
-    with pytest.raises(InvalidInput, match="give their folder"):
-        drafter_named("medusa", target)

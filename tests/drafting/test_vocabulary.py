@@ -7,8 +7,9 @@ from tokenizers.models import BPE, WordLevel
 from transformers import PreTrainedTokenizerFast
 
 from speclight.decoding.decode import DecodeSettings, decode
-from speclight.drafting.drafters import drafter_named
-from speclight.drafting.settings import DrafterSettings
+from speclight.drafting.drafter_choices import Model
+from speclight.drafting.drafters import new_drafter
+from speclight.drafting.tree_choices import Batch, default_tree
 from speclight.drafting.vocabulary import NO_TOKEN, same_vocabulary, shared_vocabulary
 from speclight.errors import VocabularyMismatch
 from speclight.models.sampling import SamplingSettings
@@ -60,7 +61,7 @@ def test_other_tokens_without_a_map_are_an_error():
     with pytest.raises(VocabularyMismatch, match="3 of which the target"):
         same_vocabulary(drafter, target)
     with pytest.raises(VocabularyMismatch, match="vocabulary='shared'"):
-        drafter_named("model", target, DrafterSettings(weights=drafter))
+        new_drafter(Model(drafter), target)
 
 
 def test_shared_tokens_are_those_written_alike():
@@ -86,9 +87,7 @@ def test_the_drafted_law_is_the_drafters_over_shared_tokens():
     """Read in its own tokens, restricted to what the target knows, renormalised, under the target's ids."""
     target = model_with(pieces("a", "b", "ab", "aba", merges=[("a", "b"), ("ab", "a")]), 4)
     drafter = model_with(pieces("b", "a", "ab", "bb", merges=[("a", "b"), ("b", "b")]), 4, seed=5)
-    built = drafter_named(
-        "model", target, DrafterSettings(weights=drafter, vocabulary="shared", tree="batch")
-    )
+    built = new_drafter(Model(drafter, "shared"), target, Batch())
     built.begin([0, 3], None)  # "a" "aba"
     tree = built.propose(4, None).tree
     law = law_after(drafter, [1, 2, 1])[[1, 0, 2]]  # a, b, ab in the drafter's order of the target's ids
@@ -103,9 +102,7 @@ def test_text_is_the_targets_with_a_drafter_of_another_vocabulary(kind):
     target = model_with(pieces("a", "b", "ab", "aba", merges=[("a", "b"), ("ab", "a")]), 4, seed=3)
     drafter = model_with(pieces("b", "a", "ab", "bb", merges=[("a", "b"), ("b", "b")]), 4, seed=5)
     greedy = SamplingSettings(0.0)
-    built = drafter_named(
-        "model", target, DrafterSettings(weights=drafter, vocabulary="shared", kind=kind, sampling=greedy)
-    )
+    built = new_drafter(Model(drafter, "shared"), target, default_tree(kind), greedy)
     calls = list(
         decode(target, built, rule_named("greedy"), [3, 0, 1], DecodeSettings(5, 25, sampling=greedy))
     )
@@ -119,7 +116,7 @@ def test_text_is_the_targets_with_a_drafter_of_another_vocabulary(kind):
 def test_growing_trees_number_nodes_by_path():
     """The law after a node depends on the path's tokens alone, not on who numbered it."""
     target = model_with(words("a", "b", "c"), 3)
-    drafter = drafter_named("model", target, DrafterSettings(weights=target))
+    drafter = new_drafter(Model(target), target)
     drafter.begin([0, 1], None)
     source = drafter._source  # pyright: ignore[reportAttributeAccessIssue]
     one, other = GrowingTree(1), GrowingTree(1)

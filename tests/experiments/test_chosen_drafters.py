@@ -2,10 +2,10 @@
 
 import pytest
 
+from speclight.drafting.drafter_choices import LayerSkip, Model, TwoStage
 from speclight.errors import InvalidInput
 from speclight.experiments.chosen_drafters import ALL_DRAFTERS, ComparedDrafter, compared_drafters
 from speclight.models.default_target import DEFAULT_NAME
-from speclight.models.sampling import SamplingSettings
 from toys import tiny_target
 
 
@@ -71,7 +71,6 @@ def test_a_plan_names_the_bytes_of_the_weights_and_not_where_they_lie(tmp_path):
     assert ComparedDrafter("eagle3").plan()["weights"]
 
 
-def test_settings_follow_the_sampling_decoded():
-    sampling = SamplingSettings(0.0)
-    settings = ComparedDrafter("layer_skip", layers=2).settings(sampling)
-    assert (settings.sampling, settings.layers, settings.kind) == (sampling, 2, "deterministic")
+def test_each_is_made_from_a_choice():
+    assert ComparedDrafter("layer_skip", layers=2).choice == LayerSkip(2)
+    assert ComparedDrafter("two_stage", "a").choice == TwoStage(Model("a"))

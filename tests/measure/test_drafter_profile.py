@@ -8,8 +8,8 @@ import pytest
 
 import speclight.cli.drafters.drafter_profile
 from speclight.cli.main import main
+from speclight.drafting.drafter_choices import Model, NGram
 from speclight.drafting.drafters import law_source
-from speclight.drafting.settings import DrafterSettings
 from speclight.errors import InvalidInput, StorageError
 from speclight.measure.drafter_limits import drafter_limits
 from speclight.measure.drafter_profile import DrafterProfileSettings, read_drafter_profile
@@ -53,7 +53,7 @@ def profile_folder(target, tmp_path_factory):
 @pytest.fixture(scope="module")
 def record(target, drafter, profile_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("drafter")
-    source = law_source("model", target, DrafterSettings(weights=drafter))
+    source = law_source(Model(drafter), target)
     profile = read_profile(profile_folder)
     return profile, run_drafter_profile(target, source, profile, SETTINGS, "toy", folder), folder
 
@@ -134,7 +134,7 @@ def test_a_pair_of_laws_agrees_with_the_moments_of_rows():
 
 def test_a_drafter_that_knows_some_tokens_only(target, profile_folder, tmp_path):
     """Prompt lookup gives most contexts no law and never a whole vocabulary: zeros, without a warning."""
-    source = law_source("ngram", target)
+    source = law_source(NGram(), target)
     measured = run_drafter_profile(target, source, read_profile(profile_folder), SETTINGS, "", tmp_path)
     assert max(start.pair.missed for start in measured.starts) == pytest.approx(1.0)
     assert all(start.places.max(initial=0) < BUDGET for start in measured.starts)

@@ -7,8 +7,9 @@ import pytest
 
 from speclight.decoding.call_trace import CallTrace
 from speclight.decoding.decode import DecodeSettings, decode
-from speclight.drafting.drafters import drafter_named
-from speclight.drafting.settings import DrafterSettings
+from speclight.drafting.drafter_choices import Model, Plain
+from speclight.drafting.drafters import new_drafter
+from speclight.drafting.tree_choices import Batch, Chain
 from speclight.errors import InvalidInput
 from speclight.measure.rank_run import rank_run
 from speclight.theory.races.matching import RankConvention
@@ -18,17 +19,18 @@ from speclight.verification.rules import RULES
 from toys import law_after, tiny_target
 
 VOCABULARY, PROMPT, SEED = 7, [0, 3, 5, 1], 5
+BATCH = Batch(kind="race")
 
 
-def run_of(target, other, tree="batch", rule="race", kind="race", tokens=20, **settings) -> list[CallTrace]:
-    drafter = drafter_named("model", target, DrafterSettings(kind=kind, tree=tree, weights=other, **settings))
-    decoding = DecodeSettings(node_budget=4, max_tokens=tokens, seed=SEED, record_ranks=True)
-    return list(decode(target, drafter, RULES[rule], PROMPT, decoding))
+def run_of(target, drafter, tree=BATCH, rule="race") -> list[CallTrace]:
+    made = new_drafter(drafter, target, tree)
+    decoding = DecodeSettings(node_budget=4, max_tokens=20, seed=SEED, record_ranks=True)
+    return list(decode(target, made, RULES[rule], PROMPT, decoding))
 
 
 def test_traced_ranks_are_those_of_the_race_run_by_hand():
     target, other = tiny_target(VOCABULARY, seed=4), tiny_target(VOCABULARY, seed=5)
-    calls, text, seen = run_of(target, other, tree="chain"), list(PROMPT), 0
+    calls, text, seen = run_of(target, Model(other), Chain(kind="race")), list(PROMPT), 0
     for call in calls:
         assert call.ranks is not None
         assert len(call.ranks) == len(call.emitted_tokens)
@@ -48,7 +50,7 @@ def test_traced_ranks_are_those_of_the_race_run_by_hand():
 
 def test_the_account_of_a_run():
     target, other = tiny_target(VOCABULARY, seed=4), tiny_target(VOCABULARY, seed=5)
-    calls = run_of(target, other)
+    calls = run_of(target, Model(other))
     run = rank_run(calls, 4, VOCABULARY)
     ranks = [each.rank for call in calls for each in call.ranks if each is not None]
     assert (run.tokens, run.calls, run.observed) == (20, len(calls), len(ranks))
@@ -63,14 +65,14 @@ def test_the_account_of_a_run():
 
 def test_a_perfect_drafter_has_rank_1_everywhere():
     target = tiny_target(VOCABULARY, seed=4)
-    run = rank_run(run_of(target, target, tree="chain"), 4, VOCABULARY)
+    run = rank_run(run_of(target, Model(target), Chain(kind="race")), 4, VOCABULARY)
     assert (run.law, run.entropy.plug_in, run.divergence) == ((1.0,), 0.0, pytest.approx(0.0, abs=1e-9))
     assert run.bound.value == run.tokens_per_call == 4.0
 
 
 def test_tokens_that_cannot_be_proposed_are_counted_apart():
     target, other = tiny_target(VOCABULARY, seed=4), tiny_target(4, seed=5)
-    run = rank_run(run_of(target, other, vocabulary="shared"), 4, VOCABULARY)
+    run = rank_run(run_of(target, Model(other, "shared")), 4, VOCABULARY)
     assert 0.0 < run.unproposable < 1.0
     assert sum(run.law) + run.unproposable == pytest.approx(1.0)
     assert math.isinf(run.divergence)
@@ -79,7 +81,7 @@ def test_tokens_that_cannot_be_proposed_are_counted_apart():
 def test_ranks_are_refused_where_there_are_none():
     target = tiny_target(VOCABULARY, seed=4)
     with pytest.raises(InvalidInput, match="ranks are those of a race"):
-        run_of(target, target, rule="rejection", kind="with_replacement")
-    plain = list(decode(target, drafter_named("none", target), RULES["race"], PROMPT, DecodeSettings()))
+        run_of(target, Model(target), Batch(kind="with_replacement"), "rejection")
+    plain = list(decode(target, new_drafter(Plain(), target), RULES["race"], PROMPT, DecodeSettings()))
     with pytest.raises(InvalidInput, match="holds a rank"):
         rank_run(plain, 8, VOCABULARY)

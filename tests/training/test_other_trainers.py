@@ -9,9 +9,10 @@ import torch
 
 from speclight.decoding.decode import DecodeSettings
 from speclight.decoding.generate import generate_from_ids
-from speclight.drafting.drafters import drafter_named
+from speclight.drafting.drafter_choices import Plain
+from speclight.drafting.drafter_names import drafter_named
+from speclight.drafting.drafters import new_drafter
 from speclight.drafting.medusa.loading import load_medusa_heads
-from speclight.drafting.settings import DrafterSettings
 from speclight.errors import CorruptWeights, InvalidInput
 from speclight.models.sampling import SamplingSettings
 from speclight.training import small_model_trainer
@@ -73,8 +74,8 @@ def test_a_trained_drafter_decodes_losslessly(target, folder, tmp_path, kind):
     training.write(tmp_path / "drafter", target)
     settings = DecodeSettings(node_budget=5, max_tokens=24, sampling=SamplingSettings(0.0))
     rule = rule_named("target_sample")
-    plain = generate_from_ids(target, [1, 2, 5], drafter_named("none", target), rule, settings)
-    drafter = drafter_named(kind, target, DrafterSettings(weights=str(tmp_path / "drafter")))
+    plain = generate_from_ids(target, [1, 2, 5], new_drafter(Plain(), target), rule, settings)
+    drafter = new_drafter(drafter_named(kind, str(tmp_path / "drafter")), target)
     drafted = generate_from_ids(target, [1, 2, 5], drafter, rule, settings)
     assert drafted.token_ids == plain.token_ids
     assert drafted.tokens_per_call > 1.0

@@ -12,13 +12,14 @@ from cyclopts import Parameter
 
 from speclight.cli.progress import waiting
 from speclight.decoding.settings import LARGEST_BUDGET
-from speclight.drafting.names import NEEDS_WEIGHTS, name_and_weights
 from speclight.errors import InvalidInput, ModelNotFound, StorageError
 
 if TYPE_CHECKING:
-    from speclight.drafting.settings import DrafterSettings
+    from speclight.drafting.drafter_choices import DrafterChoice
+    from speclight.drafting.tree_choices import TreeChoice
     from speclight.measure.prompts import Prompt
     from speclight.models.causal_lm import CausalLM
+    from speclight.trees.draft_tree import DraftKind
     from speclight.verification.rule import VerifyRule
 
 JsonFlag = Annotated[
@@ -154,7 +155,9 @@ class DraftingOptions:
     """How drafts are verified: target_sample, greedy, rejection, rejection_without_replacement, block,
     traversal, k_seq, race, race_with_replacement, gls; typical is lossy."""
     tree: str | None = None
-    """Shape of the drafts: best_first, eagle2, chain or batch; the default of the kind if not given."""
+    """Tree of the drafts, as NAME or NAME=NUMBERS: best_first, eagle2, threshold=PROBABILITY, chain, batch,
+    static=RATE,RATE,... or rank=RATE,RATE,... (how often each rank is accepted), lists=NOISE_SETS of the
+    kind gls; best_first, or chain for samples and races, if not given."""
     kind: str | None = None
     """How candidates are chosen: deterministic, with_replacement, without_replacement, race,
     race_with_replacement or gls; the first one that the rule verifies if not given."""
@@ -162,44 +165,56 @@ class DraftingOptions:
     """How many of the target's first layers draft, for layer_skip and two_stage."""
 
 
-def check_drafting(options: DraftingOptions) -> None:
-    """Raise InvalidInput for an unknown drafter or rule, or weights that are not there, before loading."""
+@dataclass(frozen=True, slots=True)
+class Drafting:
+    """What DraftingOptions ask for."""
+
+    drafter: DrafterChoice
+    tree: TreeChoice
+    rule: VerifyRule
+
+
+def read_drafting(options: DraftingOptions) -> Drafting:
+    """The drafter, tree and rule asked for; nothing is loaded yet.
+
+    Raises InvalidInput for an unknown name, missing weights, and a kind or tree that does not fit the rule.
+    """
+    from speclight.drafting.tree_names import read_tree
     from speclight.verification.rules import rule_named
 
-    check_drafter(options.drafter)
-    rule_named(options.rule)
+    rule = rule_named(options.rule)
+    drafter = read_drafter_option(options.drafter, options.layers)
+    return Drafting(drafter, read_tree(options.tree, _kind(options.kind, rule)), rule)
 
 
-def check_drafter(drafter: str) -> None:
-    """Raise InvalidInput for an unknown drafter or missing weights, before loading."""
-    name, weights = name_and_weights(drafter)
-    if weights is not None:
-        check_weights("--drafter", weights)
-    elif name in NEEDS_WEIGHTS:
-        raise InvalidInput(f"drafter {name!r} needs weights, got none; give --drafter {name}=FOLDER")
-
-
-def drafter_settings(options: DraftingOptions, rule: VerifyRule) -> DrafterSettings:
-    """Settings for `drafter_for`. Raises InvalidInput for a kind that does not exist or the rule refuses."""
+def _kind(asked: str | None, rule: VerifyRule) -> DraftKind:
     from typing import get_args
 
-    from speclight.decoding.fitting_drafters import default_kind
-    from speclight.drafting.settings import DrafterSettings
     from speclight.trees.draft_tree import DraftKind
+    from speclight.verification.rule import default_kind
 
     kinds: tuple[DraftKind, ...] = get_args(DraftKind)
-    chosen = [kind for kind in kinds if kind == (options.kind or default_kind(rule))]
+    chosen = [kind for kind in kinds if kind == (asked or default_kind(rule))]
     if not chosen or chosen[0] not in rule.draft_kinds:
         raise InvalidInput(
-            f"got kind {options.kind!r} for the rule {rule.name!r}, expected one of "
+            f"got kind {asked!r} for the rule {rule.name!r}, expected one of "
             f"{', '.join(kind for kind in kinds if kind in rule.draft_kinds)}; leave it out for the first"
         )
-    return DrafterSettings(
-        tree=options.tree,
-        kind=chosen[0],
-        weights=name_and_weights(options.drafter)[1],
-        layers=options.layers,
-    )
+    return chosen[0]
+
+
+def read_drafter_option(text: str, layers: int | None = None) -> DrafterChoice:
+    """The drafter that NAME or NAME=WEIGHTS says; nothing is loaded yet.
+
+    Raises InvalidInput for an unknown drafter and missing weights, ModelNotFound for weights that do not
+    exist.
+    """
+    from speclight.drafting.drafter_names import name_and_weights, read_drafter
+
+    _, weights = name_and_weights(text)
+    if weights is not None:
+        check_weights("--drafter", weights)
+    return read_drafter(text, layers)
 
 
 def check_budgets(budgets: tuple[int, ...]) -> None:

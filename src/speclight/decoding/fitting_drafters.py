@@ -1,65 +1,60 @@
-"""Drafters that fit a rule and a sampling, made from a name or taken as they are."""
+"""Drafters that fit a rule and a sampling, made from a choice or taken as they are."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from typing import get_args
 
+from speclight.drafting.drafter_choices import DrafterChoice
+from speclight.drafting.drafter_names import read_drafter
 from speclight.drafting.drafters import drafter_maker
 from speclight.drafting.protocol import Drafter
-from speclight.drafting.settings import DrafterSettings
+from speclight.drafting.tree_choices import TreeChoice, default_tree
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling_settings import SamplingSettings
-from speclight.trees.draft_tree import DraftKind
-from speclight.verification.rule import VerifyRule
+from speclight.verification.rule import VerifyRule, default_kind
 
 
 def drafter_for(
     target: CausalLM,
-    drafter: str | Drafter,
+    drafter: str | DrafterChoice | Drafter,
     rule: VerifyRule,
     sampling: SamplingSettings,
-    settings: DrafterSettings | None = None,
+    tree: TreeChoice | None = None,
 ) -> Drafter:
-    """A drafter that fits rule and sampling, made from a name; an object is taken as it is.
+    """A drafter that fits rule and sampling, made from a name or a choice; a drafter is taken as it is.
 
-    settings: by default those of a kind the rule verifies, deterministic where it can be. Their `sampling` is
-    always the one being decoded. Raises InvalidInput as `drafter_maker` does.
+    tree: by default that of a kind the rule verifies, deterministic where it can be. Raises InvalidInput as
+    `read_drafter` and `drafter_maker` do.
     """
-    if not isinstance(drafter, str):
+    if not isinstance(drafter, str | DrafterChoice):
         return drafter
-    (made,) = drafters_for(target, drafter, rule, sampling, settings, 1)
+    (made,) = drafters_for(target, drafter, rule, sampling, tree, 1)
     return made
 
 
 def drafters_for(
     target: CausalLM,
-    drafter: str | Sequence[Drafter],
+    drafter: str | DrafterChoice | Sequence[Drafter],
     rule: VerifyRule,
     sampling: SamplingSettings,
-    settings: DrafterSettings | None,
+    tree: TreeChoice | None,
     texts: int,
 ) -> Iterable[Drafter]:
-    """`drafter_for` each of several texts: drafters made from one name share their weights, not their state.
+    """`drafter_for` each of several texts: those made from one choice share their weights, not their state.
 
     Made one by one, as they are asked for. Raises InvalidInput, besides, for objects that are not as many
     different ones as there are texts.
     """
-    if not isinstance(drafter, str):
+    if isinstance(drafter, str):
+        drafter = read_drafter(drafter)
+    if not isinstance(drafter, DrafterChoice):
         if len({id(one) for one in drafter}) != texts or len(drafter) != texts:
             raise InvalidInput(
                 f"got {len(drafter)} drafter objects for {texts} texts, expected a different one for each: a "
                 "drafter follows one text at a time; or give a drafter's name"
             )
         return drafter
-    settings = DrafterSettings(kind=default_kind(rule)) if settings is None else settings
-    make = drafter_maker(drafter, target, replace(settings, sampling=sampling))
+    tree = default_tree(default_kind(rule)) if tree is None else tree
+    make = drafter_maker(drafter, target, tree, sampling)
     return (make() for _ in range(texts))
-
-
-def default_kind(rule: VerifyRule) -> DraftKind:
-    """The first kind of draft, in the order of `DraftKind`, that the rule verifies."""
-    kinds: tuple[DraftKind, ...] = get_args(DraftKind)
-    return next(kind for kind in kinds if kind in rule.draft_kinds)

@@ -12,9 +12,9 @@ from speclight.decoding.fitting_drafters import drafter_for
 from speclight.decoding.rule_replay import RuleReplay
 from speclight.decoding.settings import DecodeSettings
 from speclight.decoding.string_law import LENGTH, StringLaw, StringTest, string_test
-from speclight.drafting.drafters import DRAFTERS, NO_DRAFTER
-from speclight.drafting.settings import DrafterSettings
-from speclight.errors import InvalidInput
+from speclight.drafting.drafter_choices import DrafterChoice, Plain
+from speclight.drafting.drafters import law_source
+from speclight.drafting.tree_choices import TreeChoice
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
 from speclight.models.scored_text import ScoredText
@@ -28,10 +28,10 @@ REPLAYS_A_STEP = 2000
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What is put to the test: a drafter by name, its settings, a rule and a node budget."""
+    """What is put to the test: a drafter, its tree, a rule and a node budget."""
 
-    drafter: str
-    drafter_settings: DrafterSettings
+    drafter: DrafterChoice
+    tree: TreeChoice
     rule: VerifyRule
     node_budget: int
 
@@ -80,7 +80,7 @@ def greedy_test(
     divergences: list[Divergence] = []
     tokens = calls = 0
     for number, prompt_ids in enumerate(prompts, start=1):
-        drafter = drafter_for(target, setup.drafter, setup.rule, settings.sampling, setup.drafter_settings)
+        drafter = drafter_for(target, setup.drafter, setup.rule, settings.sampling, setup.tree)
         traces = list(decode(target, drafter, setup.rule, prompt_ids, settings))
         emitted = [token for trace in traces for token in trace.emitted_tokens]
         found = first_divergence(target, prompt_ids, emitted, plain_greedy(target, prompt_ids, max_tokens))
@@ -104,7 +104,7 @@ def loop_test(
     Raises InvalidInput where rounding decides which strings are possible.
     """
     law.check_told_apart()
-    drafter = drafter_for(target, setup.drafter, setup.rule, law.sampling, setup.drafter_settings)
+    drafter = drafter_for(target, setup.drafter, setup.rule, law.sampling, setup.tree)
     text = ScoredText(target, prompt_ids, drafter.hidden_layers)
     counts: Counter[tuple[int, ...]] = Counter()
     calls = accepted = 0
@@ -129,16 +129,12 @@ def rule_test(
     progress: Progress = silent,
 ) -> StringTest:
     """The same strings by the rule alone, on memorised laws of target and drafter."""
-    settings = replace(setup.drafter_settings, sampling=law.sampling)
-    if setup.drafter == NO_DRAFTER:
-        source = None
-    elif setup.drafter in DRAFTERS:
-        source = DRAFTERS[setup.drafter].source(target, settings)
-    else:
-        raise InvalidInput(
-            f"no drafter is called {setup.drafter!r}; known: {NO_DRAFTER}, {', '.join(DRAFTERS)}"
-        )
-    replay = RuleReplay(target, prompt_ids, law, setup.rule, setup.node_budget, source, settings)
+    source = (
+        None
+        if isinstance(setup.drafter, Plain)
+        else law_source(setup.drafter, target, law.sampling, setup.tree.kind)
+    )
+    replay = RuleReplay(target, prompt_ids, law, setup.rule, setup.node_budget, source, setup.tree)
     counts: Counter[tuple[int, ...]] = Counter()
     for number in range(1, strings + 1):
         counts[replay.string(seed + number)] += 1

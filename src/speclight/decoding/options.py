@@ -9,8 +9,9 @@ from typing import Any, TypedDict, Unpack, cast
 
 from speclight.decoding.fitting_drafters import drafters_for
 from speclight.decoding.settings import Auto, DecodeSettings, LogitsProcessor
+from speclight.drafting.drafter_choices import DrafterChoice
 from speclight.drafting.protocol import Drafter
-from speclight.drafting.settings import DrafterSettings
+from speclight.drafting.tree_choices import TreeChoice
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling_settings import SamplingSettings
@@ -21,14 +22,15 @@ from speclight.verification.rules import known_rules, rule_named
 class DecodeOptions(TypedDict, total=False):
     """What can be chosen about decoding, by keyword; all of it may be left out."""
 
-    drafter: str | Drafter | Sequence[Drafter]
-    """Who drafts: a name in `speclight.DRAFTERS` or "none", or an object of your own, of a batch one for each
-    text. "ngram" if left out."""
+    drafter: str | DrafterChoice | Drafter | Sequence[Drafter]
+    """Who drafts: a name in `speclight.DRAFTERS` or "none"; a choice such as `speclight.LayerSkip(24)`; or an
+    object of your own, of a batch one for each text. "ngram" if left out."""
     rule: str | VerifyRule
     """How drafts are verified: a name in `speclight.RULES`, or an object of your own. "target_sample" if left
     out."""
-    drafter_settings: DrafterSettings | None
-    """How a drafter given by name drafts; by default with a kind of draft the rule verifies."""
+    tree: TreeChoice | None
+    """The tree that a drafter given by name or choice drafts, such as `speclight.Chain(kind="race")`; by
+    default that of a kind of draft the rule verifies."""
     node_budget: int | Auto
     """P, positions scored in one target call, root included, of each text; 8 if left out. "auto": in each
     call as many as pay here, by cost and gain of the calls before; none where plain decoding is faster."""
@@ -57,15 +59,15 @@ KNOWN = tuple(DecodeOptions.__annotations__)
 class ChosenDecoding:
     """The options of one call, read and checked."""
 
-    drafter: str | Drafter | Sequence[Drafter]
-    drafter_settings: DrafterSettings | None
+    drafter: str | DrafterChoice | Drafter | Sequence[Drafter]
+    tree: TreeChoice | None
     rule: VerifyRule
     settings: DecodeSettings
 
     def drafters(self, target: CausalLM, texts: int) -> Iterable[Drafter]:
         """One for each text, made as they are asked for. Raises InvalidInput as `drafters_for` does."""
-        one = self.drafter if isinstance(self.drafter, str | Sequence) else [self.drafter]
-        return drafters_for(target, one, self.rule, self.settings.sampling, self.drafter_settings, texts)
+        one = self.drafter if isinstance(self.drafter, str | DrafterChoice | Sequence) else [self.drafter]
+        return drafters_for(target, one, self.rule, self.settings.sampling, self.tree, texts)
 
 
 def chosen_decoding(**options: Unpack[DecodeOptions]) -> ChosenDecoding:
@@ -88,14 +90,11 @@ def chosen_decoding(**options: Unpack[DecodeOptions]) -> ChosenDecoding:
         processors=_processors(options.get("processors")),
         stop_strings=_strings(options.get("stop")),
     )
-    drafting = options.get("drafter_settings")
-    if drafting is not None and not isinstance(drafting, DrafterSettings):
-        raise InvalidInput(
-            f"got drafter_settings {drafting!r}, expected speclight.DrafterSettings; build one, as in "
-            "DrafterSettings(layers=24)"
-        )
+    tree = options.get("tree")
+    if tree is not None and not isinstance(tree, TreeChoice):
+        raise InvalidInput(f"got the tree {tree!r}, expected one such as speclight.BestFirst(); build one")
     rule = _rule(options.get("rule", "target_sample"))
-    return ChosenDecoding(_drafter(options.get("drafter", "ngram")), drafting, rule, settings)
+    return ChosenDecoding(_drafter(options.get("drafter", "ngram")), tree, rule, settings)
 
 
 def _rule(given: object) -> VerifyRule:
@@ -108,13 +107,15 @@ def _rule(given: object) -> VerifyRule:
     return cast(VerifyRule, given)
 
 
-def _drafter(given: object) -> str | Drafter | Sequence[Drafter]:
+def _drafter(given: object) -> str | DrafterChoice | Drafter | Sequence[Drafter]:
+    if isinstance(given, DrafterChoice):
+        return given
     several = isinstance(given, Sequence) and not isinstance(given, str)
     for one in cast(Sequence[object], given) if several else [given]:
         if isinstance(one, type) or not (isinstance(one, str) or hasattr(one, "propose")):
             raise InvalidInput(
-                f"got the drafter {one!r}, expected a name or an object with `propose`; for a model as a "
-                'drafter, say drafter="model" and DrafterSettings(weights=...)'
+                f"got the drafter {one!r}, expected a name, a choice or an object with `propose`; for a "
+                "model as a drafter, say drafter=speclight.Model(weights)"
             )
         if several and isinstance(one, str):
             raise InvalidInput(

@@ -11,9 +11,9 @@ from speclight.arrays import FloatArray
 from speclight.decoding.noise_streams import SeededNoise
 from speclight.decoding.string_law import LENGTH, StringLaw, TokenString
 from speclight.drafting.along_text import at_end
+from speclight.drafting.growth_start import growth_start
 from speclight.drafting.protocol import DraftNoise, LawSource
-from speclight.drafting.settings import DrafterSettings
-from speclight.drafting.tree_choice import growth_start
+from speclight.drafting.tree_choices import TreeChoice
 from speclight.models.causal_lm import CausalLM
 from speclight.trees.draft_tree import DraftTree, root_only
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree, grown
@@ -38,7 +38,7 @@ class RuleReplay:
     cannot matter for the string, both follow the law after the string's first LENGTH - 1 tokens, so that
     drafts of any depth are verified.
 
-    source, settings: of the drafter; its law after a text is asked for once. None drafts nothing.
+    source: the drafter's law, asked for once after each text; None drafts nothing.
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class RuleReplay:
         rule: VerifyRule,
         node_budget: int,
         source: LawSource | None,
-        settings: DrafterSettings,
+        tree: TreeChoice,
     ) -> None:
-        self._rule, self._node_budget, self._settings = rule, node_budget, settings
+        self._rule, self._node_budget, self._kind = rule, node_budget, tree.kind
         self._prompt_tokens = len(prompt_ids)
         self._tokens = sorted({token for string in law.strings for token in string})
         number = {token: index for index, token in enumerate(self._tokens)}
@@ -67,7 +67,7 @@ class RuleReplay:
             if source is not None:
                 known = at_end(target, source, [*prompt_ids, *context]).law()
                 self._drafts[numbered] = _numbered(known, number, size)
-        self._start = growth_start(settings, _SmallVocabulary(size, self._ends))
+        self._start = growth_start(tree, _SmallVocabulary(size, self._ends))
         self._certain: dict[TokenString, DraftTree] = {}
 
     def string(self, seed: int) -> TokenString:
@@ -96,7 +96,7 @@ class RuleReplay:
     def _tree(self, string: TokenString, noise: DraftNoise) -> DraftTree:
         if not self._drafts:
             return root_only(string[-1] if string else len(self._tokens))
-        if self._settings.kind != "deterministic":
+        if self._kind != "deterministic":
             return self._grown(string, noise)
         if string not in self._certain:
             self._certain[string] = self._grown(string, noise)

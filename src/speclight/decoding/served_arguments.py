@@ -21,7 +21,7 @@ OTHER_DECODING = {
 }
 # Arguments of `generate` that it silently withholds from a custom decoding function.
 KEPT_BACK = {
-    "assistant_model": "write drafter='model', drafter_settings=DrafterSettings(weights=...)",
+    "assistant_model": "write drafter=speclight.Model(weights)",
     "streamer": "use on_call, or speclight.stream",
 }
 

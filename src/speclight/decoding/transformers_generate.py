@@ -24,8 +24,9 @@ from speclight.decoding.decode import BATCH_SIZE, DecodeRequest, decode_batch
 from speclight.decoding.options import chosen_decoding
 from speclight.decoding.served_arguments import check_served
 from speclight.decoding.settings import Auto, DecodeSettings
+from speclight.drafting.drafter_choices import DrafterChoice
 from speclight.drafting.protocol import Drafter
-from speclight.drafting.settings import DrafterSettings
+from speclight.drafting.tree_choices import TreeChoice
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
 from speclight.models.wrap import wrap
@@ -40,9 +41,9 @@ def transformers_generate(
     logits_processor: LogitsProcessorList,
     stopping_criteria: StoppingCriteriaList,
     generation_config: GenerationConfig,
-    drafter: str | Drafter | Sequence[Drafter] = "ngram",
+    drafter: str | DrafterChoice | Drafter | Sequence[Drafter] = "ngram",
     rule: str | VerifyRule = "target_sample",
-    drafter_settings: DrafterSettings | None = None,
+    tree: TreeChoice | None = None,
     node_budget: int | Auto = 8,
     batch_size: int = BATCH_SIZE,
     on_call: Callable[[CallTrace], None] | None = None,
@@ -53,9 +54,9 @@ def transformers_generate(
 
     Transformers prepares the arguments up to `generation_config` from those of `generate`: all its logits
     processors and stopping criteria hold, applied to each visited node with its own prefix. drafter, rule,
-    drafter_settings, node_budget, batch_size, on_call: as in `speclight.generate_batch`; give them to
-    `model.generate`. One seed for each row is drawn from torch's generator (`torch.manual_seed`), in their
-    order. No cache is taken in or handed out.
+    tree, node_budget, batch_size, on_call: as in `speclight.generate_batch`; give them to `model.generate`.
+    One seed for each row is drawn from torch's generator (`torch.manual_seed`), in their order. No cache is
+    taken in or handed out.
     `generate` hands its own `tokenizer` to no function of another library, and so refuses `stop_strings`:
     give `stopping_criteria=[StopStringCriteria(tokenizer, strings)]` instead.
     target_tokenizer: only drafters that are other models need it, to compare vocabularies (`tokenizer`, the
@@ -66,7 +67,7 @@ def transformers_generate(
     unservable models.
     """
     check_served(generation_config, input_ids, inspect.currentframe())
-    decoding = chosen_decoding(drafter=drafter, rule=rule, drafter_settings=drafter_settings)
+    decoding = chosen_decoding(drafter=drafter, rule=rule, tree=tree)
     # Named in the signature, `generate` would take the mask away before preparing it.
     fronts = padding_of_rows(input_ids, model_kwargs.get("attention_mask"))
     target = _target(model, target_tokenizer, generation_config)

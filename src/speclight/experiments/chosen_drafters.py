@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from speclight.drafting.drafters import DRAFTERS, NO_DRAFTER
+from speclight.drafting.drafter_choices import DRAFTERS, NO_DRAFTER, DrafterChoice
+from speclight.drafting.drafter_names import NEED_WEIGHTS, drafter_named, name_and_weights
 from speclight.drafting.eagle3.shipped import shipped_head_folder
-from speclight.drafting.names import NEEDS_WEIGHTS, name_and_weights
-from speclight.drafting.settings import DrafterSettings
 from speclight.errors import InvalidInput
 from speclight.models.cache_folder import file_sha256
 from speclight.models.causal_lm import CausalLM
 from speclight.models.default_target import DEFAULT_NAME
-from speclight.models.sampling import SamplingSettings
 
 ALL_DRAFTERS = (NO_DRAFTER, *DRAFTERS)
 WEIGHT_ENDINGS = (".safetensors", ".bin", ".pt", ".gguf")
@@ -28,9 +26,10 @@ class ComparedDrafter:
     weights: str | None = None
     layers: int | None = None
 
-    def settings(self, sampling: SamplingSettings) -> DrafterSettings:
-        """Deterministic best-first drafts for texts of that sampling."""
-        return DrafterSettings(sampling=sampling, weights=self.weights, layers=self.layers)
+    @property
+    def choice(self) -> DrafterChoice:
+        """What to make it from. Raises InvalidInput for weights or layers that do not fit the name."""
+        return drafter_named(self.name, self.weights, self.layers)
 
     def plan(self) -> dict[str, object]:
         """What identifies it in the plan of a record folder: the bytes of its weights, not where they lie."""
@@ -58,7 +57,7 @@ def compared_drafters(
     weights = dict(name_and_weights(item) for item in given)
     if len(weights) < len(given) or not set(weights) <= set(choosable):
         raise InvalidInput(f"got drafters {', '.join(given)}; choose each once, among {', '.join(choosable)}")
-    without = set(NEEDS_WEIGHTS) if target.name == DEFAULT_NAME else {*NEEDS_WEIGHTS, "eagle3"}
+    without = set(NEED_WEIGHTS) if target.name == DEFAULT_NAME else {*NEED_WEIGHTS, "eagle3"}
     chosen: list[ComparedDrafter] = []
     for name in choosable:
         lacks_weights = name in without and weights.get(name) is None

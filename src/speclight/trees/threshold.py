@@ -11,6 +11,12 @@ from speclight.trees.draft_tree import DraftTree
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
 
 
+def check_least_probability(least_probability: float) -> None:
+    """Raise InvalidInput outside (0, 1)."""
+    if not 0.0 < least_probability < 1.0:
+        raise InvalidInput(f"least_probability must lie between 0 and 1, got {least_probability}")
+
+
 class ThresholdGrowth:
     """Grows the tree of all nodes whose path probability exceeds `least_probability`, P of them at most.
 
@@ -31,8 +37,7 @@ class ThresholdGrowth:
         least_probability: float,
         never_drafted: Collection[int] = (),
     ) -> None:
-        if not 0.0 < least_probability < 1.0:
-            raise InvalidInput(f"least_probability must lie between 0 and 1, got {least_probability}")
+        check_least_probability(least_probability)
         self._least = log(least_probability)
         self._seen = BestFirstGrowth(root_token, node_budget, never_drafted)
 

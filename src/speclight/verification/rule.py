@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, get_args
 
 from speclight.arrays import FloatArray
 from speclight.trees.draft_tree import DraftKind, DraftTree
@@ -38,3 +38,9 @@ class VerifyRule(Protocol):
     def verify(self, tree: DraftTree, target_laws: TargetLaws, noise: Noise) -> Verdict:
         """The verdict on one tree. Pure: equal arguments give equal verdicts."""
         ...
+
+
+def default_kind(rule: VerifyRule) -> DraftKind:
+    """The first kind of draft, in the order of `DraftKind`, that the rule verifies."""
+    kinds: tuple[DraftKind, ...] = get_args(DraftKind)
+    return next(kind for kind in kinds if kind in rule.draft_kinds)

@@ -6,8 +6,8 @@ import pytest
 
 from speclight.cli.drafters import train_head as command
 from speclight.cli.main import main
-from speclight.drafting.drafters import drafter_named
-from speclight.drafting.settings import DrafterSettings
+from speclight.drafting.drafter_names import drafter_named
+from speclight.drafting.drafters import new_drafter
 from speclight.training.sampling_run import stored_tokens
 from toy_texts import chatting
 from toys import as_target, tiny_llama
@@ -51,8 +51,7 @@ def test_every_kind_ends_in_a_folder_that_drafts(monkeypatch, capsys, target, fo
     assert len(curve[-1]["agreements"]) == (1 if kind == "small-lm" else 3)
     assert f"written to the folder {kind}" in shown
     assert f"{curve[-1]['tokens']} tokens" in shown
-    settings = DrafterSettings(weights=str(folder / kind))
-    assert drafter_named(DRAFTER_OF_KIND[kind], target, settings).name
+    assert new_drafter(drafter_named(DRAFTER_OF_KIND[kind], str(folder / kind)), target).name
 
     again, _ = run(capsys, folder, *plan)  # nothing is left to do: measured and written once more
     assert [point["tokens"] for point in again["learning_curve"]] == [curve[-1]["tokens"]]

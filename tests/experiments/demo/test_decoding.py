@@ -4,8 +4,9 @@ from dataclasses import fields, replace
 
 from speclight.decoding.generate import generate_from_ids
 from speclight.decoding.settings import DecodeSettings
-from speclight.drafting.drafters import drafter_named
-from speclight.drafting.settings import DrafterSettings
+from speclight.drafting.drafter_choices import NGram
+from speclight.drafting.drafters import new_drafter
+from speclight.drafting.tree_choices import Chain
 from speclight.experiments.demo import decoding
 from speclight.measure.prompts import Prompt
 from speclight.models.sampling import SamplingSettings
@@ -40,7 +41,7 @@ def test_every_setting_but_the_seed_is_that_of_all_prompts(monkeypatch):
 
     monkeypatch.setattr(decoding, "generate_from_ids", noting)
     target = tiny_target(6, seed=2)
-    drafter = drafter_named("ngram", target, DrafterSettings(kind="race", tree="chain"))
+    drafter = new_drafter(NGram(), target, Chain(kind="race"))
     decoded = decoding.decode_prompts(target, PROMPTS, drafter, "race", SETTINGS)
     assert used == [replace(SETTINGS, seed=7), replace(SETTINGS, seed=8)]
     for item, settings in zip(decoded, used, strict=True):

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from speclight.decoding.generate import generate_from_ids
-from speclight.drafting.drafters import drafter_named
-from speclight.drafting.settings import DrafterSettings
+from speclight.drafting.drafter_choices import LayerSkip, NGram
+from speclight.drafting.drafters import new_drafter
 from speclight.errors import InvalidInput, StorageError
 from speclight.experiments.chosen_drafters import ComparedDrafter
 from speclight.experiments.demo.decoding import decode_prompts
@@ -62,7 +62,7 @@ def test_a_record_holds_what_decoding_that_prompt_gives(comparison, target):
     text = next(
         text for text in comparison[1].texts if (text.drafter, text.temperature) == ("layer_skip", 1.0)
     )
-    drafter = drafter_named("layer_skip", target, DrafterSettings(layers=1))
+    drafter = new_drafter(LayerSkip(1), target)
     (again,) = decode_prompts(target, PROMPTS[:1], drafter, "target_sample", SETTINGS.decoding(1.0, 0))
     assert text.token_ids == again.generation.token_ids
     assert text.drafter_calls == tuple(call.draft_cost.calls for call in again.generation.calls)
@@ -149,10 +149,10 @@ def test_a_finished_comparison_is_read_and_drafters_can_be_added(comparison, tar
 
 def test_a_drafter_given_as_an_object_serves_prompt_after_prompt(target):
     settings = SETTINGS.decoding(1.0, 0)
-    drafter = drafter_named("ngram", target)
+    drafter = new_drafter(NGram(), target)
     decoded = decode_prompts(target, PROMPTS[:3], drafter, "target_sample", settings)
     for number, text in enumerate(decoded):
-        fresh = drafter_named("ngram", target, DrafterSettings(sampling=SamplingSettings(1.0)))
+        fresh = new_drafter(NGram(), target, sampling=SamplingSettings(1.0))
         own = replace(settings, seed=number)
         alone = generate_from_ids(target, text.prompt_ids, fresh, RULES["target_sample"], own)
         assert text.generation.token_ids == alone.token_ids

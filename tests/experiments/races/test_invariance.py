@@ -9,10 +9,11 @@ import torch
 from speclight.decoding.divergence import near_tie_margin, plain_logits
 from speclight.decoding.generate import generate_from_ids
 from speclight.decoding.settings import DecodeSettings
-from speclight.drafting.drafters import drafter_named
+from speclight.drafting.drafter_choices import Eagle3, LayerSkip, NGram
+from speclight.drafting.drafters import new_drafter
+from speclight.drafting.growth_start import growth_start
 from speclight.drafting.no_drafter import NoDrafter
-from speclight.drafting.settings import DrafterSettings
-from speclight.drafting.tree_choice import growth_start
+from speclight.drafting.tree_choices import Batch, Chain, RankTree
 from speclight.drafting.tree_drafter import TreeDrafter
 from speclight.experiments.races.invariance import RandomLaw, drafter_invariance, race_difference
 from speclight.models.load import load
@@ -37,12 +38,9 @@ class FreshOnMismatch(Race):
 
 
 def rows_of(target):
-    race = DrafterSettings(kind="race", tree="batch", layers=1)
     makers = {
-        "layer_skip": lambda: drafter_named("layer_skip", target, race),
-        "random": lambda: TreeDrafter(
-            RandomLaw(VOCABULARY), growth_start(DrafterSettings(kind="race"), target)
-        ),
+        "layer_skip": lambda: new_drafter(LayerSkip(1), target, Batch(kind="race")),
+        "random": lambda: TreeDrafter(RandomLaw(VOCABULARY), growth_start(Chain(kind="race"), target)),
     }
     return drafter_invariance(target, PROMPTS, makers, (2, 5), DecodeSettings(max_tokens=12))
 
@@ -100,10 +98,10 @@ def test_the_default_target_writes_one_text():
     """Float32 and real drafters: a text may leave the plain one at a near tie only."""
     target = load()
     prompt = chat_token_ids(target, [{"role": "user", "content": "Name three colours."}])
-    race = DrafterSettings(kind="race", tree="rank", acceptance=(0.5, 0.2, 0.1))
+    race = RankTree((0.5, 0.2, 0.1), kind="race")
     makers = {
-        "ngram": lambda: drafter_named("ngram", target),
-        "eagle3": lambda: drafter_named("eagle3", target, race),
+        "ngram": lambda: new_drafter(NGram(), target),
+        "eagle3": lambda: new_drafter(Eagle3(), target, race),
         "random": lambda: TreeDrafter(RandomLaw(target.vocabulary_size), growth_start(race, target)),
     }
     rows = drafter_invariance(target, [prompt], makers, (6,), DecodeSettings(max_tokens=8))

@@ -7,10 +7,9 @@ import pytest
 
 from speclight.decoding.noise_streams import SeededNoise
 from speclight.drafting.along_text import AlongText, stops_with_target
-from speclight.drafting.drafters import DRAFTERS
+from speclight.drafting.drafter_choices import DRAFTERS, LayerSkip, Oracle
+from speclight.drafting.drafters import law_source
 from speclight.drafting.layer_skip import early_exit
-from speclight.drafting.settings import DrafterSettings
-from speclight.drafting.tree_choice import growth_start
 from speclight.errors import InvalidInput
 from speclight.experiments.chosen_drafters import ComparedDrafter
 from speclight.experiments.trees.run import (
@@ -18,6 +17,7 @@ from speclight.experiments.trees.run import (
     DrafterTrees,
     TreeSettings,
     acceptance_vector,
+    growth_starts,
     run_tree_comparison,
 )
 from speclight.experiments.trees.summary import SUM_ATOL, summarise_trees
@@ -71,19 +71,16 @@ def profiled(tokens, prompt=2):
 def trees_at(along, target, budgets=(3, 7)):
     """Every kind of tree at one place."""
     noise = SeededNoise(0).for_draft()
-    chosen = {tree: DrafterSettings(tree=tree) for tree in TREES}
-    chosen["static"] = DrafterSettings(tree="static", acceptance=(0.5, 0.2, 0.1))
+    starts = growth_starts(target, (0.5, 0.2, 0.1))
     return [
-        along.drafted(growth_start(chosen[tree], target)(along.root, budget, noise)).tree
-        for tree in TREES
-        for budget in budgets
+        along.drafted(starts[tree](along.root, budget, noise)).tree for tree in TREES for budget in budgets
     ]
 
 
 @pytest.mark.parametrize("name", ["ngram", "layer_skip"])
 def test_values_are_those_of_plain_passes_at_every_place(target, name):
     """One call over the union of all trees, after earlier calls at other places, against one pass a path."""
-    along = AlongText(DRAFTERS[name].source(target, DrafterSettings()), [0, 1, 2, 0, 1, 3, 0, 1, 2, 4])
+    along = AlongText(law_source(DRAFTERS[name](), target), [0, 1, 2, 0, 1, 3, 0, 1, 2, 4])
     for scored in stops_with_target(target, along, [2, 5, 7]):
         trees = trees_at(along, target)
         union = union_of(trees)
@@ -102,7 +99,7 @@ def test_values_are_those_of_plain_passes_at_every_place(target, name):
 
 
 def test_a_drafter_that_is_the_target_is_worth_as_much_under_both_laws(target):
-    along = AlongText(DRAFTERS["oracle"].source(target, DrafterSettings()), [0, 1, 2, 0, 1, 3, 5, 1, 2, 4])
+    along = AlongText(law_source(Oracle(), target), [0, 1, 2, 0, 1, 3, 5, 1, 2, 4])
     for scored in stops_with_target(target, along, [3, 4, 8]):
         trees = trees_at(along, target)
         union = union_of(trees)
@@ -112,7 +109,7 @@ def test_a_drafter_that_is_the_target_is_worth_as_much_under_both_laws(target):
 
 
 def test_a_union_holds_each_path_once(target):
-    along = AlongText(DRAFTERS["oracle"].source(target, DrafterSettings()), [0, 1, 2, 0])
+    along = AlongText(law_source(Oracle(), target), [0, 1, 2, 0])
     along.stop(3, None)
     trees = trees_at(along, target)
     union = union_of(trees)
@@ -125,7 +122,7 @@ def test_a_union_holds_each_path_once(target):
 
 
 def test_acceptance_is_the_mean_probability_of_each_rank(target):
-    source = DRAFTERS["layer_skip"].source(target, DrafterSettings(layers=1))
+    source = law_source(LayerSkip(1), target)
     drafter = early_exit(target, 1)
     text = profiled([0, 1, 2, 0, 1, 3, 5])
     settings = replace(SETTINGS, calibration_contexts=5)  # as many as the text has tokens: all places

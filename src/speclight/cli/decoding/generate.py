@@ -13,14 +13,12 @@ from speclight.cli.options import (
     DraftingOptions,
     JsonFlag,
     TargetOptions,
-    check_drafting,
     check_target,
-    drafter_settings,
     load_target,
+    read_drafting,
 )
 from speclight.cli.output import Output, command_output
 from speclight.decoding.settings import AUTO, DecodeSettings
-from speclight.drafting.names import name_and_weights
 from speclight.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -61,21 +59,19 @@ def generate(options: GenerateOptions = GenerateOptions()) -> None:
     check_whole_numbers(options, "batch_size")
     prompts = _prompts(options)
     check_target(options.target)
-    check_drafting(options.drafting)
+    drafting = read_drafting(options.drafting)
 
     from speclight.decoding.fitting_drafters import drafters_for
     from speclight.decoding.generate import generate_batch_from_ids
     from speclight.models.prompting import prompt_token_ids
-    from speclight.verification.rules import rule_named
 
     settings = options.decoding
-    rule = rule_named(options.drafting.rule)
-    drafting = drafter_settings(options.drafting, rule)
+    rule = drafting.rule
     with command_output(options.json) as output:
         target = load_target(options.target)
         ids = [prompt_token_ids(target, prompt, raw=options.raw) for prompt in prompts]
-        name, _ = name_and_weights(options.drafting.drafter)
-        drafters = drafters_for(target, name, rule, settings.sampling, drafting, len(prompts))
+        sampling, texts = settings.sampling, len(prompts)
+        drafters = drafters_for(target, drafting.drafter, rule, sampling, drafting.tree, texts)
         shown = TextStream(target, output) if len(prompts) == 1 else FinishedTexts(target, output, prompts)
         made = generate_batch_from_ids(target, ids, drafters, rule, settings, options.batch_size, shown.add)
         shown.finish()

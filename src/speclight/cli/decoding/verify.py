@@ -14,15 +14,13 @@ from speclight.cli.options import (
     JsonFlag,
     PromptOptions,
     TargetOptions,
-    check_drafting,
     check_target,
-    drafter_settings,
     load_target,
+    read_drafting,
     read_prompt_options,
 )
 from speclight.cli.output import command_output
 from speclight.cli.progress import progress_bars
-from speclight.drafting.names import name_and_weights
 from speclight.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -86,14 +84,11 @@ def verify(options: VerifyOptions = VerifyOptions()) -> None:
         return
     _check(options)
     check_target(options.target)
-    check_drafting(options.drafting)
+    drafting = read_drafting(options.drafting)
 
     from speclight.decoding.losslessness import Setup
-    from speclight.verification.rules import rule_named
 
-    rule = rule_named(options.drafting.rule)
-    name, _ = name_and_weights(options.drafting.drafter)
-    setup = Setup(name, drafter_settings(options.drafting, rule), rule, options.node_budget)
+    setup = Setup(drafting.drafter, drafting.tree, drafting.rule, options.node_budget)
     prompts = _spread(read_prompt_options(options.prompts), options.greedy_prompts)
     with command_output(options.json) as output:
         target = load_target(options.target)

@@ -13,18 +13,18 @@ from speclight.cli.options import (
     JsonFlag,
     TargetOptions,
     check_budgets,
-    check_drafter,
     check_target,
     check_writable,
     load_target,
+    read_drafter_option,
 )
 from speclight.cli.output import command_output
 from speclight.cli.progress import progress_bars
-from speclight.drafting.names import name_and_weights
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from speclight.drafting.drafter_choices import DrafterChoice
     from speclight.measure.drafter_limits import DrafterLimits
     from speclight.measure.drafter_profile import DrafterProfile
 
@@ -61,10 +61,9 @@ def drafter_profile(options: DrafterProfileOptions = DrafterProfileOptions()) ->
 
         speclight drafter-profile --profile out/profile --drafter eagle3 --budget 16,60
     """
-    _check(options)
+    drafter = _checked(options)
 
     from speclight.drafting.drafters import law_source
-    from speclight.drafting.settings import DrafterSettings
     from speclight.measure.drafter_limits import drafter_limits
     from speclight.measure.drafter_profile import DrafterProfileSettings
     from speclight.measure.drafter_profile_run import run_drafter_profile
@@ -72,12 +71,10 @@ def drafter_profile(options: DrafterProfileOptions = DrafterProfileOptions()) ->
 
     settings = DrafterProfileSettings(max(options.node_budgets), options.every)
     measured = read_profile(options.profile)
-    name, given = name_and_weights(options.drafter)
-    drafting = DrafterSettings(sampling=measured.settings.sampling, weights=given, layers=options.layers)
     with command_output(options.json) as output:
         target = load_target(options.target)
-        source = law_source(name, target, drafting)
-        weights = f"{given or ''} {options.layers or ''}".strip()
+        source = law_source(drafter, target, measured.settings.sampling)
+        weights = f"{options.drafter.partition('=')[2]} {options.layers or ''}".strip()
         with progress_bars() as progress:
             record = run_drafter_profile(target, source, measured, settings, weights, options.out, progress)
         limits = {
@@ -101,11 +98,12 @@ def drafter_profile(options: DrafterProfileOptions = DrafterProfileOptions()) ->
             output.show(_table(source.name, limits), f"records: {options.out}")
 
 
-def _check(options: DrafterProfileOptions) -> None:
+def _checked(options: DrafterProfileOptions) -> DrafterChoice:
+    """The drafter, after a look at everything that can be wrong before something is loaded."""
     check_budgets(options.node_budgets)
-    check_drafter(options.drafter)
     check_target(options.target)
     check_writable(options.out)
+    return read_drafter_option(options.drafter, options.layers)
 
 
 def _document(record: DrafterProfile, items: tuple[DrafterLimits, ...]) -> dict[str, object]:

@@ -11,10 +11,10 @@ from speclight.cli.options import (
     JsonFlag,
     PromptOptions,
     TargetOptions,
-    check_drafter,
     check_target,
     check_writable,
     load_target,
+    read_drafter_option,
     read_prompt_options,
 )
 from speclight.cli.output import command_output, json_line
@@ -49,7 +49,7 @@ def compare_drafters(options: CompareDraftersOptions = CompareDraftersOptions())
         speclight experiment compare-drafters --drafter ngram --drafter eagle3 --budget 16
     """
     for drafter in options.drafter:
-        check_drafter(drafter)
+        read_drafter_option(drafter)
     check_target(options.target)
     check_writable(options.out)
 

@@ -12,15 +12,15 @@ from speclight.cli.options import (
     JsonFlag,
     PromptOptions,
     TargetOptions,
-    check_drafter,
     check_target,
     check_writable,
     load_target,
+    read_drafter_option,
     read_prompt_options,
 )
 from speclight.cli.output import command_output, json_line
 from speclight.cli.progress import progress_bars
-from speclight.drafting.names import name_and_weights
+from speclight.drafting.drafter_names import name_and_weights
 from speclight.experiments.races.text_settings import RaceTextSettings
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def race_vs_rejection(options: RaceOptions = RaceOptions()) -> None:
 
 def _check(options: RaceOptions) -> None:
     for drafter in (*options.drafter, *options.invariance_drafter):
-        check_drafter(drafter)
+        read_drafter_option(drafter)
     check_target(options.target)
     check_writable(options.out)
 

@@ -5,12 +5,12 @@ Exact for the texts replayed, and much cheaper than decoding with every drafter;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from speclight.checks import check_whole_numbers
-from speclight.drafting.drafters import DRAFTERS
+from speclight.drafting.drafters import law_source
 from speclight.drafting.eagle3.conventions import default_layers
 from speclight.drafting.protocol import LawSource
 from speclight.errors import InvalidInput
@@ -79,18 +79,14 @@ def replay_drafters(
     steps = len(settings.temperatures) * len(families) * len(drafters)
     cells: list[ReplayedCell] = []
     for temperature in settings.temperatures:
-        sources = [_source(drafter, target, temperature) for drafter in drafters]
+        sampling = SamplingSettings(temperature)
+        sources = [law_source(drafter.choice, target, sampling) for drafter in drafters]
         for family in families:
             texts = answers.of(family, temperature)
             for source in sources:
                 cells += _replayed(source, texts, family, temperature, settings, target)
                 progress(len(cells) // len(settings.node_budgets), steps, f"{source.name}, {family}")
     return tuple(cells)
-
-
-def _source(drafter: ComparedDrafter, target: CausalLM, temperature: float) -> LawSource:
-    make: Callable[..., LawSource] = DRAFTERS[drafter.name].source
-    return make(target, drafter.settings(SamplingSettings(temperature)))
 
 
 def _replayed(

@@ -17,7 +17,8 @@ import torch
 
 from speclight.decoding.call_trace import CallTrace
 from speclight.decoding.divergence import NEAR_TIE_LOGITS, Divergence, first_divergence
-from speclight.drafting.drafters import NO_DRAFTER, drafter_named
+from speclight.drafting.drafter_choices import NO_DRAFTER
+from speclight.drafting.drafters import new_drafter
 from speclight.drafting.protocol import Drafter
 from speclight.experiments.chosen_drafters import ComparedDrafter
 from speclight.experiments.demo.decoding import DecodedPrompt, decode_prompts
@@ -161,8 +162,7 @@ class _Run:
         progress(all_texts, all_texts, f"decoding at temperature {temperature:g}")
 
     def _warmed_up(self, drafter: ComparedDrafter, temperature: float) -> Drafter:
-        settings = drafter.settings(SamplingSettings(temperature))
-        made = drafter_named(drafter.name, self._target, settings)
+        made = new_drafter(drafter.choice, self._target, sampling=SamplingSettings(temperature))
         short = replace(self._settings, max_tokens=WARM_UP_TOKENS).decoding(temperature, 0)
         decode_prompts(self._target, self._prompts[:1], made, RULE, short)
         return made

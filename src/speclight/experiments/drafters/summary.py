@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from speclight.drafting.drafters import DRAFTERS, NO_DRAFTER
+from speclight.drafting.drafter_choices import FOR_ANALYSIS, NO_DRAFTER
 from speclight.experiments.chosen_drafters import ComparedDrafter
 from speclight.experiments.drafters.run import DraftedText, DrafterComparison
 from speclight.measure.estimates import Estimate, ratio_of_totals, within
@@ -88,7 +88,7 @@ def _row(drafter: ComparedDrafter, texts: Sequence[DraftedText], plain: float | 
     return DrafterRow(
         drafter=drafter.name,
         layers=drafter.layers,
-        is_for_analysis=drafter.name != NO_DRAFTER and DRAFTERS[drafter.name].is_for_analysis,
+        is_for_analysis=drafter.name in FOR_ANALYSIS,
         temperature=texts[0].temperature,
         texts=len(texts),
         tokens=tokens,

@@ -10,10 +10,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from speclight.decoding.settings import DecodeSettings
-from speclight.drafting.drafters import drafter_named
+from speclight.drafting.drafter_choices import NGram
+from speclight.drafting.drafters import new_drafter
+from speclight.drafting.growth_start import growth_start
 from speclight.drafting.protocol import LawSource
-from speclight.drafting.settings import DrafterSettings
-from speclight.drafting.tree_choice import growth_start
+from speclight.drafting.tree_choices import RankTree
 from speclight.drafting.tree_drafter import TreeDrafter
 from speclight.errors import InvalidInput
 from speclight.experiments.races.drafted_trees import TreePlan
@@ -151,14 +152,14 @@ def _makers(
     target: CausalLM, drafters: Sequence[RaceDrafter], sampling: SamplingSettings
 ) -> dict[str, DrafterMaker]:
     """Race drafts on a rank tree from every law; besides, prompt lookup's most probable tokens."""
-    settings = DrafterSettings(kind="race", tree="rank", acceptance=ACCEPTANCE, sampling=sampling)
+    start = growth_start(RankTree(ACCEPTANCE, kind="race"), target)
 
     def on_rank_tree(source: LawSource) -> TreeDrafter:
-        return TreeDrafter(source, growth_start(settings, target))
+        return TreeDrafter(source, start)
 
     makers: dict[str, DrafterMaker] = {
         "random": lambda: on_rank_tree(RandomLaw(target.vocabulary_size)),
-        "ngram, most probable tokens": lambda: drafter_named("ngram", target),
+        "ngram, most probable tokens": lambda: new_drafter(NGram(), target),
     }
     for drafter in drafters:
         makers[drafter.name] = partial(lambda source: on_rank_tree(source(sampling)), drafter.source)

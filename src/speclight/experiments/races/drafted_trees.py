@@ -17,11 +17,11 @@ import numpy as np
 from speclight.arrays import FloatArray
 from speclight.decoding.noise_streams import GeneratorNoise
 from speclight.drafting.along_text import at_end
+from speclight.drafting.growth_start import growth_start
 from speclight.drafting.path_scorer import PathScorer, TokenPath
 from speclight.drafting.protocol import DraftNoise, LawSource
 from speclight.drafting.race_confidence import AcceptanceByConfidence
-from speclight.drafting.settings import DrafterSettings
-from speclight.drafting.tree_choice import growth_start
+from speclight.drafting.tree_choices import ConfidenceTree, RankTree
 from speclight.drafting.tree_drafter import GrowthStart
 from speclight.drafting.vocabulary import same_vocabulary
 from speclight.errors import InvalidInput
@@ -142,10 +142,10 @@ def _of_budget(
     noise: DraftNoise,
     race: RaceView,
 ) -> list[float]:
-    coins = DrafterSettings(kind="without_replacement", tree="rank", acceptance=rates.coins)
+    coins = RankTree(rates.coins, kind="without_replacement")
     raced = {
-        "rank": DrafterSettings(kind="race", tree="rank", acceptance=rates.race),
-        "confidence": DrafterSettings(kind="race", tree="confidence", confidence=rates.confidence),
+        "rank": RankTree(rates.race, kind="race"),
+        "confidence": ConfidenceTree(rates.confidence),
     }
     tree = context.drafted(growth_start(coins, target), drafted + 1, noise)
     laws = context.laws_inside(tree)

@@ -13,11 +13,11 @@ import torch
 from speclight.arrays import FloatArray
 from speclight.drafting.along_text import AlongText
 from speclight.drafting.count_law import CountLaw
-from speclight.drafting.drafters import DRAFTERS
+from speclight.drafting.drafter_choices import DrafterChoice, Eagle3, LayerSkip, Model
+from speclight.drafting.drafters import law_source
 from speclight.drafting.eagle3.shipped import shipped_head_folder
 from speclight.drafting.layer_skip import layers_by_default
 from speclight.drafting.protocol import LawSource
-from speclight.drafting.settings import DrafterSettings
 from speclight.errors import InvalidInput
 from speclight.experiments.races.texts import RaceText
 from speclight.models.causal_lm import CausalLM
@@ -69,7 +69,7 @@ def race_drafter(
         return RaceDrafter(name, (name,), True, lambda sampling: CountLaw(target.vocabulary_size))
     if name == "layer_skip":
         first = layers_by_default(target) if layers is None else layers
-        return _by_name(target, name, (name, str(first)), DrafterSettings(kind="race", layers=first))
+        return _drafting(target, LayerSkip(first), str(first))
     if name == "model":
         if weights is None:
             raise InvalidInput("a drafter model needs weights, got none; give their folder")
@@ -80,13 +80,13 @@ def race_drafter(
             if isinstance(weights, CausalLM)
             else CausalLM(load_weights(str(weights), device=str(target.device), dtype=dtype))
         )
-        return _by_name(target, name, (name, identity), DrafterSettings(kind="race", weights=model))
+        return _drafting(target, Model(model), identity)
     if name == "eagle3":
         if isinstance(weights, CausalLM):
             raise InvalidInput("a head is no model of its own, got one as weights; give the folder of a head")
         folder = shipped_head_folder() if weights is None else Path(weights)
-        settings = DrafterSettings(kind="race", weights=None if weights is None else str(weights))
-        return _by_name(target, name, (name, _hash_of(folder)), settings, is_function_of_text=False)
+        choice = Eagle3(None if weights is None else str(weights))
+        return _drafting(target, choice, _hash_of(folder), is_function_of_text=False)
     raise InvalidInput(f"no law to race with is called {name!r}, expected one of {', '.join(RACE_DRAFTERS)}")
 
 
@@ -127,21 +127,15 @@ def dense_law(law: CandidateLaw, vocabulary_size: int) -> FloatArray:
     return dense / dense.sum()
 
 
-def _by_name(
-    target: CausalLM,
-    name: str,
-    identity: tuple[str, ...],
-    settings: DrafterSettings,
-    *,
-    is_function_of_text: bool = True,
+def _drafting(
+    target: CausalLM, choice: DrafterChoice, identity: str, *, is_function_of_text: bool = True
 ) -> RaceDrafter:
-    def source(sampling: SamplingSettings) -> LawSource:
-        return DRAFTERS[name].source(
-            target,
-            DrafterSettings(kind="race", sampling=sampling, weights=settings.weights, layers=settings.layers),
-        )
-
-    return RaceDrafter(name, identity, is_function_of_text, source)
+    return RaceDrafter(
+        choice.name,
+        (choice.name, identity),
+        is_function_of_text,
+        lambda sampling: law_source(choice, target, sampling, kind="race"),
+    )
 
 
 def _hash_of(place: Path) -> str:

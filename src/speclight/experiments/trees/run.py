@@ -17,10 +17,10 @@ import pyarrow as pa
 from speclight.arrays import FloatArray
 from speclight.decoding.noise_streams import SeededNoise
 from speclight.drafting.along_text import AlongText, stops_with_target
-from speclight.drafting.drafters import DRAFTERS
+from speclight.drafting.drafters import law_source
+from speclight.drafting.growth_start import growth_start
 from speclight.drafting.protocol import LawSource
-from speclight.drafting.settings import DrafterSettings
-from speclight.drafting.tree_choice import growth_start
+from speclight.drafting.tree_choices import Batch, BestFirst, Chain, Eagle2, Static
 from speclight.drafting.tree_drafter import GrowthStart
 from speclight.errors import InvalidInput
 from speclight.experiments.chosen_drafters import ComparedDrafter
@@ -160,11 +160,11 @@ def _compare(
     with recording(folder, plan) as records:
         names = [f"text-{number:04d}" for number in range(len(texts))]
         if not all(records.has(name) for name in (ACCEPTANCE, *names)):
-            source = DRAFTERS[drafter.name].source(target, drafter.settings(settings.sampling))
+            source = law_source(drafter.choice, target, settings.sampling)
             if not records.has(ACCEPTANCE):
                 rates = acceptance_vector(target, source, calibrating, settings)
                 records.write(ACCEPTANCE, pa.table({ACCEPTANCE: rates}))
-            starts_of_trees = _growth_starts(target, _acceptance(folder))
+            starts_of_trees = growth_starts(target, _acceptance(folder))
             for number, name in enumerate(names):
                 if not records.has(name):
                     found = _values(target, source, starts_of_trees, texts[number], starts[number], settings)
@@ -213,10 +213,10 @@ def _along(source: LawSource, text: ProfiledText, starts: Sequence[int]) -> tupl
     return AlongText(source, token_ids), [len(text.prompt_token_ids) + start for start in starts]
 
 
-def _growth_starts(target: CausalLM, acceptance: tuple[float, ...]) -> dict[str, GrowthStart]:
-    settings = {tree: DrafterSettings(tree=tree) for tree in TREES if tree != "static"}
-    settings["static"] = DrafterSettings(tree="static", acceptance=acceptance)
-    return {tree: growth_start(settings[tree], target) for tree in TREES}
+def growth_starts(target: CausalLM, acceptance: tuple[float, ...]) -> dict[str, GrowthStart]:
+    """How each of TREES begins; acceptance: what the static one is made for."""
+    choices = (BestFirst(), Eagle2(), Static(acceptance), Chain(), Batch())
+    return {name: growth_start(tree, target) for name, tree in zip(TREES, choices, strict=True)}
 
 
 def _values(

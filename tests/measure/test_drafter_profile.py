@@ -168,4 +168,4 @@ def test_the_commands_show_the_record(target, profile_folder, tmp_path, capsys, 
     assert main([*bound, "--cross-entropy", "1.0"]) == 2
     assert "leave out" in capsys.readouterr().err
     assert main(["drafter-profile", *options, "--drafter", "none"]) == 2
-    assert "no drafter with a law" in capsys.readouterr().err
+    assert "expected one with a law" in capsys.readouterr().err

@@ -89,7 +89,7 @@ def law_maker(
     sampling = SamplingSettings() if sampling is None else sampling
     match choice:
         case Plain():
-            raise InvalidInput("plain decoding has no drafter, expected one with a law; choose such a one")
+            raise InvalidInput("got no drafter (none), expected one with a law; choose another")
         case NGram():
             return NgramLaw
         case Lookahead():

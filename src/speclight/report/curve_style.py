@@ -1,4 +1,4 @@
-"""How each statement's curve looks: one source for Matplotlib, Plotly, the page and the terminal.
+"""How each statement's curve and each drafter looks: one source for Matplotlib, Plotly, page and terminal.
 
 Colours begin with Okabe and Ito's, told apart with any colour vision; those too pale for a white ground
 (below 3:1 contrast) are darkened there, and the blue is lightened on a dark ground. No two statements share
@@ -7,6 +7,7 @@ colour, dashes and marker. What they are called and mean stands in the catalogue
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from speclight.experiments.demo.record import LimitCurve
@@ -51,8 +52,36 @@ COLOURS: dict[str, Colour] = {
     "other": Colour("#5f6670", "#a9b1bb"),
     "drafter": Colour("#d55e00", "#f2772a"),
     "plain": Colour("#5f6670", "#a9b1bb"),
+    "verification": Colour("#7a4fb5", "#b79aea"),
+    "rest": Colour("#8a7420", "#d0b85a"),
     "truth": Colour("#111418", "#eceff3"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class DrafterMark:
+    """The shape that stands for one drafter in every figure of a page.
+
+    symbol: Plotly's name. marker: Matplotlib's. path: SVG, inside a square from 0 to 10.
+    """
+
+    symbol: str
+    marker: str
+    path: str
+
+
+# A ring is plain decoding's.
+_SHAPES: tuple[DrafterMark, ...] = (
+    DrafterMark("diamond", "D", "M5 0 10 5 5 10 0 5Z"),
+    DrafterMark("square", "s", "M1 1H9V9H1Z"),
+    DrafterMark("triangle-up", "^", "M5 .5 9.8 9.2H.2Z"),
+    DrafterMark("triangle-down", "v", "M5 9.5 .2 .8H9.8Z"),
+    DrafterMark("x", "X", "M2.5 0 5 2.5 7.5 0 10 2.5 7.5 5 10 7.5 7.5 10 5 7.5 2.5 10 0 7.5 2.5 5 0 2.5Z"),
+    DrafterMark("cross", "P", "M3.3 0H6.7V3.3H10V6.7H6.7V10H3.3V6.7H0V3.3H3.3Z"),
+    DrafterMark("triangle-right", ">", "M9.5 5 .8 9.8V.2Z"),
+    DrafterMark("triangle-left", "<", "M.5 5 9.2 .2V9.8Z"),
+)
+_USUAL_SHAPE = {"eagle3": 0, "ngram": 1, "medusa": 2, "model": 3}
 
 MEASURED_MEANING = (
     "the measured limit: at real contexts, the best tree of P nodes, found with the target itself"
@@ -91,6 +120,20 @@ _OTHER_DASHES = (5, 5)
 _MARKERS = ("", "X", "*", "<", ">", "p", "h", "8", "d")
 # Front to back: what was measured before what bounds it before what only models it.
 _ORDER = ("oracle", "ergodic_renewal", "renewal", "two_moments", "theorem_1", "limit")
+
+
+def drafter_marks(drafters: Iterable[str]) -> dict[str, DrafterMark]:
+    """A shape of its own for each drafter of a page, by name: the usual one where there is one.
+
+    Beyond eight drafters shapes are used again; their labels still tell them apart.
+    """
+    names = sorted(set(drafters))
+    taken = {name: _USUAL_SHAPE[name] for name in names if name in _USUAL_SHAPE}
+    everything = range(len(_SHAPES))
+    free = [place for place in everything if place not in taken.values()] or list(everything)
+    others = [name for name in names if name not in taken]
+    taken |= {name: free[number % len(free)] for number, name in enumerate(others)}
+    return {name: _SHAPES[taken[name]] for name in names}
 
 
 def statement_style(name: str) -> CurveStyle:

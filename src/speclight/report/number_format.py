@@ -7,6 +7,9 @@ from math import isfinite
 from speclight.measure.estimates import Estimate
 
 NOT_MEASURED = "–"
+# An interval of fewer prompts than this is so wide that it says nothing: t quantiles of 4.3 and 12.7.
+FEWEST_PROMPTS = 4
+TOO_FEW = "too few to say"
 
 
 def significant(value: float | None, digits: int = 3) -> str:
@@ -38,6 +41,11 @@ def ratio(value: float | None) -> str:
 def interval(estimate: Estimate) -> str | None:
     """The 95% interval as "low to high"; None where one prompt allowed none."""
     return span(estimate.low, estimate.high)
+
+
+def told_interval(estimate: Estimate) -> str | None:
+    """The 95% interval, or that prompts are too few to say one; None for a number without interval."""
+    return TOO_FEW if estimate.clusters < FEWEST_PROMPTS else interval(estimate)
 
 
 def span(low: float | None, high: float | None) -> str | None:

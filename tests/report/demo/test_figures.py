@@ -20,7 +20,7 @@ def written(tmp_path_factory):
     return write_figures(synthetic_record(), tmp_path_factory.mktemp("figures"))
 
 
-@pytest.mark.parametrize("name", ["limits", "speed"])
+@pytest.mark.parametrize("name", ["limits", "time", "acceptance"])
 def test_figures_are_readable_and_not_blank(written, name):
     figure = getattr(written, name)
     pixels = matplotlib.image.imread(BytesIO(figure.png.read_bytes()), format="png")
@@ -37,7 +37,8 @@ def test_equal_records_give_equal_svg_files_whatever_the_reader_set(written, tmp
         again = write_figures(synthetic_record(), tmp_path)
         assert matplotlib.rcParams["font.size"] == 30.0
     assert again.limits.svg_content == written.limits.svg_content
-    assert again.speed.svg_content == written.speed.svg_content
+    assert again.time.svg_content == written.time.svg_content
+    assert again.acceptance.svg_content == written.acceptance.svg_content
     assert b"<dc:date>" not in again.limits.svg_content
 
 
@@ -57,8 +58,6 @@ def test_every_curve_of_the_record_is_drawn(written, tmp_path):
 @pytest.mark.parametrize("odd", ["$\\frac$", "a_b^$c$", "问答", "<b>&", "long" * 60])
 def test_names_are_shown_and_not_interpreted(tmp_path, odd):
     record = with_every_text(synthetic_record(("code",)), lambda text: text + odd)
-    runs = (*record.decodings, replace(record.decodings[0], node_budget=16))  # so that settings are named too
-    record = replace(record, decodings=runs)
     assert write_figures(record, tmp_path).limits.png.stat().st_size > 0
 
 
@@ -68,15 +67,16 @@ def test_what_was_not_measured_is_left_out(tmp_path):
         replace(curve, values=(nan, *curve.values[1:]), lows=curve.lows and (nan, *curve.lows[1:]))
         for curve in record.limits[0].curves
     )
-    runs = tuple(replace(run, tokens_per_second=nan, speed_up=nan) for run in record.decodings)
+    runs = tuple(replace(run, tokens_per_second=nan) for run in record.overall)
     figures = write_figures(
-        replace(record, limits=(replace(record.limits[0], curves=curves),), decodings=runs), tmp_path
+        replace(record, limits=(replace(record.limits[0], curves=curves),), overall=runs), tmp_path
     )
     assert figures.limits is not None
-    assert figures.speed is not None
+    assert figures.time is not None
 
 
 def test_no_data_no_figure(tmp_path):
-    figures = write_figures(replace(synthetic_record(), limits=(), decodings=()), tmp_path)
+    figures = write_figures(replace(synthetic_record(), limits=(), decodings=(), overall=()), tmp_path)
     assert figures.limits is None
-    assert figures.speed is None
+    assert figures.time is None
+    assert figures.acceptance is None

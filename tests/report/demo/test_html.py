@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode
 from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
@@ -13,6 +14,7 @@ from plotly.offline import get_plotlyjs
 
 from report.demo.synthetic_record import (
     made_up_estimate,
+    made_up_speed_up,
     synthetic_record,
     with_every_text,
     without_interval,
@@ -73,7 +75,8 @@ def test_the_page_asks_the_network_for_nothing(page):
     assert not LOADING_TAGS & {tag for tag, _ in page.elements}
     for tag, attributes in page.elements:
         for name in LOADING_ATTRIBUTES & set(attributes):
-            assert attributes[name].startswith(("#", "data:image/")), (tag, name)
+            assert attributes[name].startswith(("#", "data:image/", "data:text/csv;")), (tag, name)
+            assert not attributes[name].startswith("data:text/csv") or "download" in attributes
         assert "url(" not in (attributes.get("style") or "")
     for style in page.contents["style"]:
         assert "url(" not in style
@@ -113,7 +116,7 @@ def test_text_inside_figure_data_survives_as_text(tmp_path):
         if attributes.get("type") == "application/json"
     ]
     figures = [json.loads(page.contents["script"][place]) for place in places]
-    assert len(figures) == len(record.limits) + 1
+    assert len(figures) == len(record.limits) + 2
     labels = [unescape(trace["name"]) for trace in figures[0]["data"] if "name" in trace]
     assert any(HOSTILE in label for label in labels)
     # Plotly would make elements of a few tags, links among them; nothing of the record may be one.
@@ -126,14 +129,24 @@ def test_control_characters_and_lone_surrogates_do_not_break_the_page(tmp_path):
     assert "end of text" in page_of(replace(record, examples=(odd,)), tmp_path).text
 
 
-def test_headline_comes_first_with_its_numbers(page):
-    headline = (
-        "At P = 8 and temperature 1, the ngram drafter reaches 41.3% of this model’s limit "
-        "(95% interval 37.9 to 44.8%). "
-        "1.31 (95% interval 1.20 to 1.42) tokens per target call, against 3.17 (95% interval 2.91 to 3.44)"
+def test_the_answer_comes_first(page):
+    """How many times fewer calls are possible, what the drafter gets, what P is, and the clock."""
+    parts = (
+        "This model could be decoded in up to 3.17 times fewer target calls. "
+        "The ngram drafter gets 1.31 times fewer",
+        "That is at P = 8, temperature 1: a call scores 8 positions at once, the last token of the text and "
+        "7 drafted ones. Plain decoding is P = 1, one token per call. A larger P raises the limit: over "
+        "uniform positions of sampled text, from 3.33 at P = 8 to 5.67 at P = 64.",
+        "plain decoding 1 by definition 36.9",
+        "ngram drafter 1.31 1.20 to 1.42 32.3 0.874× plain (0.801 to 0.947): slower",
+        "the limit 3.17 2.91 to 3.44 at most 71.3 95% upper limit 74.9; any P up to 64, drafting free",
+        "Slower. Speculation was slower than plain decoding here",
+        "The drafter reaches 41.3% of the limit (95% interval 37.9 to 44.8%), both counted at the 342 call",
+        "Family by family",
     )
-    assert headline in page.text
-    assert page.text.index(headline) < page.text.index("Family by family")
+    text = page.text.replace(" .", ".").replace(" ,", ",")
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +201,7 @@ def test_estimates_without_interval_show_none(tmp_path):
         ),
         tmp_path,
     )
-    assert "1.23 tokens per target call, against 1.23 for the best possible tree" in page.text
+    assert "the limit 1.23 too few to say at most 71.3" in page.text
     assert "no error from one prompt" in page.text
     assert "None" not in page.text
     assert "nan" not in page.text.lower().split()
@@ -201,15 +214,25 @@ def test_one_family_gives_one_panel(tmp_path):
         for tag, attributes in page.elements
         if attributes.get("role") == "img" and tag == "div"
     ]
-    assert panels == ["limits-0", "speed-0"]
+    assert panels == ["limits-0", "time-0", "acceptance-0"]
 
 
 def test_a_record_without_limits_runs_or_examples_says_so(tmp_path):
     page = page_of(
-        replace(synthetic_record(("code",)), limits=(), decodings=(), examples=(), profiles=()), tmp_path
+        replace(
+            synthetic_record(("code",)),
+            limits=(),
+            decodings=(),
+            overall=(),
+            prompt_totals=(),
+            examples=(),
+            profiles=(),
+        ),
+        tmp_path,
     )
     assert "No limit was computed in this run." in page.text
     assert "Nothing was decoded in this run." in page.text
+    assert "No profile was recorded in this run." in page.text
     assert not (tmp_path / "figures").exists()
 
 
@@ -231,7 +254,7 @@ def test_tables_have_headers_and_images_have_words(page):
     images = [
         attributes for tag, attributes in page.elements if tag == "img" or attributes.get("role") == "img"
     ]
-    assert len(images) == len(synthetic_record().limits) + 3  # panels, the speed figure, two still images
+    assert len(images) == len(synthetic_record().limits) + 5  # panels, two figures of decoding, three stills
     assert all(attributes.get("alt") or attributes.get("aria-label") for attributes in images)
 
 
@@ -240,3 +263,86 @@ def test_curves_that_are_no_bound_here_say_so_in_the_legend(page):
         assert f"{label} (i.i.d. model, not a bound here)" in page.text
     assert "Ergodic renewal bound (i.i.d." not in page.text
     assert "Oracle: the true limit (i.i.d." not in page.text
+
+
+def test_both_start_laws_stand_in_the_table_with_their_names(page):
+    table = page.text[page.text.index("Family by family") : page.text.index("How far one target call")]
+    assert "Limit at uniform starts, temperature 1" in table
+    assert "At the ngram drafter’s own call starts, P = 8" in table
+    all_families = "all families 3.33 2.87 to 3.80 4.11 3.49 to 4.73 5.67 4.73 to 6.60"
+    assert f"{all_families} 3.17 2.91 to 3.44 1.31 1.20 to 1.42 41.3% 37.9 to 44.8" in table
+
+
+def test_two_prompts_are_too_few_to_say_an_interval(page, tmp_path):
+    assert "too few to say" in page.text
+    record = synthetic_record(("code",))
+    estimate = replace(made_up_estimate(1.38), clusters=4)
+    enough = tuple(
+        replace(
+            item, expected_tokens_per_call=estimate, limit_tokens_per_call=estimate, share_of_limit=estimate
+        )
+        for item in record.at_call_starts
+    )
+    runs = tuple(
+        replace(run, tokens_per_call=estimate, speed_up=made_up_speed_up(0.9, clusters=4))
+        for run in record.decodings
+    )
+    told = page_of(replace(record, at_call_starts=enough, decodings=runs), tmp_path)
+    shown = told.text[
+        : told.text.index("Definitions Definitions") if "Definitions Definitions" in told.text else -1
+    ]
+    assert "too few to say one" in shown  # the definition
+    assert shown.count("too few to say") == 1
+
+
+def test_every_table_can_be_saved_and_sorted(page, tmp_path):
+    """The download in the page is the file beside it, and every shown column says what to sort by."""
+    write_report(synthetic_record(), tmp_path)
+    files = {path.name: path.read_bytes().decode("utf-8") for path in (tmp_path / "tables").iterdir()}
+    links = {
+        attributes["download"]: b64decode(attributes["href"].partition(",")[2]).decode("utf-8")
+        for tag, attributes in page.elements
+        if tag == "a" and "download" in attributes
+    }
+    assert links == files
+    assert set(files) == {
+        f"{name}.csv"
+        for name in (
+            "families",
+            "bounds",
+            "decoding",
+            "decoding-by-family",
+            "time",
+            "acceptance",
+            "profile",
+            "prompts",
+        )
+    }
+    sortable = [attributes["id"] for tag, attributes in page.elements if "data-sortable" in attributes]
+    assert len(sortable) == len(files) - 1  # the prompts are a file only
+    keys = [attributes["data-sort"] for tag, attributes in page.elements if "data-sort" in attributes]
+    columns = [attributes for tag, attributes in page.elements if "data-column" in attributes]
+    assert all(attributes["scope"] == "col" for attributes in columns)
+    assert repr(synthetic_record().headline.share_of_limit.value) in keys  # exact, not as shown
+
+
+def test_wide_tables_say_that_they_go_on(page):
+    """The words are there for the script to show; without it the scroll bar is all there is."""
+    hints = [attributes for tag, attributes in page.elements if attributes.get("class") == "more"]
+    regions = [attributes for tag, attributes in page.elements if attributes.get("class") == "scroll"]
+    assert len(hints) == len(regions)
+    assert all("hidden" in attributes for attributes in hints)
+    assert all(attributes.get("tabindex") == "0" for attributes in regions)
+
+
+def test_each_drafter_has_a_shape_and_its_name(tmp_path):
+    record = synthetic_record(("code",))
+    both = tuple(replace(run, drafter="eagle3") for run in record.decodings) + record.decodings
+    page = page_of(replace(record, decodings=both), tmp_path)
+    (button,) = [attributes for tag, attributes in page.elements if attributes.get("data-curve") == "drafter"]
+    assert button["aria-pressed"] == "true"
+    assert "eagle3, ngram, measured" in page.text
+    shapes = {
+        attributes["d"] for tag, attributes in page.elements if tag == "path" and "transform" in attributes
+    }
+    assert len(shapes) == 2

@@ -18,3 +18,9 @@ def script_json(text: str) -> Markup:
 def svg_data_uri(content: bytes) -> Markup:
     """An SVG file as the address of an image."""
     return Markup("data:image/svg+xml;base64," + b64encode(content).decode("ascii"))
+
+
+def csv_data_uri(text: str) -> Markup:
+    """A CSV file as the address of a download. A lone surrogate becomes U+FFFD."""
+    content = text.encode("utf-16", errors="surrogatepass").decode("utf-16", errors="replace").encode("utf-8")
+    return Markup("data:text/csv;charset=utf-8;base64," + b64encode(content).decode("ascii"))

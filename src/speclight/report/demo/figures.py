@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, isfinite
+from math import ceil
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -13,19 +13,25 @@ from matplotlib.lines import Line2D
 from speclight.experiments.demo.record import DecodingSummary, DemoRecord, FamilyLimits, LimitCurve
 from speclight.measure.store import write_whole
 from speclight.report.canvas import canvas, dash_pattern, figure_bytes, write_figure
-from speclight.report.curve_style import COLOURS, in_legend_order, legend_label, style_of
+from speclight.report.curve_style import (
+    COLOURS,
+    DrafterMark,
+    drafter_marks,
+    in_legend_order,
+    legend_label,
+    style_of,
+)
 from speclight.report.demo.selection import (
     decodings_beside,
-    decodings_by_setting,
     distinct_curves,
+    drafters_of,
     largest_budget,
     largest_tokens_per_call,
     panel_title,
     powers_of_two,
-    setting_label,
-    speed_label,
     visible_points,
 )
+from speclight.report.demo.still_decoding import acceptance_figure, time_figure
 from speclight.report.number_format import shortened
 
 _NAME_LENGTH, _LEGEND_LENGTH = 28, 64  # characters that fit beside or above a panel, and into the legend
@@ -45,21 +51,26 @@ class FigureFiles:
     """The figures of one report; a figure without data is not drawn and is None."""
 
     limits: FigureFile | None
-    speed: FigureFile | None
+    time: FigureFile | None
+    acceptance: FigureFile | None
 
 
 def write_figures(record: DemoRecord, folder: Path) -> FigureFiles:
-    """Draw both figures into folder as PNG and SVG. Equal records give byte-equal SVG files.
+    """Draw all figures into folder as PNG and SVG. Equal records give byte-equal SVG files.
 
     Raises StorageError if a file cannot be written.
     """
     with canvas(9.5):
-        limits = _saved(_limits_figure(record), folder / "limits") if record.limits else None
-        speed = _saved(_speed_figure(record), folder / "speed") if record.decodings else None
-    return FigureFiles(limits=limits, speed=speed)
+        return FigureFiles(
+            limits=_saved(_limits_figure(record) if record.limits else None, folder / "limits"),
+            time=_saved(time_figure(record), folder / "time"),
+            acceptance=_saved(acceptance_figure(record), folder / "acceptance"),
+        )
 
 
-def _saved(figure: Figure, stem: Path) -> FigureFile:
+def _saved(figure: Figure | None, stem: Path) -> FigureFile | None:
+    if figure is None:
+        return None
     svg = stem.with_suffix(".svg")
     content = figure_bytes(figure, ".svg")
     return FigureFile(
@@ -72,8 +83,9 @@ def _limits_figure(record: DemoRecord) -> Figure:
     rows = ceil(len(record.limits) / columns)
     figure = Figure(figsize=(max(4.6, 3.3 * columns), 2.9 * rows + 1.1), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    marks = drafter_marks(drafters_of(record))
     for axes, limits in zip(panels, record.limits, strict=False):
-        _draw_limits(axes, limits, decodings_beside(limits, record))
+        _draw_limits(axes, limits, decodings_beside(limits, record), marks)
         axes.set_title(
             shortened(panel_title(limits, record), _NAME_LENGTH),
             loc="left",
@@ -92,7 +104,9 @@ def _limits_figure(record: DemoRecord) -> Figure:
     return figure
 
 
-def _draw_limits(axes: Axes, limits: FamilyLimits, decodings: list[DecodingSummary]) -> None:
+def _draw_limits(
+    axes: Axes, limits: FamilyLimits, decodings: list[DecodingSummary], marks: dict[str, DrafterMark]
+) -> None:
     for curve in reversed(in_legend_order(limits.curves)):
         style = style_of(curve)
         colour = COLOURS[style.variable].light
@@ -116,12 +130,21 @@ def _draw_limits(axes: Axes, limits: FamilyLimits, decodings: list[DecodingSumma
         axes.plot(
             decoding.nodes_per_call,
             decoding.tokens_per_call.value,
-            marker="D",
+            marker=marks[decoding.drafter].marker,
             markersize=7,
             color=COLOURS["drafter"].light,
             markeredgecolor="white",
             linestyle="none",
             zorder=5,
+        )
+        axes.annotate(
+            shortened(decoding.drafter, _NAME_LENGTH),
+            (decoding.nodes_per_call, decoding.tokens_per_call.value),
+            xytext=(6, -9),
+            textcoords="offset points",
+            fontsize=8,
+            color=COLOURS["drafter"].light,
+            parse_math=False,
         )
 
 
@@ -138,12 +161,9 @@ def _scale_axes(axes: Axes, record: DemoRecord) -> None:
 
 def _legend_handles(record: DemoRecord) -> list[Line2D]:
     handles = [_curve_handle(curve) for curve in distinct_curves(record)]
-    drafters = sorted({decoding.drafter for decoding in record.decodings})
-    if drafters:
-        label = _legend_text(f"drafter measured: {', '.join(drafters)}")
-        handles.append(
-            Line2D([], [], color=COLOURS["drafter"].light, marker="D", linestyle="none", label=label)
-        )
+    for name, mark in drafter_marks(drafters_of(record)).items():
+        label, colour = _legend_text(f"measured: {name}"), COLOURS["drafter"].light
+        handles.append(Line2D([], [], color=colour, marker=mark.marker, linestyle="none", label=label))
     return handles
 
 
@@ -161,70 +181,6 @@ def _curve_handle(curve: LimitCurve) -> Line2D:
 
 def _legend_text(words: str) -> str:
     return shortened(words, _LEGEND_LENGTH).replace("$", r"\$")
-
-
-def _speed_figure(record: DemoRecord) -> Figure:
-    groups = decodings_by_setting(record)
-    rows = sum(map(len, groups)) + len(groups) - 1
-    figure = Figure(figsize=(7.2, 0.33 * rows + 1.3), layout="constrained")
-    axes = figure.subplots()
-    height, ticks, labels = 0.0, [], []
-    for group in groups:
-        for decoding in group:
-            _draw_speed(axes, decoding, height)
-            ticks.append(height)
-            setting = shortened(setting_label(decoding, record), _NAME_LENGTH)
-            labels.append(f"{shortened(decoding.family, _NAME_LENGTH)}, {setting}")
-            height -= 1.0
-        height -= 1.0  # an empty row between settings
-    axes.set_yticks(ticks, labels, parse_math=False)
-    axes.set_ylim(height + 1.4, 0.6)
-    axes.set_xlim(left=0.0)
-    axes.margins(x=0.12)
-    axes.grid(visible=False, axis="y")
-    axes.set_xlabel("tokens per second")
-    figure.legend(handles=_speed_handles(), loc="outside upper left", ncols=2)
-    return figure
-
-
-def _draw_speed(axes: Axes, decoding: DecodingSummary, height: float) -> None:
-    plain, speculative = decoding.plain_tokens_per_second, decoding.tokens_per_second
-    if not (isfinite(plain) and isfinite(speculative)):
-        return
-    axes.plot([plain, speculative], [height, height], color="#c3c8ce", linewidth=2.5, zorder=1)
-    axes.plot(
-        plain, height, "o", color=COLOURS["plain"].light, markerfacecolor="white", markersize=7, clip_on=False
-    )
-    axes.plot(speculative, height, "D", color=COLOURS["drafter"].light, markersize=6.5, clip_on=False)
-    axes.annotate(
-        speed_label(decoding.speed_up),
-        (max(plain, speculative), height),
-        xytext=(9, 0),
-        textcoords="offset points",
-        va="center",
-    )
-
-
-def _speed_handles() -> list[Line2D]:
-    return [
-        Line2D(
-            [],
-            [],
-            color=COLOURS["plain"].light,
-            marker="o",
-            markerfacecolor="white",
-            linestyle="none",
-            label="plain decoding",
-        ),
-        Line2D(
-            [],
-            [],
-            color=COLOURS["drafter"].light,
-            marker="D",
-            linestyle="none",
-            label="speculative decoding (number: speed-up and 95% interval)",
-        ),
-    ]
 
 
 def _columns(points: list[tuple[int, float]]) -> tuple[list[int], list[float]]:

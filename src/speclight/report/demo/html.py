@@ -13,68 +13,78 @@ from plotly.offline import get_plotlyjs
 from speclight.experiments.demo.record import DemoRecord
 from speclight.measure.store import write_whole
 from speclight.report import number_format
-from speclight.report.curve_style import COLOURS, holds_here, legend_label, style_of
-from speclight.report.demo.embedding import script_json, svg_data_uri
+from speclight.report.curve_style import COLOURS, drafter_marks, holds_here, legend_label, style_of
+from speclight.report.demo.embedding import csv_data_uri, script_json, svg_data_uri
 from speclight.report.demo.figures import write_figures
-from speclight.report.demo.interactive import limits_panels, speed_figure
-from speclight.report.demo.overview import overview
+from speclight.report.demo.interactive import limits_panels
+from speclight.report.demo.interactive_decoding import acceptance_figure, time_figure
 from speclight.report.demo.page_text import (
     DEFINITIONS,
     divergence_warning,
-    headline_bars,
+    headline_rows,
     headline_text,
     limits_description,
     load_warning,
     speed_limit_text,
 )
-from speclight.report.demo.selection import (
-    TABLE_BUDGETS,
-    at_budget,
-    decodings_by_setting,
-    distinct_curves,
-    plain_decoder_names,
-)
+from speclight.report.demo.selection import TABLE_BUDGETS, distinct_curves, drafters_of
+from speclight.report.demo.tables import report_tables
+from speclight.report.demo.time_rows import PHASES
 
 _BAND_OPACITY = "2e"  # two hex digits of alpha, 18%
 
 
 def write_report(record: DemoRecord, folder: Path) -> Path:
-    """Write report.html and figures/ into folder and return the page's path.
+    """Write report.html, figures/ and tables/ (CSV) into folder and return the page's path.
 
-    The page carries its style, script, figures and Plotly itself; its content security policy forbids
+    The page carries its style, script, figures, tables and Plotly itself; its content security policy forbids
     every request. All text of the record is escaped. Raises StorageError if a file cannot be written.
     """
     figures = write_figures(record, folder / "figures")
+    tables = report_tables(record)
+    for table in tables.values():
+        write_whole(folder / "tables" / f"{table.name}.csv", _utf8(table.csv()))
     page = (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             record=record,
-            headline=headline_text(record.headline),
-            headline_bars=headline_bars(record.headline),
+            headline=headline_text(record),
+            headline_rows=headline_rows(record),
             speed_limit=speed_limit_text(record.speed_limit, record.headline.drafter),
             warning=divergence_warning(record),
             load_warning=load_warning(record.load),
-            overview=overview(record),
+            tables=tables,
             definitions=DEFINITIONS,
             curves=distinct_curves(record),
-            drafters=sorted({decoding.drafter for decoding in record.decodings}),
+            drafter_marks=drafter_marks(drafters_of(record)),
             start_laws=sorted({limits.start_law for limits in record.limits}),
             table_budgets=TABLE_BUDGETS,
-            plain_decoders=plain_decoder_names(record),
-            decoding_groups=decodings_by_setting(record),
+            phases=PHASES,
             panels=list(zip(limits_panels(record), record.limits, strict=True)),
-            speed=speed_figure(record),
-            limits_image=figures.limits and svg_data_uri(figures.limits.svg_content),
-            speed_image=figures.speed and svg_data_uri(figures.speed.svg_content),
+            time_figure=time_figure(record),
+            acceptance_figure=acceptance_figure(record),
+            still={
+                name: figure and svg_data_uri(figure.svg_content)
+                for name, figure in (
+                    ("limits", figures.limits),
+                    ("time", figures.time),
+                    ("acceptance", figures.acceptance),
+                )
+            },
         )
     )
+    return write_whole(folder / "report.html", _utf8(page))
+
+
+def _utf8(text: str) -> bytes:
     # A lone surrogate in a prompt has no UTF-8 form; as a character reference it shows as U+FFFD.
-    return write_whole(folder / "report.html", page.encode("utf-8", errors="xmlcharrefreplace"))
+    return text.encode("utf-8", errors="xmlcharrefreplace")
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The pages' templates, with what all of them use."""
     environment = Environment(
         loader=PackageLoader("speclight.report.demo"),
         autoescape=True,
@@ -91,9 +101,9 @@ def _environment() -> Environment:
         whole=number_format.whole,
         duration=number_format.duration,
         script_json=script_json,
+        csv_data_uri=csv_data_uri,
     )
     environment.globals.update(
-        at_budget=at_budget,
         style_of=style_of,
         holds_here=holds_here,
         legend_label=legend_label,

@@ -3,47 +3,69 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, nan
 
-from speclight.experiments.demo.record import DemoRecord, FamilyLimits, Headline, SpeedLimit
+from speclight.experiments.demo.record import DemoRecord, FamilyLimits, SpeedLimit
 from speclight.measure.estimates import Estimate
 from speclight.measure.machine_load import MachineLoad
 from speclight.measure.paired_times import SpeedUp
-from speclight.report.demo.selection import TABLE_BUDGETS, at_budget
-from speclight.report.number_format import interval, percent, ratio, significant, span, whole
+from speclight.report.demo.selection import FEWEST_OFFERED, TABLE_BUDGETS, at_budget
+from speclight.report.number_format import (
+    FEWEST_PROMPTS,
+    percent,
+    ratio,
+    significant,
+    span,
+    told_interval,
+    whole,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class HeadlineText:
-    """The headline in words. is_slower: whether speculation lost against plain decoding, beyond its interval.
+    """The headline in words: what is possible, what the drafter gets of it, what that did to the clock.
 
-    verdict: one word or two, what speed says after it.
+    before, limit, between, drafted: the first sentences, their two numbers apart. budget: what P is.
+    verdict: one word or two, what speed says after it. is_slower: whether speculation lost against plain
+    decoding, beyond its interval.
     """
 
-    before_share: str
+    before: str
+    limit: str
+    between: str
+    drafted: str
+    budget: str
     share: str
-    after_share: str
-    detail: str
     measured: str
     choice: str
     verdict: str
     speed: str
+    timing: str
     is_slower: bool
 
     @property
     def statement(self) -> str:
-        """The first sentence in one piece."""
-        return f"{self.before_share} {self.share} {self.after_share}"
+        """The first sentences in one piece."""
+        return f"{self.before} {self.limit} {self.between} {self.drafted}."
 
 
 @dataclass(frozen=True, slots=True)
-class HeadlineBar:
-    """One bar of the headline's small chart; lengths in percent of the chart's width."""
+class HeadlineQuantity:
+    """A number of the headline's table with a note, and the length of its bar in percent of the longest."""
+
+    text: str
+    note: str
+    length: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeadlineRow:
+    """Plain decoding, the drafter or the limit, in tokens per target call and in tokens per second."""
 
     label: str
-    value: str
-    length: float
     colour: str
+    per_call: HeadlineQuantity
+    per_second: HeadlineQuantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,29 +76,97 @@ class Definition:
     meaning: str
 
 
-def headline_text(headline: Headline) -> HeadlineText:
-    """At P and T of the headline: the share of the limit, what it is made of, and whether it paid."""
-    budget, temperature = headline.node_budget, f"{headline.temperature:g}"
-    expected, limit = headline.expected_tokens_per_call, headline.limit_tokens_per_call
+def headline_text(record: DemoRecord) -> HeadlineText:
+    """At P and T of the headline: the limit in target calls, what the drafter gets, and whether it paid."""
+    headline = record.headline
+    limit, expected = headline.limit_tokens_per_call, headline.expected_tokens_per_call
     return HeadlineText(
-        before_share=f"At P = {budget} and temperature {temperature}, the {headline.drafter} drafter reaches",
-        share=percent(headline.share_of_limit.value),
-        after_share=f"of this model’s limit{_share_interval(headline.share_of_limit)}.",
-        detail=(
-            f"{_with_interval(expected)} tokens per target call, against {_with_interval(limit)} for the "
-            f"best possible tree of {budget} nodes at the same {whole(headline.starts)} call starts, those "
-            "of the drafter’s own run."
+        before="This model could be decoded in up to",
+        limit=f"{significant(limit.value)} times fewer",
+        between=f"target calls. The {headline.drafter} drafter gets",
+        drafted=f"{significant(expected.value)} times fewer",
+        budget=_budget_sentence(record),
+        share=(
+            f"The drafter reaches {percent(headline.share_of_limit.value)} of the limit"
+            f"{_share_interval(headline.share_of_limit)}, both counted at the {whole(headline.starts)} call "
+            "starts of the drafter’s own run."
         ),
         measured=(
-            f"Counted in that run: {_with_interval(headline.measured_tokens_per_call)} tokens per call "
-            f"(rule {headline.rule}). The numbers above are expectations over the target’s own law, free of "
-            "the luck of one run."
+            f"That run emitted {_with_interval(headline.measured_tokens_per_call)} tokens per call (rule "
+            f"{headline.rule}). The drafter’s number above is its expectation over the target’s own law, "
+            "free of the luck of one run."
         ),
         choice=headline.drafter_choice,
         verdict=headline.speed_up.verdict.capitalize(),
         speed=_speed_sentence(headline.speed_up),
+        timing=_timing_sentence(headline.speed_up),
         is_slower=headline.speed_up.verdict == "slower",
     )
+
+
+def _budget_sentence(record: DemoRecord) -> str:
+    """What P is, said with the numbers it belongs to."""
+    budget = record.headline.node_budget
+    drafted = "1 drafted one" if budget == 2 else f"{budget - 1} drafted ones"
+    by_budget = [
+        (other, found.value)
+        for other in sorted({budget, *TABLE_BUDGETS})
+        if other >= budget and (found := at_budget(record.overall_limits, "oracle", other)) is not None
+    ]
+    (smallest, least), (largest, most) = by_budget[0], by_budget[-1]
+    more = (
+        f" A larger P raises the limit: over {record.overall_limits.start_law}, from {significant(least)} at "
+        f"P = {smallest} to {significant(most)} at P = {largest}."
+        if largest > smallest
+        else ""
+    )
+    return (
+        f"That is at P = {budget}, temperature {record.headline.temperature:g}: a call scores {budget} "
+        f"positions at once, the last token of the text and {drafted}. Plain decoding is P = 1, one token "
+        f"per call.{more}"
+    )
+
+
+def headline_rows(record: DemoRecord) -> tuple[HeadlineRow, ...]:
+    """Plain decoding, the drafter and the limit, each quantity on one scale."""
+    headline, speed = record.headline, record.speed_limit
+    expected, limit = headline.expected_tokens_per_call, headline.limit_tokens_per_call
+    drafted = speed.drafters.get(headline.drafter, nan)
+    calls = (1.0, expected.value, limit.value)
+    seconds = (speed.plain_tokens_per_second, drafted, speed.limit.value)
+    bars = [
+        (_length(per_call, calls), _length(per_second, seconds))
+        for per_call, per_second in zip(calls, seconds, strict=True)
+    ]
+    gain, ends = ratio(headline.speed_up.estimate.value), told_interval(headline.speed_up.estimate)
+    against_plain = f"{gain} plain{f' ({ends})' if ends else ''}: {headline.speed_up.verdict}"
+    upper = f"95% upper limit {significant(speed.limit.upper)}; " if isfinite(speed.limit.upper) else ""
+    at_most = f"{upper}any P up to {whole(speed.largest_tree)}, drafting free"
+    return (
+        HeadlineRow(
+            "plain decoding",
+            "plain",
+            HeadlineQuantity("1", "by definition", bars[0][0]),
+            HeadlineQuantity(significant(seconds[0]), "", bars[0][1]),
+        ),
+        HeadlineRow(
+            f"{headline.drafter} drafter",
+            "drafter",
+            HeadlineQuantity(significant(expected.value), told_interval(expected) or "", bars[1][0]),
+            HeadlineQuantity(significant(drafted), against_plain, bars[1][1]),
+        ),
+        HeadlineRow(
+            "the limit",
+            "oracle",
+            HeadlineQuantity(significant(limit.value), told_interval(limit) or "", bars[2][0]),
+            HeadlineQuantity(f"at most {significant(speed.limit.value)}", at_most, bars[2][1]),
+        ),
+    )
+
+
+def _length(value: float, scale: tuple[float, ...]) -> float:
+    longest = max((other for other in scale if isfinite(other)), default=1.0)
+    return 100.0 * value / longest if isfinite(value) and longest > 0.0 else 0.0
 
 
 def speed_limit_text(limit: SpeedLimit, drafter: str) -> str:
@@ -92,38 +182,29 @@ def speed_limit_text(limit: SpeedLimit, drafter: str) -> str:
     )
 
 
-def headline_bars(headline: Headline) -> tuple[HeadlineBar, ...]:
-    """Plain decoding (1 by definition), the drafter and the limit, in tokens per call, on one scale."""
-    limit = headline.limit_tokens_per_call.value
-    shown = (
-        ("plain decoding", 1.0, "plain"),
-        (f"{headline.drafter} drafter", headline.expected_tokens_per_call.value, "drafter"),
-        (f"limit, P = {headline.node_budget}", limit, "oracle"),
-    )
-    longest = max([1.0, *(value for _, value, _ in shown if isfinite(value))])
-    return tuple(
-        HeadlineBar(label, significant(value), 100.0 * value / longest if isfinite(value) else 0.0, colour)
-        for label, value, colour in shown
-    )
-
-
 def _speed_sentence(speed_up: SpeedUp) -> str:
-    estimate = speed_up.estimate
-    if not isfinite(estimate.value):
+    """What the verdict means, and what it rests on, in a line."""
+    if not isfinite(speed_up.estimate.value):
         return "The speed against plain decoding was not measured."
-    ends = interval(estimate)
-    measured = (
-        f"{ratio(estimate.value)} plain decoding’s tokens per second"
-        + (f" (95% interval {ends})" if ends else " (a single prompt allows no interval)")
-        + f", all families together, {whole(estimate.clusters)} prompts, drafted and plain in turn, "
-        f"{whole(speed_up.rounds)} rounds; plain is {speed_up.against}."
+    ends = told_interval(speed_up.estimate)
+    measured = f"{ratio(speed_up.estimate.value)} plain decoding’s tokens per second" + (
+        f" (95% interval {ends})" if ends else ""
     )
     conclusion = {
         "faster": "Speculation was faster than plain decoding here",
         "slower": "Speculation was slower than plain decoding here, and plain decoding is the better choice",
         "not decided": "Whether speculation is faster than plain decoding here, this run cannot tell",
     }[speed_up.verdict]
-    return f"{conclusion}: {measured}"
+    return f"{conclusion}: {measured}."
+
+
+def _timing_sentence(speed_up: SpeedUp) -> str:
+    prompts, rounds = speed_up.estimate.clusters, speed_up.rounds
+    return (
+        f"Timed over all families together: {whole(prompts)} prompt{'' if prompts == 1 else 's'}, drafted "
+        f"and plain decoding in turn, {whole(rounds)} round{'' if rounds == 1 else 's'}; plain decoding is "
+        f"{speed_up.against}, prefill excluded."
+    )
 
 
 def _share_interval(share: Estimate) -> str:
@@ -132,7 +213,7 @@ def _share_interval(share: Estimate) -> str:
 
 
 def _with_interval(estimate: Estimate) -> str:
-    ends = interval(estimate)
+    ends = told_interval(estimate)
     return significant(estimate.value) + (f" (95% interval {ends})" if ends else "")
 
 
@@ -167,7 +248,7 @@ def limits_description(limits: FamilyLimits) -> str:
     oracle = f"The oracle reads {', '.join(points)} tokens per call." if points else "No oracle was measured."
     return (
         f"Tokens per call over the node budget P for {limits.family} at temperature {limits.temperature:g}, "
-        f"both axes logarithmic. {oracle} The values at P = 8, 16 and 64 are in the table of limits."
+        f"both axes logarithmic. {oracle} The values at P = 8, 16 and 64 are in the table of families."
     )
 
 
@@ -195,7 +276,15 @@ DEFINITIONS: tuple[Definition, ...] = (
         "the drafter’s expected tokens per call over the limit’s, totals over totals, at the same starts.",
     ),
     Definition(
-        "Start law", "where the calls begin; means over different start laws are different quantities."
+        "Uniform starts, call starts",
+        "where the calls begin over which a mean is taken. Uniform: every position of sampled text alike. "
+        "Call starts: where the drafter’s own calls began; a call that breaks off leaves the next one at a "
+        "hard place. The two are different quantities.",
+    ),
+    Definition(
+        "Whole decodes",
+        "the limit wherever calls start: certified is what a decode that exists reaches, none exceeds is "
+        "what no decode with deterministic drafts exceeds; each with its one-sided 95% limit.",
     ),
     Definition(
         "μ", "mean entropy of the target’s next-token law over the contexts visited, in nats per token."
@@ -207,7 +296,9 @@ DEFINITIONS: tuple[Definition, ...] = (
         "which is what an inference API returns.",
     ),
     Definition(
-        "±, intervals", "± is one standard error, clustered by prompt; intervals are 95%, t quantiles."
+        "±, intervals",
+        "± is one standard error, clustered by prompt; intervals are 95%, t quantiles. Fewer than "
+        f"{FEWEST_PROMPTS} prompts are too few to say one.",
     ),
     Definition(
         "Speed-up",
@@ -218,6 +309,17 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition(
         "Nodes per call",
         "positions scored in a mean call; P is a ceiling, a miss of the drafter scores the root alone.",
+    ),
+    Definition(
+        "Time of a token",
+        "wall time over emitted tokens: drafting, the target’s forward pass, verification, and the rest "
+        "(keeping what was accepted). Shares of the first round, on the speed of all rounds; prefill "
+        "excluded.",
+    ),
+    Definition(
+        "Accepted of offered",
+        "of the calls that came as deep and whose tree went on there, the share that accepted a draft there. "
+        f"Drawn from {FEWEST_OFFERED} such calls on.",
     ),
     Definition(
         "Looping text",

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import isfinite
 
-from speclight.experiments.demo.record import DecodingSummary, DemoRecord, FamilyLimits, LimitCurve
+from speclight.experiments.demo.record import (
+    DecodingSummary,
+    DemoRecord,
+    DepthAcceptance,
+    FamilyLimits,
+    LimitCurve,
+)
 from speclight.measure.estimates import Estimate
-from speclight.measure.paired_times import SpeedUp
 from speclight.report.curve_style import in_legend_order
-from speclight.report.number_format import interval, ratio
 
+# Calls that offered a draft at a depth before its share of accepted ones is drawn: a standard error of 0.16.
+FEWEST_OFFERED = 10
 TABLE_BUDGETS = (8, 16, 64)  # small, medium and the largest of the demo; the figure shows the rest
 
 
@@ -34,6 +40,11 @@ def at_budget(limits: FamilyLimits, name: str, budget: int) -> Estimate | None:
     )
 
 
+def shown_acceptance(run: DecodingSummary) -> list[DepthAcceptance]:
+    """The depths at which enough calls offered a draft for a share to say something."""
+    return [depth for depth in run.acceptance if depth.offered >= FEWEST_OFFERED]
+
+
 def decodings_beside(limits: FamilyLimits, record: DemoRecord) -> list[DecodingSummary]:
     """The drafter's runs on the same family and at the same temperature as these curves."""
     return [
@@ -52,30 +63,9 @@ def distinct_curves(record: DemoRecord) -> list[LimitCurve]:
     return in_legend_order(tuple(first.values()))
 
 
-def decodings_by_setting(record: DemoRecord) -> list[list[DecodingSummary]]:
-    """Runs grouped by temperature, drafter, rule and node budget, in that order; families as recorded."""
-    settings = sorted({_setting(decoding) for decoding in record.decodings})
-    return [
-        [decoding for decoding in record.decodings if _setting(decoding) == setting] for setting in settings
-    ]
-
-
-def _setting(decoding: DecodingSummary) -> tuple[float, str, str, int]:
-    return decoding.temperature, decoding.drafter, decoding.rule, decoding.node_budget
-
-
-def setting_label(decoding: DecodingSummary, record: DemoRecord) -> str:
-    """The temperature of a run, with drafter and node budget where these differ between runs too."""
-    label = f"T = {decoding.temperature:g}"
-    if len({(run.drafter, run.node_budget) for run in record.decodings}) > 1:
-        label += f", {decoding.drafter}, P ≤ {decoding.node_budget}"
-    return label
-
-
-def speed_label(speed_up: SpeedUp) -> str:
-    """A speed-up with its interval, where it has one, for places beside a point."""
-    ends = interval(speed_up.estimate)
-    return ratio(speed_up.estimate.value) + (f" ({ends})" if ends else "")
+def drafters_of(record: DemoRecord) -> list[str]:
+    """Names of the drafters that were run, in alphabetical order."""
+    return sorted({run.drafter for run in (*record.overall, *record.decodings)})
 
 
 def plain_decoder_names(record: DemoRecord) -> list[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from numbers import Integral, Real
+from typing import cast
 
 from speclight.errors import InvalidInput
 
@@ -39,3 +41,45 @@ def check_whole_numbers(settings: object, *names: str, at_least: int = 1) -> Non
     """`whole_number` for attributes of a (frozen) settings object, which then hold plain ints."""
     for name in names:
         object.__setattr__(settings, name, whole_number(name, getattr(settings, name), at_least))
+
+
+def check_text(name: str, given: object) -> None:
+    """Raise InvalidInput unless it is a text, and not an empty one."""
+    if not isinstance(given, str):
+        got = type(given).__name__
+        raise InvalidInput(f"{name} is a {got}, expected a string; {_text_remedy(given)}")
+    if not given:
+        raise InvalidInput(
+            f"{name} is empty, expected some text; continue a space if nothing is to stand there"
+        )
+    check_encodable(name, given)
+
+
+def _text_remedy(given: object) -> str:
+    if isinstance(given, bytes):
+        return "decode it first, as in given.decode()"
+    if not isinstance(given, Sequence):
+        return "give a string"
+    items = list(cast(Sequence[object], given))
+    if items and all(isinstance(item, str) for item in items):
+        return "use generate_batch for several prompts"
+    if items and all(isinstance(item, dict) for item in items):
+        return "use Conversation for messages, or write them in the chat template yourself and set raw=True"
+    return "give text, not token ids"
+
+
+def check_encodable(name: str, text: str) -> None:
+    """Raise InvalidInput unless UTF-8 can encode the text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(
+            f"{name} holds {_unencodable(text[error.start])} at character {error.start}, which is no text; "
+            "expected what UTF-8 can encode: write the whole character"
+        ) from error
+
+
+def _unencodable(character: str) -> str:
+    # Python's own stand-ins for bytes of the command line that are no UTF-8.
+    code = ord(character)
+    return f"the byte 0x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else "half a surrogate pair"

@@ -21,8 +21,8 @@ from speclight.measure.store import (
     recording,
     sole_writer,
     write_arrays,
-    write_whole,
 )
+from speclight.writing import write_whole
 
 PLAN = {"kind": "toy", "seed": 0, "settings": {"node_budget": 16, "sampling": {"temperature": 1.0}}}
 TABLE = pa.table(

@@ -56,6 +56,16 @@ def test_every_token_is_recorded_with_its_law(target, measured):
         assert text.ended or len(text.token_ids) == 24
 
 
+def test_many_prompts_show_how_far_they_are_read(target, tmp_path, monkeypatch):
+    monkeypatch.setattr("speclight.measure.profile_run.PROMPTS_A_STEP", 3)
+    seen = []
+    settings = ProfileSettings(max_tokens=2, batch_size=8)
+    run_profile(target, PROMPTS, settings, tmp_path, progress=lambda *step: seen.append(step))
+    label = "counting the prompts' tokens"
+    assert [step for step in seen if step[2] == label] == [(3, 8, label), (6, 8, label)]
+    assert seen[2][2] != label  # before the first batch, and once
+
+
 def test_laws_are_kept_where_asked_for_and_change_no_other_record(target, measured, tmp_path):
     """Kept laws: every token within reach but the end of text, in float32."""
     profile, folder = measured

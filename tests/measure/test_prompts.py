@@ -280,3 +280,17 @@ def test_files_of_lines_that_cannot_be_read(tmp_path: Path):
         read_prompt_lines(path)
     with pytest.raises(InvalidInput, match="one prompt on each line"):
         read_prompt_lines(tmp_path)
+
+
+@pytest.mark.parametrize("read", [read_prompts, read_prompt_lines])
+def test_no_more_is_read_than_any_model_takes_in(read, tmp_path, monkeypatch):
+    """A device without end is read up to the bound; lines are measured in characters, not bytes."""
+    monkeypatch.setattr("speclight.measure.prompts.FILE_BYTES", 400)
+    monkeypatch.setattr("speclight.measure.prompts.LINE_CHARACTERS", 90)
+    with pytest.raises(InvalidInput, match="more than 400 bytes"):
+        read("/dev/zero")
+    line = json.dumps({"question_id": 1, "turns": ["\u00e9" * 50]}, ensure_ascii=False)
+    assert len(line) < 90 < len(line.encode())
+    assert len(read(written(tmp_path, line))) == 1
+    with pytest.raises(InvalidInput, match=r"line 2: 91 characters, expected at most 90"):
+        read(written(tmp_path, line, "x" * 91))

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pytest
 
 from speclight.errors import StorageError
-from speclight.measure.store import RecordFolder, read_plan, read_table, write_whole
+from speclight.measure.store import RecordFolder, read_plan, read_table
+from speclight.writing import write_whole
 
 SCRIPT = Path(__file__).with_name("interrupted_run.py")
 KILLS = 5

@@ -1,8 +1,10 @@
 """What a template or a tokenizer cannot take is bad input, said in words."""
 
 import pytest
+from transformers import tokenization_utils_base
 
-from speclight.errors import InvalidInput
+from speclight.decoding.generate import generate, generate_batch, stream
+from speclight.errors import ContextOverflow, InvalidInput
 from speclight.models.prompting import chat_token_ids, prompt_token_ids
 from toys import tiny_target
 
@@ -22,3 +24,48 @@ def test_errors_of_a_chat_template(template):
 def test_half_a_surrogate_pair_is_no_prompt(raw):
     with pytest.raises(InvalidInput, match="surrogate pair at character 1"):
         prompt_token_ids(tiny_target(), "a\ud800", raw=raw)
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_text_of_too_many_characters_is_refused_before_it_is_tokenised(raw, monkeypatch):
+    """Tokens of two characters, a window of 64: more than 128 characters fill it whatever they are."""
+    target = tiny_target(window=64)
+    monkeypatch.setattr(target.tokenizer, "encode", None)  # would fail if called
+    with pytest.raises(ContextOverflow, match="characters, and no token more than 2: too many for"):
+        prompt_token_ids(target, "t1 " * 50, raw=raw)
+
+
+def test_a_text_that_may_fit_is_tokenised():
+    target = tiny_target(window=64)
+    assert prompt_token_ids(target, "t1" + " " * 126, raw=True) == [1]
+
+
+def test_no_warning_of_the_tokenizer_s_own_limit_leaks(monkeypatch):
+    target = tiny_target(window=64)
+    target.tokenizer.model_max_length = 8
+    said = []
+    monkeypatch.setattr(tokenization_utils_base.logger, "warning", said.append)
+    assert len(prompt_token_ids(target, "t1 " * 20, raw=True)) == 20
+    assert said == []
+    target.tokenizer.encode("t1 " * 20)  # which would be seen
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("ids", [[0, 3], [-1], [0, 2, 10**9]])
+def test_ids_past_the_embedding_are_refused(ids):
+    unknown = next(token for token in ids if not 0 <= token < 3)
+    with pytest.raises(InvalidInput, match=f"the token id {unknown}, expected 0 to 2"):
+        tiny_target().check_text_fits(ids)
+
+
+def test_a_tokenizer_with_more_ids_than_the_embedding_is_noticed_where_they_are_used():
+    target = tiny_target()
+    target.loaded.tokenizer.add_tokens(["extra"])
+    options = {"raw": True, "max_tokens": 2, "drafter": "ngram"}
+    assert generate(target, "t1 t2", **options).token_ids
+    with pytest.raises(InvalidInput, match="token id 3"):
+        generate(target, "t1 extra", **options)
+    with pytest.raises(InvalidInput, match="prompt 1 holds the token id 3"):
+        generate_batch(target, ["t1", "extra"], **options)
+    with pytest.raises(InvalidInput, match="token id 3"):
+        list(stream(target, "t1 extra", **options))

@@ -9,13 +9,17 @@ at their top (tests/test_imports.py), so that all of them can be read for `specl
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from cyclopts import App, CycloptsError, Group
 
 from speclight import __version__
+from speclight.checks import check_encodable
 from speclight.cli.cache import cache
 from speclight.cli.decoding.generate import generate
 from speclight.cli.decoding.verify import verify
@@ -73,6 +77,8 @@ EXIT_DONE = 0
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
 EXIT_PIPE_CLOSED = 141  # 128 + SIGPIPE: whoever read our stdout has stopped
+# What the system says of a stdout that takes no more: no space, no quota, a limit on files, a broken device.
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def run() -> None:
@@ -88,13 +94,22 @@ def main(arguments: Sequence[str]) -> int:
     `doctor` with 2 for a head that cannot be read. Anything else is a bug of speclight and propagates,
     for Python to print the traceback and exit with 1.
     """
+    if sys.stderr is None:  # closed by the shell (2>&-): then nobody wants to read it
+        sys.stderr = Path(os.devnull).open("w")
     if sys.stdout is None:  # closed by the shell (>&-): known before any work is done
         return _refuse(
             "stdout is closed, expected a place for what is shown; leave it open or send it to a file"
         )
+    _show_every_character()
     try:
-        command_app()(list(arguments), exit_on_error=False, print_error=False, result_action="return_none")
-        sys.stdout.flush()
+        for argument in arguments:
+            check_encodable(f"the argument {argument!a}", argument)
+        try:
+            command_app()(
+                list(arguments), exit_on_error=False, print_error=False, result_action="return_none"
+            )
+        finally:
+            sys.stdout.flush()
     except CycloptsError as error:
         if isinstance(error.__cause__, SpeclightError):  # settings that check themselves
             return _refuse(f"{error.__cause__}{_flag(error.__cause__)}")
@@ -108,10 +123,10 @@ def main(arguments: Sequence[str]) -> int:
         _silence_stdout()
         return EXIT_PIPE_CLOSED
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in UNWRITABLE or error.filename is not None:
             raise
         _silence_stdout()
-        return _refuse("stdout cannot be written, the disk is full; free some space or send it elsewhere")
+        return _refuse(f"stdout cannot be written ({error.strerror}); send it elsewhere or free some space")
     return EXIT_DONE
 
 
@@ -149,12 +164,19 @@ def command_app() -> App:
 
 
 def _refuse(reason: str) -> int:
-    print(f"speclight: error: {reason}", file=sys.stderr)
+    with suppress(OSError):  # a full disk behind stderr: the exit code is what is left to say it with
+        print(f"speclight: error: {reason}", file=sys.stderr, flush=True)
     return EXIT_BAD_INPUT
 
 
 def _help_command(error: CycloptsError) -> str:
     return " ".join(["speclight", *(error.command_chain or ()), "--help"])
+
+
+def _show_every_character() -> None:
+    """What stdout's encoding lacks is shown as an escape: no work is lost for a character."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _silence_stdout() -> None:

@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -13,6 +14,7 @@ from cyclopts import Parameter
 from speclight.cli.progress import waiting
 from speclight.decoding.settings import LARGEST_BUDGET
 from speclight.errors import InvalidInput, ModelNotFound, StorageError
+from speclight.writing import could_not_write
 
 if TYPE_CHECKING:
     from speclight.drafting.drafter_choices import DrafterChoice
@@ -66,6 +68,17 @@ def check_target(options: TargetOptions) -> None:
             f"got --device {options.device!r}, expected one as torch names it; say cpu or cuda:1"
         )
     check_weights("--target", options.target)
+    check_cache(options.target)
+
+
+def check_cache(weights: str) -> None:
+    """Raise StorageError where a GGUF must be converted and the cache folder cannot be written."""
+    from speclight.models.cache_folder import cache_folder, holds_conversions
+    from speclight.models.default_target import DEFAULT_TARGET
+
+    is_converted = weights == DEFAULT_TARGET or weights.lower().endswith(".gguf")
+    if is_converted and not holds_conversions():  # which one is there is found out by its hash
+        check_writable(cache_folder(), elsewhere="set SPECLIGHT_CACHE to another folder")
 
 
 def check_weights(flag: str, name: str) -> None:
@@ -78,17 +91,18 @@ def check_weights(flag: str, name: str) -> None:
         )
 
 
-def check_writable(*paths: Path) -> None:
+def check_writable(*paths: Path, elsewhere: str = "give another folder") -> None:
     """Raise StorageError for folders that cannot be written, before there is anything to write."""
     for path in paths:
         folder = path.expanduser().absolute()
         standing = next(place for place in (folder, *folder.parents) if place.exists())
         if not standing.is_dir():
-            raise StorageError(f"{path} cannot be written: {standing.name} is a file; give another folder")
-        if not os.access(standing, os.W_OK | os.X_OK):
-            raise StorageError(
-                f"{path} cannot be written: no permission in {standing.name}; give another folder"
-            )
+            raise StorageError(f"{path} cannot be written: {standing.name} is a file; {elsewhere}")
+        try:
+            with TemporaryFile(dir=standing):  # what permissions and mounts allow is known by trying
+                pass
+        except OSError as error:
+            raise could_not_write(f"below {path}", error, elsewhere) from error
 
 
 def check_picture(flag: str, path: Path) -> None:
@@ -127,13 +141,15 @@ class PromptOptions:
 
 def read_prompt_options(options: PromptOptions) -> tuple[Prompt, ...]:
     """The prompts asked for. Raises InvalidInput for malformed files, unknown families, ids met twice."""
+    from collections import Counter
+
     from speclight.measure.prompts import read_prompts, select, shipped_prompts
 
     found = shipped_prompts() if not options.prompts else ()
     for path in options.prompts:
         found += read_prompts(path)
-    names = [prompt.prompt_id for prompt in found]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    names = Counter(prompt.prompt_id for prompt in found)
+    twice = sorted(name for name, times in names.items() if times > 1)
     if twice:
         raise InvalidInput(
             f"prompt id {twice[0]!r} stands in more than one of the files, expected each id once; give the "

@@ -5,6 +5,7 @@ With --json, stdout carries exactly that line and everything else goes to stderr
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,8 +48,13 @@ class Output:
         self.for_people.flush()
 
     def write_json(self, document: Mapping[str, object] | Sequence[Mapping[str, object]]) -> None:
-        """Write the document as one line on the real stdout, after everything shown so far."""
+        """Write the document as one line on the real stdout, after everything shown so far.
+
+        Characters are escaped where stdout is not UTF-8: JSON is read alike either way.
+        """
         line = json_line(document)
+        if codecs.lookup(self.for_programs.encoding or "utf-8").name != "utf-8":
+            line = json.dumps(json.loads(line))
         self.for_people.flush()
         self.for_programs.write(line + "\n")
         self.for_programs.flush()

@@ -6,7 +6,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import TextIO
 
 from speclight.progress import Progress
 
@@ -21,7 +22,7 @@ def waiting(what: str) -> Iterator[None]:
     """Say on stderr that something of unknown length is being done, if it lasts."""
     if not sys.stderr.isatty():
         stderr = sys.stderr
-        timer = threading.Timer(PATIENCE_SECONDS, lambda: print(what, file=stderr, flush=True))
+        timer = threading.Timer(PATIENCE_SECONDS, lambda: _say(what, stderr))
         timer.start()
         try:
             yield
@@ -109,7 +110,12 @@ class StageLines:
         self._began, self._line = self._reported, None
 
     def _write(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        _say(line, sys.stderr)
+
+
+def _say(line: str, stderr: TextIO) -> None:
+    with suppress(OSError):  # a full disk behind stderr is no reason to lose the work
+        print(line, file=stderr, flush=True)
 
 
 def _duration(seconds: float) -> str:

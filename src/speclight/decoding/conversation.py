@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Unpack
 
+from speclight.checks import check_text
 from speclight.decoding.call_trace import CallTrace
 from speclight.decoding.generate import Generation, generate_from_ids
 from speclight.decoding.options import DecodeOptions, chosen_decoding
 from speclight.models.causal_lm import CausalLM
-from speclight.models.prompting import chat_token_ids, check_target, check_text
+from speclight.models.prompting import chat_token_ids, check_target
 from speclight.models.scored_text import ScoredText
 
 

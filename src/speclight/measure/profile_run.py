@@ -26,6 +26,8 @@ from speclight.progress import Progress, silent
 
 # The units of a batch that every profile has; the last one written is "tokens".
 PARTS = ("texts", "step-law", "tokens")
+# Prompts between two reports of progress: so many take less than a second.
+PROMPTS_A_STEP = 500
 
 
 def run_profile(
@@ -46,8 +48,8 @@ def run_profile(
     StorageError if the folder holds another plan, ContextOverflow if a prompt and its texts do not fit.
     """
     check_conversations_fit(model, prompts, settings.max_tokens)
-    batches = _batches(model, prompts, settings)
-    with recording(folder, _plan(model, prompts, settings)) as records:
+    batches = _batches(model, prompts, settings, progress)
+    with recording(folder, _plan(model, prompts, settings, len(batches))) as records:
         for number, batch in enumerate(batches):
             laws_are_gone = records.lacks(unit_name(number, "laws"))
             if laws_are_gone or not all(records.has(unit_name(number, part)) for part in PARTS):
@@ -56,7 +58,9 @@ def run_profile(
     return read_profile(folder)
 
 
-def _plan(model: CausalLM, prompts: tuple[Prompt, ...], settings: ProfileSettings) -> dict[str, object]:
+def _plan(
+    model: CausalLM, prompts: tuple[Prompt, ...], settings: ProfileSettings, batches: int
+) -> dict[str, object]:
     return run_plan(
         KIND,
         model,
@@ -64,13 +68,13 @@ def _plan(model: CausalLM, prompts: tuple[Prompt, ...], settings: ProfileSetting
         threads=torch.get_num_threads(),
         settings=asdict(settings),
         prompts=[asdict(prompt) for prompt in prompts],
-        batches=len(_batches(model, prompts, settings)),
+        batches=batches,
         **turns_plan(prompts),
     )
 
 
 def _batches(
-    model: CausalLM, prompts: tuple[Prompt, ...], settings: ProfileSettings
+    model: CausalLM, prompts: tuple[Prompt, ...], settings: ProfileSettings, progress: Progress
 ) -> list[list[AskedTurn]]:
     """The first turns in batches of one family each, those of like length together: little is padded."""
     asked = [
@@ -78,7 +82,11 @@ def _batches(
         for place, prompt in enumerate(prompts)
         for sample in range(settings.samples)
     ]
-    lengths = [len(chat_token_ids(model, conversation(prompt.turns))) for prompt in prompts]
+    lengths: list[int] = []
+    for number, prompt in enumerate(prompts, start=1):
+        lengths.append(len(chat_token_ids(model, conversation(prompt.turns))))
+        if number % PROMPTS_A_STEP == 0:
+            progress(number, len(prompts), "counting the prompts' tokens")
     batches: list[list[AskedTurn]] = []
     for family in dict.fromkeys(prompt.family for prompt in prompts):
         members = sorted(

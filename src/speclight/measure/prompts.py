@@ -14,6 +14,10 @@ from speclight.errors import InvalidInput
 
 FAMILIES = ("code", "conversation", "maths", "summarisation", "qa")
 
+# What no model takes in is refused before one is loaded: the longest windows hold some ten million tokens.
+FILE_BYTES = 256 * 2**20
+LINE_CHARACTERS = 16 * 2**20
+
 _EXPECTED_LINE = 'one JSON object per line, {"question_id": int, "category": str, "turns": [str, ...]}'
 
 
@@ -59,7 +63,8 @@ def read_prompts(path: str | os.PathLike[str]) -> tuple[Prompt, ...]:
     `category`; further keys (such as `reference`) are ignored. The family is the category, or the file's
     stem where the category is missing or blank; the prompt id is `<family>-<question_id>`.
     Raises InvalidInput, naming the file and the 1-based line where there is one, if the file is missing,
-    no regular file, unreadable, not UTF-8, empty, holds a malformed or inner blank line, or repeats an id.
+    unreadable, longer than FILE_BYTES or a line than LINE_CHARACTERS, not UTF-8, empty, holds a malformed or
+    inner blank line, or repeats an id.
     """
     path = Path(path)
     return _parse(_content(path, f"a readable file with {_EXPECTED_LINE}"), str(path), path.stem)
@@ -68,7 +73,7 @@ def read_prompts(path: str | os.PathLike[str]) -> tuple[Prompt, ...]:
 def read_prompt_lines(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """The lines of a text file that are not blank, one prompt each, without their line ends.
 
-    Raises InvalidInput if the file is missing, unreadable, or not UTF-8.
+    Raises InvalidInput if the file is missing, unreadable, too long as in `read_prompts`, or not UTF-8.
     """
     path = Path(path)
     lines = _lines(_content(path, "a readable text file with one prompt on each line"), str(path))
@@ -102,11 +107,18 @@ def prompts_sha256(prompts: Iterable[Prompt]) -> str:
 
 def _content(path: Path, expected: str) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:  # which may be a pipe, of any length
+            content = file.read(FILE_BYTES + 1)
     except OSError as error:
         raise InvalidInput(
             f"cannot read the prompt file {path}: {error.strerror}; expected {expected}"
         ) from error
+    if len(content) > FILE_BYTES:
+        raise InvalidInput(
+            f"the prompt file {path} has more than {FILE_BYTES:,} bytes, expected {expected}; choose some of "
+            "its prompts"
+        )
+    return content
 
 
 def _lines(content: bytes, file_name: str) -> list[str]:
@@ -120,7 +132,14 @@ def _lines(content: bytes, file_name: str) -> list[str]:
             "save the file as UTF-8"
         ) from error
     # Not splitlines(): it also cuts at U+2028, form feeds and their like, which prompts may hold.
-    return [line.removesuffix("\r") for line in text.split("\n")]
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    for number, line in enumerate(lines, start=1):
+        if len(line) > LINE_CHARACTERS:
+            raise InvalidInput(
+                f"{file_name}, line {number}: {len(line):,} characters, expected at most "
+                f"{LINE_CHARACTERS:,}, beyond any context window; give each prompt a line of its own"
+            )
+    return lines
 
 
 def _parse(content: bytes, file_name: str, stem: str) -> tuple[Prompt, ...]:

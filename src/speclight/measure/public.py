@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from speclight.checks import check_text
 from speclight.errors import InvalidInput
 from speclight.measure.oracle_run import OracleRecord, OracleSettings, run_oracle
 from speclight.measure.profile import Profile, ProfileSettings
 from speclight.measure.profile_run import run_profile
 from speclight.measure.prompts import Prompt, shipped_prompts
 from speclight.models.causal_lm import CausalLM
-from speclight.models.prompting import check_target, check_text
+from speclight.models.prompting import check_target
 from speclight.progress import Progress, silent
 
 # The family of prompts given as plain texts.

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -21,35 +19,9 @@ from filelock import FileLock, Timeout
 from speclight.errors import StorageError
 from speclight.measure.checksums import SUMS_NAME, digest, read_sums, sums_text
 from speclight.measure.plan import PLAN_NAME, parse_plan, plan_differences, plan_text
+from speclight.writing import PARTIAL_PREFIX, could_not_write, write_whole
 
 LOCK_NAME = ".lock"
-# Prefix of files being written; what a killed run leaves under it is removed by the next one.
-PARTIAL_PREFIX = ".partial-"
-
-
-def write_whole(path: Path, content: bytes) -> Path:
-    """Write content beside path and rename it into place, so an interrupted run leaves the old file or none.
-
-    Missing folders are made. Raises StorageError if the disk is full or the folder cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, prefix=PARTIAL_PREFIX, delete=False) as file:
-            try:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-                Path(file.name).chmod(0o644)  # a temporary file is private; a record is for sharing
-                Path(file.name).replace(path)
-            finally:
-                with suppress(FileNotFoundError):  # renamed away: the normal end
-                    Path(file.name).unlink()
-    except OSError as error:
-        raise StorageError(
-            f"could not write {path.name} ({error.strerror}); {len(content)} bytes are needed: "
-            "free some space or choose another folder"
-        ) from error
-    return path
 
 
 def write_recorded(folder: Path, name: str, content: bytes) -> None:
@@ -100,9 +72,7 @@ def sole_writer(folder: Path) -> Iterator[None]:
         yield
         return
     except OSError as error:
-        raise StorageError(
-            f"could not make {folder.name} ({error.strerror}); choose another folder"
-        ) from error
+        raise could_not_write(f"into {folder.name}", error) from error
     try:
         yield
     finally:

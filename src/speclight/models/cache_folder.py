@@ -83,6 +83,14 @@ def cache_entries() -> tuple[CacheEntry, ...]:
     return tuple(_entry(path) for path in paths)
 
 
+def holds_conversions() -> bool:
+    """Whether any model was converted here; False where the folder cannot be read."""
+    try:
+        return any(cache_folder().glob(f"*/{MANIFEST_NAME}"))
+    except OSError:
+        return False
+
+
 def clear_cache() -> int:
     """Delete every converted model and interrupted conversion; returns the bytes freed.
 

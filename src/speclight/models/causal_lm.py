@@ -194,13 +194,19 @@ class CausalLM:
         return text
 
     def check_text_fits(self, token_ids: list[int], prompt_name: str = "the prompt") -> None:
-        """Raise InvalidInput for an empty text and ContextOverflow for one longer than the window."""
+        """Raise InvalidInput for an empty text or unknown ids, ContextOverflow for more than the window."""
         if not token_ids:
             raise InvalidInput(f"{prompt_name} has no tokens, expected at least one; give a non-empty text")
         if len(token_ids) >= self.context_window:
             raise ContextOverflow(
                 f"{prompt_name} has {len(token_ids)} tokens, which leaves no room in "
                 f"{self.window_name}; shorten it"
+            )
+        if min(token_ids) < 0 or max(token_ids) >= self.vocabulary_size:
+            unknown = next(token for token in token_ids if not 0 <= token < self.vocabulary_size)
+            raise InvalidInput(
+                f"{prompt_name} holds the token id {unknown}, expected 0 to {self.vocabulary_size - 1}, the "
+                f"rows of {self.name}'s embedding; leave that token out, or use the model's own tokenizer"
             )
 
 

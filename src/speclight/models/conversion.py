@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -29,6 +30,7 @@ from speclight.models.default_target import DEFAULT_NAME, GGUF_SHA256
 from speclight.models.gguf_config import generation_config, llama_config
 from speclight.models.gguf_file import GgufFile, dequantised, open_gguf, shard_paths
 from speclight.models.tokenizer import tokenizer_from_gguf
+from speclight.writing import could_not_write
 
 # Part of the folder's name: raise it whenever the files written here would change.
 CONVERSION_VERSION = 2
@@ -82,11 +84,9 @@ def converted_folder(gguf: Path, *, expected_sha256: str | None = None) -> Path:
         name = DEFAULT_NAME if is_default else f"{file.stem}, dequantised from {file.quantisation}"
         try:
             _convert(file, folder, name, sha256)
-        except OSError as error:
-            reason = "the disk is full" if error.errno == errno.ENOSPC else str(error)
-            raise StorageError(
-                f"could not write the converted model to {folder.parent}: {reason}; expected a writable "
-                "folder with space; free some or set SPECLIGHT_CACHE to another folder"
+        except (OSError, SafetensorError) as error:
+            raise could_not_write(
+                f"the converted model to {folder.parent}", error, "set SPECLIGHT_CACHE to another folder"
             ) from error
     return folder
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 from jinja2 import TemplateError
 
-from speclight.errors import InvalidInput
+from speclight.checks import check_text
+from speclight.errors import ContextOverflow, InvalidInput
 from speclight.models.causal_lm import CausalLM
 
 # A template raises what it likes (`raise_exception`), and Python's errors where it stumbles over a message.
@@ -18,11 +18,12 @@ TEMPLATE_FAILURES = (TemplateError, ArithmeticError, AttributeError, LookupError
 def prompt_token_ids(model: CausalLM, prompt: str, *, raw: bool = False) -> list[int]:
     """Token ids of one user turn in the model's chat template, or of the bare text where `raw` is set.
 
-    Raises InvalidInput for an empty prompt, or for a model without a chat template unless `raw` is set.
+    Raises InvalidInput for an empty prompt, or for a model without a chat template unless `raw` is set, and
+    ContextOverflow for a text that is too long even before its tokens are counted.
     """
     check_text("the prompt", prompt)
     if raw:
-        return model.tokenizer.encode(prompt)
+        return _encoded(model, prompt, add_special_tokens=True)
     return chat_token_ids(model, conversation([prompt]))
 
 
@@ -41,7 +42,7 @@ def chat_token_ids(model: CausalLM, messages: Sequence[dict[str, str]]) -> list[
     """Token ids of a conversation in the model's chat template, up to where the assistant starts to speak.
 
     messages: role ("user", "assistant", "system") and content each. Raises InvalidInput for a model without
-    a chat template, and for messages that its template refuses.
+    a chat template, and for messages that its template refuses; ContextOverflow as `prompt_token_ids`.
     """
     if model.tokenizer.chat_template is None:
         raise InvalidInput(
@@ -57,7 +58,28 @@ def chat_token_ids(model: CausalLM, messages: Sequence[dict[str, str]]) -> list[
         ) from error
     assert isinstance(text, str)  # one conversation, not tokenised
     # The template writes every special token itself.
-    return model.tokenizer.encode(text, add_special_tokens=False)
+    return _encoded(model, text, add_special_tokens=False)
+
+
+def _encoded(model: CausalLM, text: str, *, add_special_tokens: bool) -> list[int]:
+    _check_length(model, text)
+    # Quiet: Transformers warns of the tokenizer's own limit, and the model's window is checked with a reason.
+    return model.tokenizer.encode(text, add_special_tokens=add_special_tokens, verbose=False)
+
+
+def _check_length(model: CausalLM, text: str) -> None:
+    """Raise ContextOverflow for more characters than tokens that fill the window can have.
+
+    Megabytes take minutes to tokenise, only for the tokens to be too many.
+    """
+    if len(text) <= model.context_window:
+        return
+    longest = max(map(len, model.tokenizer.get_vocab()), default=1)
+    if len(text) > longest * model.context_window:
+        raise ContextOverflow(
+            f"the prompt has {len(text):,} characters, and no token more than {longest}: too many for "
+            f"{model.window_name}; shorten it"
+        )
 
 
 def check_target(target: object) -> None:
@@ -73,34 +95,3 @@ def check_target(target: object) -> None:
         f"got {got} as target, expected a model from speclight.load or speclight.wrap; a model of "
         "Transformers becomes one by speclight.wrap(model, tokenizer)"
     )
-
-
-def check_text(name: str, given: object) -> None:
-    """Raise InvalidInput unless it is a text, and not an empty one."""
-    if isinstance(given, str):
-        if not given:
-            raise InvalidInput(
-                f"{name} is empty, expected some text; continue a space if nothing is to stand there"
-            )
-        try:
-            given.encode()
-        except UnicodeEncodeError as error:
-            raise InvalidInput(
-                f"{name} holds half a surrogate pair at character {error.start}, which is no text; expected "
-                "what UTF-8 can encode: write the whole character"
-            ) from error
-        return
-    remedy = "give a string"
-    if isinstance(given, bytes):
-        remedy = "decode it first, as in given.decode()"
-    elif isinstance(given, Sequence):
-        items = list(cast(Sequence[object], given))
-        if items and all(isinstance(item, str) for item in items):
-            remedy = "use generate_batch for several prompts"
-        elif items and all(isinstance(item, dict) for item in items):
-            remedy = (
-                "use Conversation for messages, or write them in the chat template yourself and set raw=True"
-            )
-        else:
-            remedy = "give text, not token ids"
-    raise InvalidInput(f"{name} is a {type(given).__name__}, expected a string; {remedy}")

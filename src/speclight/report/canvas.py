@@ -14,7 +14,7 @@ import matplotlib.style
 from matplotlib.figure import Figure
 
 from speclight.errors import InvalidInput
-from speclight.measure.store import write_whole
+from speclight.writing import write_whole
 
 FORMATS = (".png", ".svg")
 PIXELS_PER_POINT = 96 / 72  # dash lengths are CSS pixels, Matplotlib counts in points

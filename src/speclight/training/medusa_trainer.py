@@ -18,6 +18,7 @@ from speclight.training.step_scores import StepLaws, StepScores, scores_of, targ
 from speclight.training.text_batches import TextBatch
 from speclight.training.training_loop import TrainingLoop, read_checkpoint
 from speclight.training.training_settings import TrainingSettings
+from speclight.writing import write_whole
 
 
 class MedusaModule(nn.Module):
@@ -73,7 +74,6 @@ class MedusaTraining(TrainingLoop):
 
     def write(self, folder: Path, target: CausalLM) -> None:
         """Write the heads in vLLM's dialect, float16."""
-        folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: weight.detach().half().cpu() for name, weight in self.heads.state_dict().items()}
         tensors["token_map"] = self.target_ids
         config = {
@@ -86,8 +86,8 @@ class MedusaTraining(TrainingLoop):
             "original_lm_head": False,
             "medusa_fc_bias": False,
         }
-        (folder / WEIGHT_NAMES[0]).write_bytes(save(tensors))
-        (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        write_whole(folder / WEIGHT_NAMES[0], save(tensors))
+        write_whole(folder / CONFIG_NAME, (json.dumps(config, indent=2) + "\n").encode())
 
 
 def new_medusa_training(target: CausalLM, folder: Path, settings: TrainingSettings) -> MedusaTraining:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from speclight.drafting.eagle3.target_matrices import output_matrix
@@ -19,6 +20,7 @@ from speclight.training.step_scores import StepLaws, StepScores, scores_of
 from speclight.training.text_batches import TextBatch
 from speclight.training.training_loop import TrainingLoop, read_checkpoint
 from speclight.training.training_settings import TrainingSettings
+from speclight.writing import could_not_write
 
 LAYER_NAME = re.compile(r"(?<=\.layers\.)\d+(?=\.)")
 # Tokens outside the draft vocabulary that stand for all of them in one update: a fifth of the work.
@@ -119,8 +121,11 @@ class SmallModelTraining(TrainingLoop):
 
     def write(self, folder: Path, target: CausalLM) -> None:
         """Write model and tokenizer as Transformers does, float16, for the drafter `model`."""
-        copy.deepcopy(self.model).half().save_pretrained(folder)
-        target.tokenizer.save_pretrained(folder)
+        try:
+            copy.deepcopy(self.model).half().save_pretrained(folder)
+            target.tokenizer.save_pretrained(folder)
+        except (OSError, SafetensorError) as error:
+            raise could_not_write(f"the model to {folder.name}", error) from error
 
 
 def new_small_model_training(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from speclight.training.shards import ScoredConversation, shard_paths
 from speclight.training.step_scores import StepScores, merged
 from speclight.training.text_batches import TextBatch, epoch_batches, held_out_texts, text_batch
 from speclight.training.training_settings import TrainingProgress, TrainingSettings
+from speclight.writing import write_whole
 
 # Texts that are held out and scored at a checkpoint: a standard error of the agreement of about 0.7 points.
 MEASURED_TEXTS = 32
@@ -115,9 +117,9 @@ class TrainingLoop(ABC):
         return {name for name, weight in named if not weight.requires_grad}
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint that `restore` goes on from, whole or not at all."""
+        """Write a checkpoint that `restore` goes on from, whole or not at all. Errors as `write_whole`."""
         frozen = self._frozen()
-        partial = path.with_suffix(".partial")
+        content = io.BytesIO()  # torch loses the reason where it cannot write
         torch.save(
             {
                 "network": {k: v for k, v in self.module.state_dict().items() if k not in frozen},
@@ -126,9 +128,9 @@ class TrainingLoop(ABC):
                 "place": [self.tokens, self.epoch, self.updates],
                 **self.extra_state(),
             },
-            partial,
+            content,
         )
-        partial.replace(path)
+        write_whole(path, content.getbuffer())
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a checkpoint's weights, optimiser and place. Raises CorruptWeights if they do not fit."""

@@ -131,11 +131,9 @@ NO_FAULT, NOT_LOSSLESS = "no fault found", "not lossless"
 
 
 def _prompt_ids(target: CausalLM, prompt: Prompt) -> list[int]:
-    from speclight.models.prompting import chat_token_ids
+    from speclight.models.prompting import prompt_token_ids
 
-    if target.tokenizer.chat_template is None:
-        return target.tokenizer.encode(prompt.turns[0])
-    return chat_token_ids(target, [{"role": "user", "content": prompt.turns[0]}])
+    return prompt_token_ids(target, prompt.turns[0], raw=target.tokenizer.chat_template is None)
 
 
 def _verify_endpoint(options: VerifyOptions) -> None:

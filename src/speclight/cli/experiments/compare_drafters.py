@@ -56,8 +56,8 @@ def compare_drafters(options: CompareDraftersOptions = CompareDraftersOptions())
     from speclight.experiments.chosen_drafters import ALL_DRAFTERS, compared_drafters
     from speclight.experiments.drafters.run import run_drafter_comparison
     from speclight.experiments.drafters.summary import summarise_drafters
-    from speclight.measure.store import write_whole
     from speclight.report.drafters import draw, markdown
+    from speclight.writing import write_whole
 
     prompts = read_prompt_options(options.prompts)
     with command_output(options.json) as output:

@@ -56,8 +56,8 @@ def compare_trees(options: CompareTreesOptions = CompareTreesOptions()) -> None:
     from speclight.experiments.chosen_drafters import compared_drafters
     from speclight.experiments.trees.run import DRAFTERS_WITH_A_LAW, run_tree_comparison
     from speclight.experiments.trees.summary import summarise_trees
-    from speclight.measure.store import write_whole
     from speclight.report.trees import draw, markdown
+    from speclight.writing import write_whole
 
     prompts = read_prompt_options(options.prompts)
     with command_output(options.json) as output:

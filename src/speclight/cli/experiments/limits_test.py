@@ -51,8 +51,8 @@ def limits_test(options: LimitsTestOptions) -> None:
 
     from speclight.experiments.limits.data import read_families
     from speclight.experiments.limits.run import run_limits_test
-    from speclight.measure.store import write_whole
     from speclight.report.limits import draw, markdown
+    from speclight.writing import write_whole
 
     families = read_families(_question_files(options.questions), options.settings.trace_prompts)
     with command_output(options.json) as output:

@@ -85,8 +85,8 @@ def race_vs_rejection(options: RaceOptions = RaceOptions()) -> None:
     )
     from speclight.experiments.races.drafted_trees import TreePlan
     from speclight.experiments.races.laws import race_drafter
-    from speclight.measure.store import write_whole
     from speclight.report.races import draw, markdown
+    from speclight.writing import write_whole
 
     names = tuple(name_and_weights(drafter)[0] for drafter in options.drafter)
     settings = RaceExperimentSettings(

@@ -54,6 +54,7 @@ def demo(options: DemoOptions = DemoOptions()) -> None:
     out = options.out or Path("out/demo-quick" if options.quick else "out/demo")
     check_target(options.target)
     check_writable(out)
+    prompts = read_prompt_options(options.prompts)
 
     from speclight.experiments.demo.run import demo_settings, run_demo
     from speclight.measure.store import sole_writer
@@ -61,7 +62,6 @@ def demo(options: DemoOptions = DemoOptions()) -> None:
     from speclight.report.demo.record_file import write_json
     from speclight.report.demo.terminal import terminal_table
 
-    prompts = read_prompt_options(options.prompts)
     with command_output(options.json) as output, sole_writer(out):
         target = load_target(options.target)
         settings = demo_settings(target, quick=options.quick, seed=options.seed)

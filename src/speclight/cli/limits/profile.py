@@ -68,11 +68,11 @@ def profile(options: ProfileOptions = ProfileOptions()) -> None:
     """
     check_target(options.target)
     check_writable(options.out)
+    prompts = read_prompt_options(options.prompts)
 
     from speclight.experiments.demo.family_profiles import family_profile
     from speclight.measure.profile_run import run_profile
 
-    prompts = read_prompt_options(options.prompts)
     with command_output(options.json) as output:
         if options.server.engine is None:
             target = load_target(options.target)

@@ -10,6 +10,7 @@ from safetensors.torch import save
 
 from speclight.drafting.eagle3.network import Eagle3Network
 from speclight.drafting.head_files import CONFIG_NAME, WEIGHT_NAMES
+from speclight.writing import write_whole
 
 
 def save_head(
@@ -50,11 +51,10 @@ def save_head(
         },
         "chat_template": chat_template,
     }
-    folder.mkdir(parents=True, exist_ok=True)
     members = torch.zeros(sizes.vocabulary, dtype=torch.bool)
     members[target_ids] = True
     stored = {name: tensor.to(dtype).contiguous() for name, tensor in tensors.items()}
     stored["d2t"] = target_ids - torch.arange(len(target_ids))
     stored["t2d"] = members
-    (folder / WEIGHT_NAMES[0]).write_bytes(save(stored, metadata={"format": "pt"}))
-    (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    write_whole(folder / WEIGHT_NAMES[0], save(stored, metadata={"format": "pt"}))
+    write_whole(folder / CONFIG_NAME, (json.dumps(config, indent=2) + "\n").encode())

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from speclight.experiments.demo.record import DecodingSummary, DemoRecord, FamilyLimits, LimitCurve
-from speclight.measure.store import write_whole
 from speclight.report.canvas import canvas, dash_pattern, figure_bytes, write_figure
 from speclight.report.curve_style import (
     COLOURS,
@@ -33,6 +32,7 @@ from speclight.report.demo.selection import (
 )
 from speclight.report.demo.still_decoding import acceptance_figure, time_figure
 from speclight.report.number_format import shortened
+from speclight.writing import write_whole
 
 _NAME_LENGTH, _LEGEND_LENGTH = 28, 64  # characters that fit beside or above a panel, and into the legend
 

@@ -11,7 +11,6 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from speclight.experiments.demo.record import DemoRecord
-from speclight.measure.store import write_whole
 from speclight.report import number_format
 from speclight.report.curve_style import COLOURS, drafter_marks, holds_here, legend_label, style_of
 from speclight.report.demo.embedding import csv_data_uri, script_json, svg_data_uri
@@ -30,6 +29,7 @@ from speclight.report.demo.page_text import (
 from speclight.report.demo.selection import TABLE_BUDGETS, distinct_curves, drafters_of
 from speclight.report.demo.tables import report_tables
 from speclight.report.demo.time_rows import PHASES
+from speclight.writing import write_whole
 
 _BAND_OPACITY = "2e"  # two hex digits of alpha, 18%
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_typ
 
 from speclight.errors import StorageError
 from speclight.experiments.demo.record import SCHEMA, DemoRecord
-from speclight.measure.store import write_whole
+from speclight.writing import write_whole
 
 JsonValue: TypeAlias = "bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
 

@@ -1,0 +1,142 @@
+"""At the edges of a command: what stdout, stderr, the command line and the disk may be."""
+
+import errno
+import io
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from speclight.cli import main as cli
+from speclight.cli import options
+from speclight.cli.output import command_output
+from speclight.errors import StorageError
+from speclight.models.cache_folder import CACHE_VARIABLE, MANIFEST_NAME, cache_folder
+
+MODULE = [sys.executable, "-m", "speclight"]
+BOUND = ["bound", "--mu", "1.5", "--mu2", "4", "--budget", "8"]
+
+
+def run(arguments, **environment):
+    return subprocess.run(
+        [*MODULE, *arguments], capture_output=True, env={**os.environ, **environment}, check=False
+    )
+
+
+def command(monkeypatch, function):
+    monkeypatch.setitem(cli.COMMANDS["How far from the limit"], "bound", function)
+    return cli.main(["bound"])
+
+
+@pytest.mark.parametrize("flag", [b"--prompt", b"--target", b"--drafter"])
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_bytes_that_are_no_text_are_refused_by_their_place(flag, locale):
+    done = run([b"generate", b"--prompt", b"x", flag, b"a\xff\xfe"], LC_ALL=locale)
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert done.stderr.startswith(b"speclight: error: the argument 'a\\udcff\\udcfe' holds the byte 0xff at")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_half_a_surrogate_pair_is_refused(capsys):
+    assert cli.main(["generate", "--prompt", "a\ud800"]) == 2
+    assert "half a surrogate pair at character 1" in capsys.readouterr().err
+
+
+def test_any_encoding_of_stdout_gives_the_same_document():
+    plain = json.loads(run([*BOUND, "--json"], PYTHONIOENCODING="utf-8").stdout)
+    for encoding in ("ascii", "latin-1", "utf-16"):
+        done = run([*BOUND, "--json"], PYTHONIOENCODING=encoding)
+        assert done.returncode == 0
+        assert json.loads(done.stdout.decode(encoding)) == plain
+    table = run(BOUND, PYTHONIOENCODING="ascii")
+    assert table.returncode == 0
+    assert table.stdout.isascii()
+
+
+def test_characters_that_stdout_lacks_are_escaped(monkeypatch):
+    def show():
+        with command_output(as_json=False) as output:
+            output.stream("piece: \u4e2d\n")
+            output.show("shown: \u4e2d\ud800")
+
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
+    assert command(monkeypatch, show) == 0
+    assert written.getvalue() == b"piece: \\u4e2d\nshown: \\u4e2d\\ud800\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["bound", "--help"], BOUND, [*BOUND, "--json"]]
+)
+def test_a_full_stdout_is_said_by_every_way_of_writing(arguments):
+    with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
+        done = subprocess.run([*MODULE, *arguments], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 2
+    said = b"stdout cannot be written (No space left on device); send it elsewhere or free some space"
+    assert done.stderr == b"speclight: error: " + said + b"\n"
+
+
+def test_a_full_stdout_is_said_where_the_command_exits_by_itself(monkeypatch, capsys):
+    def faulty():
+        sys.stdout.write("verdict: not lossless")
+        raise SystemExit(1)
+
+    with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
+        monkeypatch.setattr("sys.stdout", full)
+        assert command(monkeypatch, faulty) == 2
+    assert "stdout cannot be written" in capsys.readouterr().err
+
+
+def test_other_errors_of_the_system_stay_bugs(monkeypatch):
+    def broken():
+        raise FileNotFoundError(errno.ENOENT, "no such file", "x")
+
+    def full_elsewhere():
+        raise OSError(errno.ENOSPC, "no space", "a/file")
+
+    for function in (broken, full_elsewhere):
+        with pytest.raises(OSError, match="no s"):
+            command(monkeypatch, function)
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
+def test_no_stderr_is_no_bug(redirection):
+    shell = f'"$0" -m speclight bound --mu 1 --mu2 1 --budget 8 {redirection}'
+    done = subprocess.run(["/bin/sh", "-c", shell, sys.executable], stdout=subprocess.PIPE, check=False)
+    assert done.returncode == 0
+    assert done.stdout.startswith(b"At P = 8")
+    bad = f'"$0" -m speclight bound --mu 1 --budget 8 {redirection}'
+    done = subprocess.run(["/bin/sh", "-c", bad, sys.executable], stdout=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
+def test_a_folder_that_only_trying_shows_to_be_read_only_is_refused(monkeypatch, tmp_path):
+    """os.access says yes to root and on some network file systems."""
+
+    def read_only(dir):
+        raise OSError(errno.EROFS, "Read-only file system", str(dir))
+
+    options.check_writable(tmp_path / "below" / "that")
+    assert list(tmp_path.iterdir()) == []  # nothing is left by trying
+    monkeypatch.setattr(options, "TemporaryFile", read_only)
+    with pytest.raises(StorageError, match=r"\(Read-only file system\); give another folder$"):
+        options.check_writable(tmp_path / "below")
+
+
+def test_a_cache_folder_that_cannot_be_written_is_told_before_a_conversion(monkeypatch, tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
+    assert cli.main(["generate", "--prompt", "x"]) == 2
+    assert "set SPECLIGHT_CACHE to another folder" in capsys.readouterr().err
+    options.check_cache("owner/model")  # nothing is converted
+
+
+def test_a_read_only_cache_with_conversions_in_it_is_used(monkeypatch, tmp_path):
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    (cache_folder() / "converted").mkdir(parents=True)
+    (cache_folder() / "converted" / MANIFEST_NAME).write_text("{}")
+    monkeypatch.setattr(options, "check_writable", None)  # would fail if called
+    options.check_cache("default")

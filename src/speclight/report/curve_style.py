@@ -110,6 +110,7 @@ _LOOKS: dict[str, tuple[str, tuple[int, ...], float, str]] = {
     "markov_renewal": ("markov", _MODEL, 1.6, "P"),
     "ergodic_renewal": ("ergodic-renewal", _SOLID, 1.8, ""),
     "ergodic_renewal_stratified": ("ergodic-renewal", _SOLID, 1.8, "^"),
+    "seen_tree": ("ergodic-renewal", _LOWER, 1.6, "v"),
     "chains": ("ergodic-renewal", _MODEL, 1.6, ">"),
     "lemma_7_printed": ("drafter", _LEADING, 1.6, "x"),
     "lemma_7_corrected_leading_order": ("drafter", _LEADING, 1.6, "+"),

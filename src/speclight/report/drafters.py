@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from speclight.experiments.drafters.limit_checks import DrafterCheck
 from speclight.experiments.drafters.run import DrafterComparison
 from speclight.experiments.drafters.summary import DrafterRow
 from speclight.measure.estimates import Estimate
@@ -22,14 +23,21 @@ DRAWN: tuple[tuple[str, str], ...] = (
 )
 
 
-def markdown(comparison: DrafterComparison, rows: Sequence[DrafterRow]) -> str:
-    """How it was measured, one table for each temperature, and tokens per call by family."""
+def markdown(
+    comparison: DrafterComparison, rows: Sequence[DrafterRow], checks: Sequence[DrafterCheck] = ()
+) -> str:
+    """How it was measured, one table for each temperature, tokens per call by family, and the limits kept."""
     by_temperature = [
         [row for row in rows if row.temperature == temperature]
         for temperature in comparison.settings.temperatures
     ]
     return "\n\n".join(
-        [_conditions(comparison, rows), *(_table(own) for own in by_temperature), _families(rows)]
+        [
+            _conditions(comparison, rows),
+            *(_table(own) for own in by_temperature),
+            _families(rows),
+            *([_limits(checks)] if checks else []),
+        ]
     )
 
 
@@ -84,6 +92,23 @@ def _families(rows: Sequence[DrafterRow]) -> str:
         for row in rows
     ]
     return f"**Tokens per call by family**\n\n{markdown_table(heads, lines)}"
+
+
+def _limits(checks: Sequence[DrafterCheck]) -> str:
+    """Tokens per call beside the decode bound of the very same texts."""
+    heads = ["drafter", "temperature", "tokens per call", "none exceeds", "share", "within its limit"]
+    lines = [
+        [
+            item.drafter,
+            f"{item.temperature:g}",
+            f"{item.check.reached:.2f}",
+            f"{item.check.limit:.2f}",
+            _share(item.check.share),
+            "**NO: a bug in decode or bound**" if item.check.exceeds else "yes",
+        ]
+        for item in checks
+    ]
+    return f"**The limit of the texts decoded**\n\n{markdown_table(heads, lines)}"
 
 
 def _interval(estimate: Estimate) -> str:

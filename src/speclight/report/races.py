@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from speclight.experiments.races.comparison import RaceExperiment
 from speclight.experiments.races.invariance import Invariance
-from speclight.experiments.races.run import DRAFTED, RaceComparison, RankAccounting
+from speclight.experiments.races.run import ANY_RULE, DRAFTED, RaceComparison, RankAccounting
 from speclight.experiments.races.tree_comparison import TreeComparison
 from speclight.measure.estimates import Estimate
 from speclight.report.canvas import canvas, write_figure
@@ -26,6 +26,7 @@ LINES: tuple[tuple[str, str], ...] = (
     ("rejection", "sequence"),
     ("block", "sequence"),
     ("race", "sequence"),
+    (ANY_RULE, "sequence"),
     ("rejection", "batch"),
     ("k_seq", "batch"),
     ("gls", "batch"),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from speclight.theory.bound import Bound
 from speclight.theory.ergodic.bound import ergodic_bound, ergodic_renewal
 from speclight.theory.ergodic.chains import chains_at_starts
+from speclight.theory.ergodic.seen_trees import seen_tree_at_starts
 from speclight.theory.iid.leading_terms import (
     corollary_1,
     lemma_5,
@@ -50,6 +51,7 @@ class Fact(StrEnum):
     VOCABULARY = "the largest number of tokens a context gives positive probability"
     STEP_LAW = "the target's step law"
     TEXTS = "texts sampled from the target with their log-probabilities"
+    TEXT_LAWS = "the likely tokens of every context in those texts"
     STRATA = "strata of the texts' contexts"
     DRAFTER = "how a drafter meets the target: cross-entropy and misses"
     DRAFTER_LAW = "the drafter's own step law"
@@ -113,6 +115,10 @@ def _ergodic_renewal_stratified(known: Known, budget: int) -> Bound:
 
 def _chains(known: Known, budget: int) -> Bound:
     return chains_at_starts(known.texts, budget, known.start_law)
+
+
+def _seen_tree(known: Known, budget: int) -> Bound:
+    return seen_tree_at_starts(known.texts, budget, known.start_law)
 
 
 def _lemma_7_printed(known: Known, budget: int) -> Bound:
@@ -274,6 +280,14 @@ STATEMENTS = (
         _ergodic_renewal_stratified,
         "ergodic renewal, stratified (ours)",
         "the bound that needs no independence, with starts sorted by what is known of them",
+        "comparison",
+    ),
+    Statement(
+        "seen_tree",
+        (Fact.TEXTS, Fact.TEXT_LAWS),
+        _seen_tree,
+        "seen trees, from below (ours)",
+        "what the best tree reaches at least, from each text and the likely tokens beside it",
         "comparison",
     ),
     Statement(

@@ -10,6 +10,7 @@ from speclight.drafting.drafters import new_drafter
 from speclight.errors import InvalidInput, StorageError
 from speclight.experiments.chosen_drafters import ComparedDrafter
 from speclight.experiments.demo.decoding import decode_prompts
+from speclight.experiments.drafters.limit_checks import check_drafters
 from speclight.experiments.drafters.run import DrafterComparisonSettings, run_drafter_comparison
 from speclight.experiments.drafters.summary import summarise_drafters
 from speclight.measure.looping import looping_tokens
@@ -179,3 +180,18 @@ def test_tables_and_figure_hold_every_drafter(comparison, tmp_path):
 def test_settings_out_of_range_are_refused(options, named):
     with pytest.raises(InvalidInput, match=named):
         DrafterComparisonSettings(**options)
+
+
+def test_every_drafter_is_checked_against_the_limit_of_its_texts(comparison, target):
+    """Drafts of ours stay below; a run that claims one call a text of twelve tokens, at P = 6, does not."""
+    checks = check_drafters(target, PROMPTS, comparison[1])
+    assert [(item.drafter, item.temperature) for item in checks] == [
+        (drafter.name, 1.0) for drafter in COMPARED
+    ]
+    assert not any(item.check.exceeds for item in checks)
+    text = markdown(comparison[1], summarise_drafters(comparison[1]), checks)
+    assert "| oracle | 1 | " in text
+    assert "a bug in decode or bound" not in text
+    merged = tuple(replace(text, tokens=(sum(text.tokens),)) for text in comparison[1].texts)
+    planted = check_drafters(target, PROMPTS, replace(comparison[1], texts=merged))
+    assert all(item.check.share > 1.5 for item in planted)

@@ -15,7 +15,7 @@ from speclight.experiments.races.comparison import (
 )
 from speclight.experiments.races.drafted_trees import TREE_DRAFTED, TreePlan, expected_tokens
 from speclight.experiments.races.laws import laws_along, race_drafter
-from speclight.experiments.races.run import DRAFTED
+from speclight.experiments.races.run import ANY_RULE, DRAFTED
 from speclight.experiments.races.texts import RaceTextSettings, read_texts
 from speclight.measure.prompts import Prompt
 from speclight.report.races import comparison_figure, draw, markdown
@@ -114,6 +114,7 @@ def value(comparison, drafter, rule, strategy, drafted):
 def test_the_rules_keep_to_their_order(ran, drafter):
     """What holds text by text, so for every mean."""
     comparison = ran[2].comparison
+    assert comparison.above_coupling_bound == ()
     for k in DRAFTED:
         of = {
             (rule, strategy): value(comparison, drafter, rule, strategy, k)
@@ -125,6 +126,7 @@ def test_the_rules_keep_to_their_order(ran, drafter):
             )
         }
         assert of["block", "sequence"] >= of["rejection", "sequence"] - LIMIT_ATOL
+        assert value(comparison, drafter, ANY_RULE, "sequence", k) >= of["block", "sequence"] - LIMIT_ATOL
         assert of["race", "batch"] >= of["race_with_replacement", "batch"] - LIMIT_ATOL
     assert value(comparison, drafter, "race", "batch", 16) == pytest.approx(2.0, abs=LIMIT_ATOL)  # all tokens
     for rule in ("rejection", "race", "race_with_replacement", "rejection_without_replacement"):

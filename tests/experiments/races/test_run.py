@@ -6,9 +6,11 @@ import pytest
 from law_pairs import random_pairs
 from race_tail_check import check_tail
 from speclight.errors import InvalidInput
+from speclight.experiments.races.run import ANY_RULE, rules_above_coupling_bound
 from speclight.experiments.races.values import (
     batch_tree,
     chain_tree,
+    tokens_of_any_rule,
     tokens_of_block,
     tokens_of_k_seq_tree,
     tokens_of_lists,
@@ -90,6 +92,25 @@ def test_block_verification_given_the_text(seed):
         pair, 3, lambda laws: tokens_of_block(np.array([law.ratio for law in laws]), 3, starts=1)[0]
     )
     assert abs(mean - exact) < EXACT_ATOL
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_rule_exceeds_the_coupling_bound_and_one_that_would_is_named(seed):
+    """Text by text on tabular pairs: coins, blocks and races stay below; a rule raised by 1% does not."""
+    pair = TabularPair(seed, ("unrelated", "zero in drafter"))
+    laws = along(pair, (0, 1, 2))
+    ratio = np.array([law.ratio for law in laws])
+    most, draft = tokens_of_any_rule(ratio, 3, starts=2), chain_tree(3)
+    chain = {
+        ("rejection", "sequence"): [tokens_of_tree(np.stack([law.rejection for law in laws]), draft, 2)],
+        ("race", "sequence"): [tokens_of_tree(np.stack([law.race for law in laws]), draft, 2)],
+        ("block", "sequence"): [tokens_of_block(ratio, 3, starts=2)],
+        (ANY_RULE, "sequence"): [most],
+        ("race", "batch"): [most + 1.0],
+    }
+    assert rules_above_coupling_bound(chain) == []
+    planted = chain | {("block", "sequence"): [most * np.array([0.9, 1.01])]}
+    assert rules_above_coupling_bound(planted) == ["block"]
 
 
 def test_one_list_is_the_race_on_a_chain():

@@ -12,6 +12,7 @@ from speclight.experiments.demo.record import (
     ALL_FAMILIES,
     SCHEMA,
     CallStartLimit,
+    DecodeCheck,
     DecodeInterval,
     DecodingSummary,
     DemoRecord,
@@ -30,6 +31,7 @@ from speclight.measure.estimates import Estimate
 from speclight.measure.machine_load import MachineLoad
 from speclight.measure.paired_times import SpeedUp, verdict_of
 from speclight.measure.provenance import Provenance
+from speclight.measure.run_checks import LimitCheck
 from speclight.theory.ergodic.certificates import LowerEstimate
 from speclight.theory.ergodic.least_cost import UpperEstimate
 from speclight.theory.iid.leading_terms import limit
@@ -228,6 +230,7 @@ def synthetic_record(families: tuple[str, ...] = tuple(MOMENTS), speed_up: float
             drafters={"ngram": 32.3},
         ),
         decodes=tuple(made_up_decodes(family, mu) for family, (mu, _) in chosen.items()),
+        limit_checks=(DecodeCheck("ngram", 1.0, LimitCheck(8, 10, 1.29, 3.2, 0.403, 0.36, False)),),
         profiles=tuple(
             FamilyProfile(
                 family,

@@ -38,6 +38,15 @@ def test_other_work_on_the_machine_is_said():
     assert "Other work was running" in shown(replace(record, load=replace(record.load, after=3.9)))
 
 
+def test_a_decode_above_its_limit_is_said():
+    record = synthetic_record(("code",))
+    assert "no decode of these texts exceeds" not in shown(record)
+    (item,) = record.limit_checks
+    above = replace(item, check=replace(item.check, reached=3.9, share=1.2, least_share=1.1, exceeds=True))
+    text = shown(replace(record, limit_checks=(above,)), width=400)
+    assert "emitted 3.90 tokens per call where no decode of these texts exceeds 3.20" in text
+
+
 def test_names_can_neither_style_nor_steer_the_terminal():
     record = with_every_text(synthetic_record(("code",)), lambda text: f"{text}[red]\x1b]0;title\x07")
     text = shown(record, width=400)

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from speclight.errors import InvalidInput
-from speclight.theory.ergodic.certificates import certified_decode, seen_tree
+from speclight.theory.ergodic.certificates import certified_decode
 from speclight.theory.ergodic.entropy_rate import decode_leaf_entropy, entropy_rate_bound
 from speclight.theory.laws.sampled_text import SampledText
 from speclight.theory.log_prob_limits import limits_from_log_probs
 from speclight.theory.truth.optimal_decode import fewest_calls
-from speclight.theory.truth.optimum import best_tree
 from speclight.theory.truth.sources import sample_texts, tabular_source
 
 TOKENS = 100
@@ -57,32 +56,6 @@ def test_certified_trees_fit_the_budget():
                     level = [child for child in children if child[1] <= limit]
                     nodes += len(level)
                 assert nodes <= budget
-
-
-def test_seen_prefixes_never_exceed_the_best_tree_and_approach_it():
-    """Continuations drawn from a state: a lower bound at every number of them, exact with very many."""
-    source = tabular_source(3, 3, np.random.default_rng(5))
-    laws, following = source.laws[:, 0], source.next_type.argmax(axis=-1)
-    rng, best = np.random.default_rng(6), best_tree(source, 0, 8).tokens_per_call[-1]
-
-    def continuation():
-        tokens, log_probs, at = [], [], 0
-        for _ in range(10):
-            token = int(rng.choice(3, p=laws[at]))
-            tokens.append(token)
-            log_probs.append(np.log(laws[at, token]))
-            at = following[at, token]
-        return np.array(tokens), np.array(log_probs)
-
-    drawn = [continuation() for _ in range(2000)]
-    values = [seen_tree(drawn[:count], 8) for count in (1, 16, 2000)]
-    assert values == sorted(values)
-    assert values[1] > 0.8 * best
-    assert values[2] == pytest.approx(best)
-    # An end-of-text token is no node, and neither is what stands behind it.
-    assert seen_tree([(np.array([2, 1]), np.log([0.5, 0.5]))], 8, end_tokens={2}) == 1.0
-    with pytest.raises(InvalidInput, match="log-probability"):
-        seen_tree([(np.array([1]), np.array([0.1, 0.2]))], 8)
 
 
 def test_a_drafter_along_the_text():

@@ -54,6 +54,7 @@ def compare_drafters(options: CompareDraftersOptions = CompareDraftersOptions())
     check_writable(options.out)
 
     from speclight.experiments.chosen_drafters import ALL_DRAFTERS, compared_drafters
+    from speclight.experiments.drafters.limit_checks import check_drafters
     from speclight.experiments.drafters.run import run_drafter_comparison
     from speclight.experiments.drafters.summary import summarise_drafters
     from speclight.report.drafters import draw, markdown
@@ -67,15 +68,16 @@ def compare_drafters(options: CompareDraftersOptions = CompareDraftersOptions())
             comparison = run_drafter_comparison(
                 target, prompts, drafters, options.settings, options.out, progress
             )
-        rows = summarise_drafters(comparison)
+        rows, checks = summarise_drafters(comparison), check_drafters(target, prompts, comparison)
         document = {
             "target": comparison.target,
             "machine": comparison.machine,
             "threads": comparison.threads,
             "settings": asdict(options.settings),
             "rows": [asdict(row) for row in rows],
+            "limit_checks": [asdict(check) for check in checks],
         }
-        tables = markdown(comparison, rows)
+        tables = markdown(comparison, rows, checks)
         write_whole(options.out / "comparison.json", (json_line(document) + "\n").encode())
         write_whole(options.out / "tables.md", (tables + "\n").encode())
         figure = draw(comparison, rows, options.out / "drafters.svg")

@@ -24,6 +24,7 @@ from speclight.drafting.drafter_names import name_and_weights
 from speclight.experiments.races.text_settings import RaceTextSettings
 
 if TYPE_CHECKING:
+    from speclight.experiments.races.run import RaceComparison
     from speclight.measure.prompts import Prompt
 
 # Prompts looked at beyond those sampled from, so that the longest can be left out.
@@ -114,7 +115,15 @@ def race_vs_rejection(options: RaceOptions = RaceOptions()) -> None:
         if options.json:
             output.write_json(document)
         else:
-            output.show(markdown(result), f"\nfigure: {figure}")
+            output.show(markdown(result), *_above(result.comparison), f"\nfigure: {figure}")
+
+
+def _above(comparison: RaceComparison) -> list[str]:
+    """A line for each rule that did what no lossless rule can."""
+    return [
+        f"\nABOVE THE COUPLING BOUND, a bug in rule or bound: {case}"
+        for case in comparison.above_coupling_bound
+    ]
 
 
 def _check(options: RaceOptions) -> None:

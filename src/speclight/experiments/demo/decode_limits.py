@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from speclight.experiments.demo.decoding import PLAIN_DECODERS
-from speclight.experiments.demo.record import DecodeInterval, FamilyDecodes, SpeedLimit
+from speclight.experiments.demo.drafter_run import DrafterRun
+from speclight.experiments.demo.record import DecodeCheck, DecodeInterval, FamilyDecodes, SpeedLimit
 from speclight.measure.call_times import CallTimes, measure_call_times
 from speclight.measure.paired_times import TimedPrompt, tokens_per_second
 from speclight.measure.profile import Profile
+from speclight.measure.run_checks import check_decode, scored_text
 from speclight.models.causal_lm import CausalLM
 from speclight.theory.ergodic.certificates import certified_decode
 from speclight.theory.ergodic.decode import decode_bound
@@ -41,6 +43,27 @@ def call_times_along(model: CausalLM, profile: Profile, largest_tree: int, round
     largest = max(1, min(largest_tree, model.context_window - len(short) - 1))
     sizes = [size for size in TIMED_SIZES if size < largest] + [largest]
     return measure_call_times(model, short, longest[: model.context_window - largest], sizes, rounds)
+
+
+def limit_checks(model: CausalLM, runs: Sequence[DrafterRun]) -> tuple[DecodeCheck, ...]:
+    """A check of each run above temperature 0 against the decode bound of the texts that it decoded."""
+    checks: list[DecodeCheck] = []
+    for run in runs:
+        if run.temperature > 0.0:
+            texts = [
+                scored_text(
+                    model,
+                    item.prompt_ids,
+                    item.generation.token_ids,
+                    run.settings.sampling,
+                    item.prompt.prompt_id,
+                )
+                for item in run.decoded
+            ]
+            calls = [len(item.generation.calls) for item in run.decoded]
+            found = check_decode(texts, calls, run.settings.node_budget)
+            checks.append(DecodeCheck(run.drafter, run.temperature, found))
+    return tuple(checks)
 
 
 def speed_limit(

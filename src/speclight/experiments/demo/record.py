@@ -11,6 +11,7 @@ from speclight.measure.estimates import Estimate
 from speclight.measure.machine_load import MachineLoad
 from speclight.measure.paired_times import SpeedUp
 from speclight.measure.provenance import Provenance
+from speclight.measure.run_checks import LimitCheck
 from speclight.theory.ergodic.certificates import LowerEstimate
 from speclight.theory.ergodic.least_cost import UpperEstimate
 
@@ -88,6 +89,15 @@ class FamilyDecodes:
     family: str
     temperature: float
     intervals: tuple[DecodeInterval, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeCheck:
+    """One drafter's decodes at one temperature above 0 beside the decode bound of their own texts."""
+
+    drafter: str
+    temperature: float
+    check: LimitCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +239,7 @@ class DemoRecord:
     headline: Headline
     speed_limit: SpeedLimit
     decodes: tuple[FamilyDecodes, ...]
+    limit_checks: tuple[DecodeCheck, ...]
     profiles: tuple[FamilyProfile, ...]
     limits: tuple[FamilyLimits, ...]
     overall_limits: FamilyLimits

@@ -12,7 +12,12 @@ from speclight.checks import check_whole_numbers
 from speclight.decoding.decode import DecodeSettings
 from speclight.errors import InvalidInput
 from speclight.experiments.demo.call_starts import SearchedPrompt, call_start_limit, search_call_starts
-from speclight.experiments.demo.decode_limits import call_times_along, family_decodes, speed_limit
+from speclight.experiments.demo.decode_limits import (
+    call_times_along,
+    family_decodes,
+    limit_checks,
+    speed_limit,
+)
 from speclight.experiments.demo.decoding import OWN_LOOP, DecodedPrompt, greedy_divergences
 from speclight.experiments.demo.drafter_run import DrafterRun, summary_of, together, totals_by_prompt
 from speclight.experiments.demo.family_profiles import family_profile
@@ -134,6 +139,7 @@ def run_demo(
         target=model.name,
         headline=_headline(judged, searched, summaries[overall.index(judged)]),
         speed_limit=speed_limit(profile, times, judged.timed, settings.drafters),
+        limit_checks=limit_checks(model, overall),
         decodes=tuple(family_decodes(profile, family, settings.oracle_budget) for family in profile.families),
         profiles=tuple(family_profile(profile, family) for family in profile.families),
         limits=_limits(profile, oracle, progress),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +28,7 @@ from speclight.experiments.races.values import (
     batch_tree,
     chain_tree,
     ranks_of,
+    tokens_of_any_rule,
     tokens_of_block,
     tokens_of_k_seq_tree,
     tokens_of_lists,
@@ -48,6 +49,10 @@ Item = TypeVar("Item")
 
 DRAFTED = (1, 2, 4, 6, 8, 16, 32)
 KIND = "race-ranks"
+# Its value is the coupling bound: what no lossless rule exceeds with a chain of these drafts.
+ANY_RULE = "any lossless rule"
+# Rank laws of races are integrated to about this error.
+LIMIT_RTOL = 1e-3
 RANKED_RULES = ("rejection", "rejection_without_replacement", "race_with_replacement", "race")
 
 
@@ -101,10 +106,15 @@ class RankAccounting:
 
 @dataclass(frozen=True, slots=True)
 class RaceComparison:
-    """The whole experiment."""
+    """The whole experiment.
+
+    above_coupling_bound: what cannot be: "rule, drafter, temperature, drafted" of chains that some rule
+    emits more of than any lossless rule can, at some start of a text.
+    """
 
     rows: tuple[RuleComparison, ...]
     accounting: tuple[RankAccounting, ...]
+    above_coupling_bound: tuple[str, ...] = ()
 
     def has_rows(self, drafter: str, temperature: float, strategy: str) -> bool:
         """Whether this strategy was compared for this drafter."""
@@ -193,44 +203,72 @@ def compare(groups: Sequence[RankedTexts], vocabulary_size: int) -> RaceComparis
     Where a drafter's law depends on who wrote the text, only batches are compared: one level deep.
     """
     rows: list[RuleComparison] = []
+    above: list[str] = []
     for group in groups:
-        found = _rows(group)
-        rows += found if group.has_static_laws else [row for row in found if row.strategy == "batch"]
+        for drafted in DRAFTED:
+            values = _values(group, drafted)
+            found = _rows(group, drafted, values)
+            rows += found if group.has_static_laws else [row for row in found if row.strategy == "batch"]
+            above += [
+                f"{rule}, {group.drafter}, {group.temperature:g}, {drafted}"
+                for rule in rules_above_coupling_bound(values)
+            ]
     return RaceComparison(
         tuple(rows),
         tuple(
             rank_accounting(group.drafter, group.temperature, group.ranks, vocabulary_size)
             for group in groups
         ),
+        tuple(above),
     )
 
 
-def _rows(group: RankedTexts) -> list[RuleComparison]:
+def rules_above_coupling_bound(values: Mapping[tuple[str, str], Sequence[FloatArray]]) -> list[str]:
+    """Rules whose chains emit more at some start than the coupling bound of the same drafts allows.
+
+    values: per rule and strategy, E[X | text] at the starts of each text. The bound holds text by text, so
+    no sampling error excuses a rule that lies above it.
+    """
+    most = np.concatenate(values[ANY_RULE, "sequence"]) * (1.0 + LIMIT_RTOL)
+    return [
+        rule
+        for (rule, strategy), by_text in values.items()
+        if strategy == "sequence" and (np.concatenate(by_text) > most).any()
+    ]
+
+
+def _rows(
+    group: RankedTexts, drafted: int, values: Mapping[tuple[str, str], Sequence[FloatArray]]
+) -> list[RuleComparison]:
     rows: list[RuleComparison] = []
-    for drafted in DRAFTED:
-        values: dict[tuple[str, str], list[FloatArray]] = {}
-        for rule in RANKED_RULES:
-            values |= {(rule, strategy): by_text for strategy, by_text in _ranked(group, rule, drafted)}
-        for rule, strategy, value in _others(drafted):
-            values[rule, strategy] = [value(text) for text in group.ranks]
-        values["k_seq", "tree"] = _k_seq_trees(group, drafted)
-        values["gls", "tree"] = _best_lists(group, drafted)
-        for (rule, strategy), by_text in values.items():
-            race = values["race", strategy]
-            known = rule != "race" and len(by_text[0]) == len(race[0])
-            less = [mine - theirs for mine, theirs in zip(race, by_text, strict=True)] if known else None
-            rows.append(
-                RuleComparison(
-                    group.drafter,
-                    group.temperature,
-                    rule,
-                    strategy,
-                    drafted,
-                    _mean(group, by_text),
-                    None if less is None else _mean(group, less),
-                )
+    for (rule, strategy), by_text in values.items():
+        race = values["race", strategy]
+        known = rule != "race" and len(by_text[0]) == len(race[0])
+        less = [mine - theirs for mine, theirs in zip(race, by_text, strict=True)] if known else None
+        rows.append(
+            RuleComparison(
+                group.drafter,
+                group.temperature,
+                rule,
+                strategy,
+                drafted,
+                _mean(group, by_text),
+                None if less is None else _mean(group, less),
             )
+        )
     return rows
+
+
+def _values(group: RankedTexts, drafted: int) -> dict[tuple[str, str], list[FloatArray]]:
+    """E[X | text] at the starts of each text, by rule and strategy."""
+    values: dict[tuple[str, str], list[FloatArray]] = {}
+    for rule in RANKED_RULES:
+        values |= {(rule, strategy): by_text for strategy, by_text in _ranked(group, rule, drafted)}
+    for rule, strategy, value in _others(drafted):
+        values[rule, strategy] = [value(text) for text in group.ranks]
+    values["k_seq", "tree"] = _k_seq_trees(group, drafted)
+    values["gls", "tree"] = _best_lists(group, drafted)
+    return values
 
 
 def _mean(group: RankedTexts, by_text: Sequence[FloatArray]) -> Estimate:
@@ -261,6 +299,7 @@ def _others(drafted: int) -> list[tuple[str, str, Callable[[TextRanks], FloatArr
     """(rule, strategy, value of a text) where nothing is fitted."""
     place = TRANSPORT_CANDIDATES.index(drafted)
     return [
+        (ANY_RULE, "sequence", lambda text: tokens_of_any_rule(text.ratio, drafted)),
         ("block", "sequence", lambda text: tokens_of_block(text.ratio, drafted)),
         ("k_seq", "sequence", lambda text: tokens_of_k_seq_tree(text.k_seq, chain_tree(drafted))),
         ("k_seq", "batch", lambda text: tokens_of_k_seq_tree(text.k_seq, batch_tree(drafted))),

@@ -69,6 +69,18 @@ def tokens_of_block(ratio: FloatArray, drafted: int, starts: int = STARTS) -> Fl
     return totals
 
 
+def tokens_of_any_rule(ratio: FloatArray, drafted: int, starts: int = STARTS) -> FloatArray:
+    """[starts] The most of E[X | text] that any lossless rule reaches with a chain of `drafted` tokens.
+
+    1 + sum_i min(1, prod_{l <= i} q / p), whatever randomness drafter and rule share: the coupling bound.
+    ratio: [contexts] q(y) / p(y) of the emitted tokens. Source: ours, docs/theory/drafter.md.
+    """
+    totals = np.ones(starts)
+    for start in range(starts):
+        totals[start] += np.minimum(np.cumprod(ratio[start : start + drafted]), 1.0).sum()
+    return totals
+
+
 def tokens_of_lists(
     any_set: FloatArray, matching_sets: FloatArray, noise_sets: int, length: int, starts: int = STARTS
 ) -> FloatArray:

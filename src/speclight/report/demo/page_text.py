@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isfinite, nan
 
-from speclight.experiments.demo.record import DemoRecord, FamilyLimits, SpeedLimit
+from speclight.experiments.demo.record import DecodeCheck, DemoRecord, FamilyLimits, SpeedLimit
 from speclight.measure.estimates import Estimate
 from speclight.measure.machine_load import MachineLoad
 from speclight.measure.paired_times import SpeedUp
@@ -225,6 +225,15 @@ def divergence_warning(record: DemoRecord) -> str | None:
     return (
         "Some texts at temperature 0 differ from plain greedy decoding at a position that is no near tie, "
         f"which lossless decoding must not do. Families: {', '.join(dict.fromkeys(families))}."
+    )
+
+
+def limit_warning(item: DecodeCheck) -> str:
+    """A sentence about a decode that did what none can: emitted more tokens per call than its own limit."""
+    return (
+        f"At temperature {item.temperature:g} the {item.drafter} drafter emitted "
+        f"{significant(item.check.reached)} tokens per call where no decode of these texts exceeds "
+        f"{significant(item.check.limit)}: an error in the decode or in the limit."
     )
 
 

@@ -8,7 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from speclight.experiments.demo.record import DemoRecord
-from speclight.report.demo.page_text import divergence_warning, headline_text, load_warning, speed_limit_text
+from speclight.report.demo.page_text import (
+    divergence_warning,
+    headline_text,
+    limit_warning,
+    load_warning,
+    speed_limit_text,
+)
 from speclight.report.demo.tables import decoding_table, families_table
 from speclight.report.table import Table as ReportTable
 
@@ -33,6 +39,9 @@ def terminal_table(record: DemoRecord) -> RenderableType:
     shared = load_warning(record.load)
     if shared is not None:
         parts.append(_plain_text(shared, "bold yellow"))
+    for item in record.limit_checks:
+        if item.check.exceeds:
+            parts.append(_plain_text(limit_warning(item), "bold red"))
     warning = divergence_warning(record)
     if warning is not None:
         parts.append(_plain_text(warning, "bold red"))

@@ -1,18 +1,14 @@
-"""Lower bounds on what a target's decodes can reach, from sampled log-probabilities: certificates.
+"""What a target's decodes certifiably reach: a lower bound on the best tokens per call, from sampled text.
 
-Ours; proofs in docs/theory/certificates.md. Two kinds:
-- From texts: the tree {depth <= D, P(v) > 1/(m + 1)} with m = floor((P - 1)/D) holds at most P nodes in every
-  context, because at most m nodes of one depth have P(v) > 1/(m + 1). So the decode with these trees is one
-  that exists, and its calls are read off the text. A lower bound on tokens per call of a decode.
-- From several continuations of one context: each prefix seen has an exactly known P(v), so the P likeliest of
-  them are a tree with known E[X]. A lower bound on the best E[X] at that context.
+Ours; proofs in docs/theory/certificates.md. The tree {depth <= D, P(v) > 1/(m + 1)} with m = floor((P - 1)/D)
+holds at most P nodes in every context, because at most m nodes of one depth have P(v) > 1/(m + 1). So the
+decode with these trees is one that exists, and its calls are read off the text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import exp
 
 import numpy as np
 
@@ -91,35 +87,6 @@ def lower_estimate(
     draws = resample_prompts(len(tokens), replicas, stream(seed)).astype(np.float64)
     lower = float(np.quantile((draws @ tokens) / (draws @ calls), 1.0 - level))
     return LowerEstimate(value, ratio_standard_error(tokens, calls), lower, level)
-
-
-def seen_tree(
-    continuations: Sequence[tuple[IntArray, FloatArray]],
-    node_budget: int,
-    end_tokens: Collection[int] = (),
-) -> float:
-    """E[X] of the P likeliest prefixes seen, root included: at most the best E[X] of the context they follow.
-
-    continuations: (tokens, log-probabilities) of each, sampled after the same context or not; what counts is
-    that the probabilities are the target's. A prefix that reaches an end-of-text token is no node. Raises
-    InvalidInput for a continuation whose arrays differ in length, or a log-probability above 0.
-    """
-    budget = check_node_budget(node_budget)
-    seen: dict[tuple[int, ...], float] = {}
-    for tokens, log_probs in continuations:
-        if len(tokens) != len(log_probs) or (np.asarray(log_probs) > 1e-6).any():
-            raise InvalidInput(
-                f"a continuation needs one log-probability <= 0 for each token, got {len(tokens)} tokens and "
-                f"{len(log_probs)} numbers"
-            )
-        path, total = (), 0.0
-        for token, log_prob in zip(tokens, log_probs, strict=True):
-            if int(token) in end_tokens or len(path) + 1 >= budget:
-                break
-            path, total = (*path, int(token)), total + min(float(log_prob), 0.0)
-            seen[path] = exp(total)
-    likeliest = sorted(seen.values(), reverse=True)[: budget - 1]
-    return 1.0 + sum(likeliest)
 
 
 def _depths(budget: int) -> list[int]:

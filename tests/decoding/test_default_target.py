@@ -4,8 +4,9 @@ import pytest
 
 from speclight.decoding.decode import DecodeSettings
 from speclight.decoding.divergence import first_divergence
-from speclight.experiments.demo.decoding import decode_prompts
+from speclight.experiments.demo.decoding import decode_turns
 from speclight.measure.prompts import FAMILIES, shipped_prompts
+from speclight.measure.turns import first_turns
 from speclight.models.load import load
 from speclight.models.sampling import SamplingSettings
 
@@ -25,9 +26,9 @@ def target():
 def test_greedy_text_equals_plain_decodings(target, family):
     """A first difference is allowed only where plain decoding's own two best logits nearly tie."""
     settings = DecodeSettings(node_budget=8, max_tokens=TOKENS, sampling=SamplingSettings(temperature=0.0))
-    prompt = shipped_prompts([family])[:1]
-    (speculative,) = decode_prompts(target, prompt, "ngram", "target_sample", settings)
-    (plain,) = decode_prompts(target, prompt, "none", "target_sample", settings)
+    turn = first_turns(shipped_prompts([family])[:1])
+    (speculative,) = decode_turns(target, turn, "ngram", "target_sample", settings)
+    (plain,) = decode_turns(target, turn, "none", "target_sample", settings)
     texts = speculative.generation.token_ids, plain.generation.token_ids
     divergence = first_divergence(target, plain.prompt_ids, *texts)
     assert divergence is None or divergence.is_near_tie

@@ -39,6 +39,11 @@ class AskedTurn:
         """The conversation up to where the model speaks next."""
         return conversation(self.prompt.turns, self.answers)
 
+    def decoding_seed(self, of_run: int) -> int:
+        """The seed with which every drafter decodes this turn: of_run + place for a prompt's first one."""
+        of_prompt = of_run + self.place
+        return of_prompt if self.turn == 1 else derived_seed(of_prompt, self.turn - 1)
+
     def seed(self, of_run: int) -> int:
         """The seed of the text sampled here: one for every prompt, sample and turn of a run."""
         later = (self.turn - 1,) if self.turn > 1 else ()
@@ -48,6 +53,11 @@ class AskedTurn:
         """The prompt's next turn, once this one is answered; None after its last."""
         is_last = self.turn == len(self.prompt.turns)
         return None if is_last else replace(self, answers=(*self.answers, answer))
+
+
+def first_turns(prompts: Sequence[Prompt]) -> list[AskedTurn]:
+    """The first turn of every prompt, asked once."""
+    return [AskedTurn(prompt, place, sample=0) for place, prompt in enumerate(prompts)]
 
 
 def turns_plan(prompts: Sequence[Prompt]) -> dict[str, str]:

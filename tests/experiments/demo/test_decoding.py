@@ -9,6 +9,7 @@ from speclight.drafting.drafters import new_drafter
 from speclight.drafting.tree_choices import Chain
 from speclight.experiments.demo import decoding
 from speclight.measure.prompts import Prompt
+from speclight.measure.turns import first_turns
 from speclight.models.sampling import SamplingSettings
 from speclight.verification.rules import RULES
 from toys import tiny_target
@@ -42,7 +43,7 @@ def test_every_setting_but_the_seed_is_that_of_all_prompts(monkeypatch):
     monkeypatch.setattr(decoding, "generate_from_ids", noting)
     target = tiny_target(6, seed=2)
     drafter = new_drafter(NGram(), target, Chain(kind="race"))
-    decoded = decoding.decode_prompts(target, PROMPTS, drafter, "race", SETTINGS)
+    decoded = decoding.decode_turns(target, first_turns(PROMPTS), drafter, "race", SETTINGS)
     assert used == [replace(SETTINGS, seed=7), replace(SETTINGS, seed=8)]
     for item, settings in zip(decoded, used, strict=True):
         again = generate_from_ids(target, item.prompt_ids, drafter, RULES["race"], settings)

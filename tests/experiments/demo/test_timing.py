@@ -8,6 +8,8 @@ from speclight.experiments.demo.decoding import OWN_LOOP, PLAIN_DECODERS, TRANSF
 from speclight.experiments.demo.timing import WARM_UP_TOKENS, time_in_turn, transformers_run
 from speclight.measure.paired_times import speed_up
 from speclight.measure.prompts import Prompt
+from speclight.measure.turns import first_turns
+from speclight.models.prompting import chat_token_ids
 from speclight.models.sampling import SamplingSettings
 from toys import tiny_target
 
@@ -44,6 +46,24 @@ def test_drafted_and_plain_take_turns_with_the_same_seeds(monkeypatch):
 def test_transformers_generate_is_timed_after_its_first_token():
     ticks = iter(range(0, 1000, 3))
     plain = replace(SETTINGS, node_budget=1)
-    run = transformers_run(tiny_target(6, seed=2), PROMPTS[0], plain, clock=lambda: float(next(ticks)))
+    run = transformers_run(
+        tiny_target(6, seed=2), first_turns(PROMPTS)[0], plain, clock=lambda: float(next(ticks))
+    )
     assert (run.tokens, run.seconds) == (11, 33.0)
     assert TRANSFORMERS in PLAIN_DECODERS
+
+
+def test_every_decoder_answers_later_turns_after_the_same_conversation():
+    chat = [Prompt("chat-0", "chat", ("t2 t3", "t4", "t0 t2")), *PROMPTS[:1]]
+    target = tiny_target(6, seed=2)
+    found = time_in_turn(target, chat, ("ngram",), "target_sample", SETTINGS, rounds=1)
+    assert [item.prompt_id for item in found.timed] == ["chat-0", "chat-0", "chat-0", "qa-0"]
+    plain, drafted = found.decoded[OWN_LOOP], found.decoded["ngram"]
+    assert [item.asked.turn for item in drafted] == [1, 2, 3, 1]
+    assert [item.prompt_ids for item in drafted] == [item.prompt_ids for item in plain]
+    messages: list[dict[str, str]] = []
+    for question, answer in zip(chat[0].turns, plain, strict=False):
+        messages.append({"role": "user", "content": question})
+        assert answer.prompt_ids == chat_token_ids(target, messages)
+        messages.append({"role": "assistant", "content": answer.generation.text})
+    assert drafted[3].asked.decoding_seed(7) == 8

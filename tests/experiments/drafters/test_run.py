@@ -9,13 +9,14 @@ from speclight.drafting.drafter_choices import LayerSkip, NGram
 from speclight.drafting.drafters import new_drafter
 from speclight.errors import InvalidInput, StorageError
 from speclight.experiments.chosen_drafters import ComparedDrafter
-from speclight.experiments.demo.decoding import decode_prompts
+from speclight.experiments.demo.decoding import decode_turns
 from speclight.experiments.drafters.limit_checks import check_drafters
 from speclight.experiments.drafters.run import DrafterComparisonSettings, run_drafter_comparison
 from speclight.experiments.drafters.summary import summarise_drafters
 from speclight.measure.looping import looping_tokens
 from speclight.measure.prompts import Prompt
 from speclight.measure.store import write_recorded
+from speclight.measure.turns import AskedTurn, first_turns
 from speclight.models.sampling import SamplingSettings
 from speclight.report.drafters import draw, markdown
 from speclight.verification.rules import RULES
@@ -64,7 +65,9 @@ def test_a_record_holds_what_decoding_that_prompt_gives(comparison, target):
         text for text in comparison[1].texts if (text.drafter, text.temperature) == ("layer_skip", 1.0)
     )
     drafter = new_drafter(LayerSkip(1), target)
-    (again,) = decode_prompts(target, PROMPTS[:1], drafter, "target_sample", SETTINGS.decoding(1.0, 0))
+    (again,) = decode_turns(
+        target, first_turns(PROMPTS[:1]), drafter, "target_sample", SETTINGS.decoding(1.0)
+    )
     assert text.token_ids == again.generation.token_ids
     assert text.drafter_calls == tuple(call.draft_cost.calls for call in again.generation.calls)
 
@@ -149,9 +152,9 @@ def test_a_finished_comparison_is_read_and_drafters_can_be_added(comparison, tar
 
 
 def test_a_drafter_given_as_an_object_serves_prompt_after_prompt(target):
-    settings = SETTINGS.decoding(1.0, 0)
+    settings = SETTINGS.decoding(1.0)
     drafter = new_drafter(NGram(), target)
-    decoded = decode_prompts(target, PROMPTS[:3], drafter, "target_sample", settings)
+    decoded = decode_turns(target, first_turns(PROMPTS[:3]), drafter, "target_sample", settings)
     for number, text in enumerate(decoded):
         fresh = new_drafter(NGram(), target, sampling=SamplingSettings(1.0))
         own = replace(settings, seed=number)
@@ -195,3 +198,25 @@ def test_every_drafter_is_checked_against_the_limit_of_its_texts(comparison, tar
     merged = tuple(replace(text, tokens=(sum(text.tokens),)) for text in comparison[1].texts)
     planted = check_drafters(target, PROMPTS, replace(comparison[1], texts=merged))
     assert all(item.check.share > 1.5 for item in planted)
+
+
+def test_all_drafters_answer_a_later_turn_after_plain_decodings_answers(target, tmp_path):
+    chat = (Prompt("chat-0", "chat", ("t2 t3", "t4")), PROMPTS[0])
+    settings = replace(SETTINGS, prompts_per_family=1, temperatures=(1.0,))
+    found = run_drafter_comparison(target, chat, COMPARED, settings, tmp_path)
+    of_plain = [text for text in found.texts if text.drafter == "none"]
+    assert [(text.prompt_id, text.turn) for text in of_plain] == [
+        ("chat-0", 1),
+        ("chat-0", 2),
+        (PROMPTS[0].prompt_id, 1),
+    ]
+    asked = AskedTurn(chat[0], 0, 0, (target.text_of(of_plain[0].token_ids),))
+    for text in found.texts:
+        if text.turn == 2:
+            (drafter,) = (each for each in (ComparedDrafter("none"), *COMPARED) if each.name == text.drafter)
+            made = new_drafter(drafter.choice, target, sampling=SamplingSettings(1.0))
+            own = replace(settings.decoding(1.0), node_budget=1 if drafter.name == "none" else 6)
+            (again,) = decode_turns(target, [asked], made, "target_sample", own)
+            assert text.token_ids == again.generation.token_ids
+    assert run_drafter_comparison(target, chat, COMPARED, settings, tmp_path) == found
+    assert not any(item.check.exceeds for item in check_drafters(target, chat, found))

@@ -11,6 +11,7 @@ from speclight.decoding.fitting_drafters import drafter_for
 from speclight.decoding.generate import Generation, generate_from_ids
 from speclight.drafting.protocol import Drafter
 from speclight.measure.prompts import Prompt
+from speclight.measure.turns import AskedTurn
 from speclight.models.causal_lm import CausalLM
 from speclight.models.prompting import chat_token_ids
 from speclight.verification.rules import rule_named
@@ -21,36 +22,45 @@ PLAIN_DECODERS = (OWN_LOOP, TRANSFORMERS)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedPrompt:
-    """One prompt decoded by one decoder."""
+    """One turn of a prompt decoded by one decoder. prompt_ids: the conversation up to it."""
 
-    prompt: Prompt
+    asked: AskedTurn
     prompt_ids: list[int]
     generation: Generation
+
+    @property
+    def prompt(self) -> Prompt:
+        """Whose turn it is."""
+        return self.asked.prompt
 
 
 @dataclass(frozen=True, slots=True)
 class Divergences:
-    """Prompts whose greedy text left plain greedy decoding's: at a near tie, or anywhere else (a bug)."""
+    """Texts whose greedy text left plain greedy decoding's: at a near tie, or anywhere else (a bug)."""
 
     near_tie: int
     other: int
 
 
-def decode_prompts(
-    model: CausalLM, prompts: Sequence[Prompt], drafter: str | Drafter, rule: str, settings: DecodeSettings
+def decode_turns(
+    model: CausalLM,
+    turns: Sequence[AskedTurn],
+    drafter: str | Drafter,
+    rule: str,
+    settings: DecodeSettings,
 ) -> list[DecodedPrompt]:
-    """Decode the first turn of every prompt, each with its own seed derived from the settings' one.
+    """Decode the answer to each turn, with a seed of its own that follows from the settings' one.
 
-    drafter: a name, for one with its default settings, or a drafter, which serves one prompt after the other.
+    drafter: a name, for one with its default settings, or a drafter, which serves one turn after the other.
     """
     verify_rule = rule_named(rule)
     drafter = drafter_for(model, drafter, verify_rule, settings.sampling)
     decoded: list[DecodedPrompt] = []
-    for number, prompt in enumerate(prompts):
-        ids = chat_token_ids(model, [{"role": "user", "content": prompt.turns[0]}])
-        own = replace(settings, seed=settings.seed + number)
+    for asked in turns:
+        ids = chat_token_ids(model, asked.messages)
+        own = replace(settings, seed=asked.decoding_seed(settings.seed))
         generation = generate_from_ids(model, ids, drafter, verify_rule, own)
-        decoded.append(DecodedPrompt(prompt, ids, generation))
+        decoded.append(DecodedPrompt(asked, ids, generation))
     return decoded
 
 

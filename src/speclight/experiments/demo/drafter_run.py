@@ -82,7 +82,7 @@ def summary_of(run: DrafterRun) -> DecodingSummary:
         drafter=run.drafter,
         rule=run.rule,
         node_budget=budget,
-        prompts=len(run.decoded),
+        prompts=len({item.prompt.prompt_id for item in run.decoded}),
         tokens=tokens,
         calls=len(calls),
         tokens_per_call=within(per_call, 1.0, float(budget)),
@@ -129,27 +129,34 @@ def _seconds_by_phase(calls: Sequence[CallTrace]) -> PhaseSeconds:
 
 
 def totals_by_prompt(run: DrafterRun, against: str, limits: Sequence[float | None]) -> list[PromptTotals]:
-    """A row for each prompt of a run. against: the plain decoder that its speed is compared with.
+    """A row for each prompt of a run, all its turns together.
 
-    limits: [prompts] sum over the prompt's call starts of the best tree's expected tokens, or None.
+    against: the plain decoder that its speed is compared with. limits: [decoded] sum over the call starts of
+    the best tree's expected tokens, or None.
     """
-    timed = {item.prompt_id: item for item in run.timed}
     rows: list[PromptTotals] = []
-    for item, limit in zip(run.decoded, limits, strict=True):
-        name = item.prompt.prompt_id
-        ratios = log_speed_ups(timed[name], run.drafter, against)
+    for name in dict.fromkeys(item.prompt.prompt_id for item in run.decoded):
+        own = [place for place, item in enumerate(run.decoded) if item.prompt.prompt_id == name]
+        texts = [run.decoded[place].generation for place in own]
+        known = [limit for place in own if (limit := limits[place]) is not None]
+        ratios = [
+            ratio
+            for item in run.timed
+            if item.prompt_id == name
+            for ratio in log_speed_ups(item, run.drafter, against)
+        ]
         rows.append(
             PromptTotals(
                 prompt_id=name,
-                family=item.prompt.family,
+                family=run.decoded[own[0]].prompt.family,
                 temperature=run.temperature,
                 drafter=run.drafter,
                 rule=run.rule,
                 node_budget=run.settings.node_budget,
-                tokens=len(item.generation.token_ids),
-                calls=len(item.generation.calls),
-                expected_tokens=sum(call.expected_tokens for call in item.generation.calls),
-                limit_tokens=limit,
+                tokens=sum(len(text.token_ids) for text in texts),
+                calls=sum(len(text.calls) for text in texts),
+                expected_tokens=sum(call.expected_tokens for text in texts for call in text.calls),
+                limit_tokens=sum(known) if len(known) == len(own) else None,
                 log_speed_up=mean_over([name] * len(ratios), ratios).value,
             )
         )

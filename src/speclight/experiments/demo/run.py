@@ -134,6 +134,7 @@ def run_demo(
         model, judged.decoded, settings.node_budget, judged.settings.sampling, progress
     )
     summaries = tuple(map(summary_of, overall))
+    of_family = {item.prompt.family: item for item in reversed(judged.decoded)}  # the first of each
     return DemoRecord(
         schema=SCHEMA,
         target=model.name,
@@ -148,7 +149,7 @@ def run_demo(
         decodings=tuple(map(summary_of, runs)),
         overall=summaries,
         prompt_totals=_prompt_totals(overall, summaries, judged, searched),
-        examples=tuple(_example(decoded) for decoded in judged.decoded[:: settings.decoded_prompts]),
+        examples=tuple(_example(of_family[name]) for name in by_family),
         load=load_of_run,
         provenance=provenance(model, prompts, command, settings.seed, clock),
     )
@@ -269,7 +270,7 @@ def _prompt_totals(
 def _example(decoded: DecodedPrompt) -> Example:
     return Example(
         family=decoded.prompt.family,
-        prompt=decoded.prompt.turns[0][:EXAMPLE_CHARACTERS],
+        prompt=decoded.prompt.turns[decoded.asked.turn - 1][:EXAMPLE_CHARACTERS],
         text=decoded.generation.text[:EXAMPLE_CHARACTERS],
         temperature=1.0,
         tokens=len(decoded.generation.token_ids),

@@ -11,9 +11,10 @@ from transformers import StoppingCriteriaList
 
 from speclight.decoding.decode import DecodeSettings
 from speclight.decoding.fitting_drafters import drafter_for
-from speclight.experiments.demo.decoding import OWN_LOOP, TRANSFORMERS, DecodedPrompt, decode_prompts
+from speclight.experiments.demo.decoding import OWN_LOOP, TRANSFORMERS, DecodedPrompt, decode_turns
 from speclight.measure.paired_times import TimedPrompt, TimedRun, interleaved
 from speclight.measure.prompts import Prompt
+from speclight.measure.turns import AskedTurn, first_turns
 from speclight.models.causal_lm import CausalLM
 from speclight.models.prompting import chat_token_ids
 from speclight.verification.rules import rule_named
@@ -23,7 +24,7 @@ WARM_UP_TOKENS = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TimedFamily:
-    """Prompts decoded by drafters and plainly, in turn.
+    """Prompts decoded by drafters and plainly, in turn; one entry for every turn of a prompt.
 
     decoded: per decoder of ours, what it decoded in the first round; later rounds have the same seeds.
     """
@@ -42,7 +43,8 @@ def time_in_turn(
 ) -> TimedFamily:
     """Decode each prompt with every drafter, with our plain loop and with Transformers' generate, in turn.
 
-    Prompt number i (from 0) is decoded with seed `settings.seed + i` by all of them, in every round.
+    All decode a turn of a prompt with the same seed (`AskedTurn.decoding_seed`), in every round, and after
+    the same conversation: its answers are those of our plain loop.
     """
     verify_rule = rule_named(rule)
     plain = replace(settings, node_budget=1, record_target_log_probs=False)
@@ -52,30 +54,34 @@ def time_in_turn(
         for name, (drafter, own) in of_decoder.items()
     }
     for name, (_, own) in of_decoder.items():  # the first call of all takes longer
-        decode_prompts(model, prompts[:1], made[name], rule, replace(own, max_tokens=WARM_UP_TOKENS))
+        decode_turns(
+            model, first_turns(prompts[:1]), made[name], rule, replace(own, max_tokens=WARM_UP_TOKENS)
+        )
     decoded: dict[str, list[DecodedPrompt]] = {name: [] for name in of_decoder}
     timed: list[TimedPrompt] = []
 
-    def decode(name: str, number: int) -> TimedRun:
-        own = replace(of_decoder[name][1], seed=settings.seed + number)
-        (found,) = decode_prompts(model, [prompts[number]], made[name], rule, own)
-        if len(decoded[name]) == number:
+    def decode(name: str, asked: AskedTurn) -> TimedRun:
+        (found,) = decode_turns(model, [asked], made[name], rule, of_decoder[name][1])
+        if len(decoded[name]) == len(timed):
             decoded[name].append(found)
         return TimedRun(len(found.generation.token_ids), found.generation.seconds)
 
-    for number, prompt in enumerate(prompts):
-        decoders: dict[str, Callable[[], TimedRun]] = {
-            name: lambda name=name, number=number: decode(name, number) for name in of_decoder
-        }
-        decoders[TRANSFORMERS] = lambda prompt=prompt: transformers_run(model, prompt, plain)
-        runs = interleaved(decoders, rounds, backwards=number % 2 == 1)
-        timed.append(TimedPrompt(prompt.prompt_id, runs))
+    for first in first_turns(prompts):
+        asked: AskedTurn | None = first
+        while asked is not None:
+            decoders: dict[str, Callable[[], TimedRun]] = {
+                name: lambda name=name, asked=asked: decode(name, asked) for name in of_decoder
+            }
+            decoders[TRANSFORMERS] = lambda asked=asked: transformers_run(model, asked, plain)
+            runs = interleaved(decoders, rounds, backwards=len(timed) % 2 == 1)
+            timed.append(TimedPrompt(asked.prompt.prompt_id, runs))
+            asked = asked.after(decoded[OWN_LOOP][-1].generation.text)
     return TimedFamily(tuple(timed), decoded)
 
 
 def transformers_run(
     model: CausalLM,
-    prompt: Prompt,
+    asked: AskedTurn,
     settings: DecodeSettings,
     clock: Callable[[], float] = time.perf_counter,
 ) -> TimedRun:
@@ -86,7 +92,7 @@ def transformers_run(
     """
     # Typed as a module or tensor, because models look attributes up dynamically.
     generate: Callable[..., object] = model.model.generate  # pyright: ignore[reportAssignmentType]
-    ids = torch.tensor([chat_token_ids(model, [{"role": "user", "content": prompt.turns[0]}])])
+    ids = torch.tensor([chat_token_ids(model, asked.messages)])
     ids = ids.to(model.device)
     temperature = settings.sampling.temperature
     laws = (

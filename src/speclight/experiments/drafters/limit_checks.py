@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from speclight.drafting.drafters import NO_DRAFTER
+from speclight.drafting.drafter_choices import NO_DRAFTER
 from speclight.experiments.drafters.run import DraftedText, DrafterComparison
 from speclight.measure.prompts import Prompt
 from speclight.measure.run_checks import LimitCheck, check_decode, scored_text
 from speclight.models.causal_lm import CausalLM
-from speclight.models.prompting import chat_token_ids
+from speclight.models.prompting import chat_token_ids, conversation
 from speclight.models.sampling import SamplingSettings
 
 
@@ -28,39 +28,45 @@ def check_drafters(
 ) -> tuple[DrafterCheck, ...]:
     """A check for each drafter and temperature above 0, where text is certain and P the only limit.
 
-    The target reads every text once. prompts: those of the comparison, at least.
+    The target reads every text once, after the conversation that plain decoding led. prompts: those of the
+    comparison, at least.
     """
-    turns = {prompt.prompt_id: prompt.turns[0] for prompt in prompts}
+    turns = {prompt.prompt_id: prompt.turns for prompt in prompts}
     checks: list[DrafterCheck] = []
     for temperature in comparison.settings.temperatures:
         for drafter in comparison.drafters:
-            texts = [
-                text
-                for text in comparison.texts
-                if (text.drafter, text.temperature) == (drafter.name, temperature)
-            ]
             if temperature > 0.0 and drafter.name != NO_DRAFTER:
-                check = _checked(target, texts, turns, temperature, comparison.settings.node_budget)
+                texts = _texts(comparison, drafter.name, temperature)
+                answers = {
+                    (text.prompt_id, text.turn): target.text_of(text.token_ids)
+                    for text in _texts(comparison, NO_DRAFTER, temperature)
+                }
+                conversations = [
+                    conversation(
+                        turns[text.prompt_id],
+                        [answers[text.prompt_id, earlier] for earlier in range(1, text.turn)],
+                    )
+                    for text in texts
+                ]
+                check = _checked(target, texts, conversations, temperature, comparison.settings.node_budget)
                 checks.append(DrafterCheck(drafter.name, temperature, check))
     return tuple(checks)
+
+
+def _texts(comparison: DrafterComparison, drafter: str, temperature: float) -> list[DraftedText]:
+    return [text for text in comparison.texts if (text.drafter, text.temperature) == (drafter, temperature)]
 
 
 def _checked(
     target: CausalLM,
     texts: Sequence[DraftedText],
-    turns: dict[str, str],
+    conversations: Sequence[list[dict[str, str]]],
     temperature: float,
     node_budget: int,
 ) -> LimitCheck:
     sampling = SamplingSettings(temperature)
     scored = [
-        scored_text(
-            target,
-            chat_token_ids(target, [{"role": "user", "content": turns[text.prompt_id]}]),
-            text.token_ids,
-            sampling,
-            text.prompt_id,
-        )
-        for text in texts
+        scored_text(target, chat_token_ids(target, messages), text.token_ids, sampling, text.prompt_id)
+        for text, messages in zip(texts, conversations, strict=True)
     ]
     return check_decode(scored, [len(text.tokens) for text in texts], node_budget)

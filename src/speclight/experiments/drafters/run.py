@@ -21,12 +21,13 @@ from speclight.drafting.drafter_choices import NO_DRAFTER
 from speclight.drafting.drafters import new_drafter
 from speclight.drafting.protocol import Drafter
 from speclight.experiments.chosen_drafters import ComparedDrafter
-from speclight.experiments.demo.decoding import DecodedPrompt, decode_prompts
+from speclight.experiments.demo.decoding import DecodedPrompt, decode_turns
 from speclight.experiments.drafters.settings import DrafterComparisonSettings as DrafterComparisonSettings
 from speclight.measure.plan import run_plan
 from speclight.measure.prompts import Prompt
 from speclight.measure.provenance import machine_class
 from speclight.measure.store import read_table, recording
+from speclight.measure.turns import AskedTurn, first_turns, turns_plan
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
 from speclight.progress import Progress, silent
@@ -38,12 +39,13 @@ WARM_UP_TOKENS = 4
 
 @dataclass(frozen=True, slots=True)
 class DraftedText:
-    """One prompt decoded with one drafter. Tuples hold one entry for each target call, seconds by phase.
+    """One turn of a prompt decoded with one drafter.
 
-    drafter_calls: batched calls of the drafter. margin: where a greedy text leaves plain decoding's, how far
-    its token lies below the best one in logits (infinite where one text just ends); None if it does not, or
-    above temperature 0. rounding: the largest margin that rounding explains there, see `Divergence`; None as
-    margin, and in records made before it was noted.
+    Tuples hold one entry for each target call, seconds by phase. drafter_calls: batched calls of the drafter.
+    margin: where a greedy text leaves plain decoding's, how far its token lies below the best one in logits
+    (infinite where one text just ends); None if it does not, or above temperature 0. rounding: the largest
+    margin that rounding explains there, see `Divergence`; None as margin, and in records made before it was
+    noted. turn: of the prompt, from 1; noted where it is later.
     """
 
     drafter: str
@@ -60,6 +62,7 @@ class DraftedText:
     commit_seconds: tuple[float, ...]
     margin: float | None
     rounding: float | None = None
+    turn: int = 1
 
     @property
     def is_near_tie(self) -> bool:
@@ -90,6 +93,8 @@ def run_drafter_comparison(
 ) -> DrafterComparison:
     """Decode the first prompts of each family with every drafter, plain decoding always among them.
 
+    Of a prompt with several turns each is decoded, by all drafters after plain decoding's earlier answers.
+
     The text is the unit of work; a killed run goes on with the first one missing. Each drafter has a folder
     of its own, so more of them can be added later. Raises StorageError if a folder holds another plan, such
     as another machine or number of threads.
@@ -111,7 +116,7 @@ def run_drafter_comparison(
             _read(folder / drafter.name, _name(order, number))
             for drafter in compared
             for order in range(len(settings.temperatures))
-            for number in range(len(chosen))
+            for number in range(sum(len(prompt.turns) for prompt in chosen))
         ),
     )
 
@@ -136,6 +141,10 @@ class _Run:
     ) -> None:
         self._target, self._prompts, self._settings, self._folder = target, prompts, settings, folder
         self._drafters = drafters
+        # Which turn of which prompt a text answers, by its number in the records.
+        self._turns = [
+            (place, turn) for place, prompt in enumerate(prompts) for turn in range(1, len(prompt.turns) + 1)
+        ]
         self._records = {
             drafter: folders.enter_context(recording(folder / drafter.name, self._plan(drafter)))
             for drafter in drafters
@@ -145,35 +154,45 @@ class _Run:
         """Every prompt with every drafter, prompt by prompt."""
         waiting = [
             (number, drafter)
-            for number in range(len(self._prompts))
+            for number in range(len(self._turns))
             for drafter in self._drafters
             if not self._records[drafter].has(_name(order, number))
         ]
         made = {
             drafter: self._warmed_up(drafter, temperature) for drafter in dict.fromkeys(d for _, d in waiting)
         }
-        all_texts = len(self._prompts) * len(self._drafters)
+        all_texts = len(self._turns) * len(self._drafters)
         for left, (number, drafter) in zip(range(len(waiting), 0, -1), waiting, strict=True):
             progress(all_texts - left, all_texts, f"decoding at temperature {temperature:g}")
-            (decoded,) = self._decoded(drafter, made[drafter], temperature, number)
+            asked = self._asked(order, number)
+            (decoded,) = self._decoded(drafter, made[drafter], temperature, asked)
             found = self._divergence(drafter, decoded, order, number) if temperature == 0.0 else None
             text = _drafted_text(drafter.name, temperature, decoded, found)
-            self._records[drafter].write(_name(order, number), pa.Table.from_pylist([asdict(text)]))
+            self._records[drafter].write(_name(order, number), _table(text))
         progress(all_texts, all_texts, f"decoding at temperature {temperature:g}")
 
     def _warmed_up(self, drafter: ComparedDrafter, temperature: float) -> Drafter:
         made = new_drafter(drafter.choice, self._target, sampling=SamplingSettings(temperature))
-        short = replace(self._settings, max_tokens=WARM_UP_TOKENS).decoding(temperature, 0)
-        decode_prompts(self._target, self._prompts[:1], made, RULE, short)
+        short = replace(self._settings, max_tokens=WARM_UP_TOKENS).decoding(temperature)
+        decode_turns(self._target, first_turns(self._prompts[:1]), made, RULE, short)
         return made
 
+    def _asked(self, order: int, number: int) -> AskedTurn:
+        """The turn of a text, after the answers that plain decoding, always the first, gave before it."""
+        place, turn = self._turns[number]
+        answers = [
+            self._target.text_of(_read(self._folder / NO_DRAFTER, _name(order, earlier)).token_ids)
+            for earlier in range(number - turn + 1, number)
+        ]
+        return AskedTurn(self._prompts[place], place, 0, tuple(answers))
+
     def _decoded(
-        self, drafter: ComparedDrafter, made: Drafter, temperature: float, number: int
+        self, drafter: ComparedDrafter, made: Drafter, temperature: float, asked: AskedTurn
     ) -> list[DecodedPrompt]:
-        settings = self._settings.decoding(temperature, number)
+        settings = self._settings.decoding(temperature)
         if drafter.name == NO_DRAFTER:
             settings = replace(settings, node_budget=1)
-        return decode_prompts(self._target, [self._prompts[number]], made, RULE, settings)
+        return decode_turns(self._target, [asked], made, RULE, settings)
 
     def _divergence(
         self, drafter: ComparedDrafter, decoded: DecodedPrompt, order: int, number: int
@@ -195,6 +214,7 @@ class _Run:
             drafter=drafter.plan(),
             settings=asdict(self._settings),
             prompts=[asdict(prompt) for prompt in self._prompts],
+            **turns_plan(self._prompts),
         )
 
 
@@ -217,7 +237,13 @@ def _drafted_text(
         commit_seconds=tuple(call.seconds.commit for call in calls),
         margin=None if divergence is None else divergence.margin,
         rounding=None if divergence is None else divergence.rounding,
+        turn=decoded.asked.turn,
     )
+
+
+def _table(text: DraftedText) -> pa.Table:
+    row = asdict(text)
+    return pa.Table.from_pylist([{name: row[name] for name in row if name != "turn" or text.turn > 1}])
 
 
 def _name(order: int, number: int) -> str:

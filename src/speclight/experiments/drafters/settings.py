@@ -30,11 +30,11 @@ class DrafterComparisonSettings:
         if not self.temperatures or len(set(self.temperatures)) < len(self.temperatures):
             raise InvalidInput(f"got temperatures {self.temperatures}, expected at least one, each once")
 
-    def decoding(self, temperature: float, prompt_number: int) -> DecodeSettings:
-        """How one text is decoded; every drafter gets the seed of the prompt."""
+    def decoding(self, temperature: float) -> DecodeSettings:
+        """How texts are decoded; their seeds follow from the one here (`AskedTurn.decoding_seed`)."""
         return DecodeSettings(
             node_budget=self.node_budget,
             max_tokens=self.max_tokens,
-            seed=self.seed + prompt_number,
+            seed=self.seed,
             sampling=SamplingSettings(temperature),
         )

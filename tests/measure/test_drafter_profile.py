@@ -11,6 +11,7 @@ from speclight.cli.main import main
 from speclight.drafting.drafter_choices import Model, NGram
 from speclight.drafting.drafters import law_source
 from speclight.errors import InvalidInput, StorageError
+from speclight.measure.drafter_depths import chain_coupling, moments_by_depth
 from speclight.measure.drafter_limits import drafter_limits
 from speclight.measure.drafter_profile import DrafterProfileSettings, read_drafter_profile
 from speclight.measure.drafter_profile_run import run_drafter_profile
@@ -96,6 +97,37 @@ def test_every_start_has_both_laws_and_the_verdict_of_the_text(target, drafter, 
         own.moments.cross_entropy_on_hits, own.moments.miss_probability, law, BUDGET
     ).value
     assert own.bounds[-1].value == pytest.approx(expected, rel=1e-9)
+
+
+def test_laws_ahead_are_those_of_the_path_and_the_coupling_bound_is_theirs(target, drafter, record):
+    """At each depth both laws by plain passes along the text; a model, unlike a head, is no worse there."""
+    profile, measured, _ = record
+    texts = {text.prompt_id: text for text in profile.texts}
+    values = []
+    for start in measured.starts:
+        text = texts[start.prompt_id]
+        path = [*text.prompt_token_ids, *text.token_ids[: start.start]]
+        q_of_path, p_of_path, total = 1.0, 1.0, 1.0
+        ahead = text.token_ids[start.start : start.start + SETTINGS.depths]
+        assert len(start.ahead) == len(start.target_ahead) == len(ahead)
+        for token, found, own in zip(ahead, start.ahead, start.target_ahead, strict=True):
+            q = 0.0 if token == END else law_after(drafter, path)[token]
+            p = law_after(target, path)[token]
+            assert np.exp(found) == pytest.approx(q, abs=VALUE_ATOL)
+            assert own == pytest.approx(np.log(p), abs=1e-6)
+            q_of_path, p_of_path = q_of_path * q, p_of_path * p
+            total += min(1.0, q_of_path / p_of_path)
+            path = [*path, token]
+        values.append(total)
+    assert chain_coupling(measured).value == pytest.approx(np.mean(values))
+    depths = moments_by_depth(measured)
+    assert [item.depth for item in depths] == list(range(1, SETTINGS.depths + 1))
+    first = [start.ahead[0] for start in measured.starts]
+    assert depths[0].miss_probability.value == pytest.approx(np.mean(np.isneginf(first)))
+    assert depths[0].cross_entropy_on_hits.value == pytest.approx(
+        np.mean([0.0 if np.isneginf(value) else -value for value in first])
+    )
+    assert 1.0 < chain_coupling(measured).value < 1.0 + SETTINGS.depths
 
 
 def test_intervals_hold_the_value_and_vanish_without_replicas(record):

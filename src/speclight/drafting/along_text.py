@@ -54,10 +54,14 @@ class AlongText:
         (law,) = self.source.laws(GrowingTree(self.root), [0])
         return law
 
-    def laws_ahead(self) -> list[CandidateLaw]:
-        """The laws from the next token to the text's last one, all that lies ahead as one draft: one call."""
+    def laws_ahead(self, most: int | None = None) -> list[CandidateLaw]:
+        """The laws from the next token on, what lies ahead as one draft: one call.
+
+        Up to the text's last token, or of `most` tokens.
+        """
         known, nodes = GrowingTree(self.root), [0]
-        for token in self.token_ids[self._committed : -1]:
+        end = len(self.token_ids) if most is None else min(len(self.token_ids), self._committed + most)
+        for token in self.token_ids[self._committed : end - 1]:
             nodes += known.add(nodes[-1], np.array([token]), np.array([0.0]))
         return self.source.laws(known, nodes)
 

@@ -18,17 +18,16 @@ import torch
 
 from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
+from speclight.measure.continuations import continuations_at
 from speclight.measure.plan import run_plan
 from speclight.measure.profile import Profile, ProfiledText
 from speclight.measure.store import read_table, recording
 from speclight.measure.true_limit import oracle_contexts
 from speclight.models.causal_lm import CausalLM
-from speclight.models.forest import Forest, ForestNode
 from speclight.models.sampling import SamplingSettings
 from speclight.progress import Progress, silent
 from speclight.seeds import stream
 from speclight.theory.laws.start_law import usable_starts
-from speclight.theory.truth.sources import draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,31 +186,12 @@ def _sampled_weights(
     uniforms: FloatArray,
     sampling: SamplingSettings,
 ) -> FloatArray:
-    """[continuations, levels] sum over d of e^(S_d) 1{S_d <= t}; equal beginnings are scored once."""
-    count = len(uniforms)
-    forest = Forest(model, token_ids, [len(token_ids) - 1], sampling)
-    laws: dict[int | None, FloatArray] = {None: forest.root_laws[0]}
-    at: list[int | None] = [None] * count
-    sums = np.zeros(count)
-    weights = np.ones((count, len(levels)))  # the root, V = 0
-    running = np.arange(count)
-    for depth in range(uniforms.shape[1]):
-        rows = np.stack([laws[at[item]] for item in running])
-        tokens = draw(rows, uniforms[running, depth])
-        sums[running] -= np.log(rows[np.arange(len(running)), tokens])
-        weights[running] += np.exp(sums[running])[:, None] * (sums[running][:, None] <= levels)
-        going_on = ~np.isin(tokens, list(model.end_of_text)) & (sums[running] <= levels.max())
-        # An end of text is never a node: take back what its own surprisal has added.
-        ended = running[np.isin(tokens, list(model.end_of_text))]
-        weights[ended] -= np.exp(sums[ended])[:, None] * (sums[ended][:, None] <= levels)
-        running, tokens = running[going_on], tokens[going_on]
-        if len(running) == 0:
-            break
-        children = [(at[item], int(token)) for item, token in zip(running, tokens, strict=True)]
-        distinct = list(dict.fromkeys(children))
-        handles, scored = forest.score([ForestNode(0, token, parent) for parent, token in distinct])
-        handle_of = dict(zip(distinct, handles, strict=True))
-        laws = {handle: law for handle, law in zip(handles, scored, strict=True)}
-        for item, child in zip(running, children, strict=True):
-            at[item] = handle_of[child]
+    """[continuations, levels] sum over d of e^(S_d) 1{S_d <= t}, the root's 1 included."""
+    root, highest = len(token_ids) - 1, float(levels.max())
+    (continuations,) = continuations_at(model, token_ids, [root], uniforms[None], highest, sampling)
+    weights = np.ones((len(continuations), len(levels)))
+    for row, item in enumerate(continuations):
+        # An end of text is never a node.
+        sums = np.cumsum(-item.log_probs[~np.isin(item.tokens, list(model.end_of_text))])[:, None]
+        weights[row] += (np.exp(sums) * (sums <= levels)).sum(axis=0)
     return weights

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from speclight.arrays import IntArray
+from speclight.arrays import FloatArray, IntArray
 from speclight.checks import check_whole_numbers
 from speclight.measure.step_histogram import StepHistogram
 from speclight.measure.store import read_table, reading
@@ -26,14 +26,15 @@ class DrafterProfileSettings:
     """How closely a drafter is looked at.
 
     node_budget: the largest P; every smaller one comes with it. every: the step from one start that is looked
-    at to the next.
+    at to the next. depths: of a chain drafted along the text at every start, to see how laws get worse.
     """
 
     node_budget: int = 60
     every: int = 4
+    depths: int = 8
 
     def __post_init__(self) -> None:
-        check_whole_numbers(self, "node_budget", "every")
+        check_whole_numbers(self, "node_budget", "every", "depths")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +42,9 @@ class DraftedStart:
     """One start. start: index of the first token the call would emit. pair: the two laws there.
 
     places: [nodes followed] places, from the root on, of the nodes that the text followed, in the order of
-    falling drafter probability (root 0): a tree of P nodes holds those below P.
+    falling drafter probability (root 0): a tree of P nodes holds those below P. ahead, target_ahead: [depths
+    or as far as the text goes] log-probabilities of the text's next tokens, nats, under the drafter where all
+    of them are one draft (-inf: cannot be drafted) and under the target.
     """
 
     prompt_id: str
@@ -49,6 +52,8 @@ class DraftedStart:
     start: int
     pair: LawPair
     places: IntArray
+    ahead: FloatArray
+    target_ahead: FloatArray
 
     def tokens_emitted(self, node_budget: int) -> int:
         """X of the call with the drafter's best-first tree of `node_budget` nodes."""
@@ -104,4 +109,5 @@ def read_drafter_profile(folder: Path) -> DrafterProfile:
 def _read_start(row: dict[str, Any]) -> DraftedStart:
     pair = LawPair(**{name: row[name] for name in LawPair.__slots__})
     places = np.array(row["places"], dtype=np.int64)
-    return DraftedStart(row["prompt_id"], row["family"], row["start"], pair, places)
+    ahead, target_ahead = (np.array(row[name], dtype=np.float64) for name in ("ahead", "target_ahead"))
+    return DraftedStart(row["prompt_id"], row["family"], row["start"], pair, places, ahead, target_ahead)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from speclight.arrays import FloatArray
+from speclight.arrays import FloatArray, IntArray
 from speclight.models.causal_lm import CausalLM
 from speclight.models.forest import Forest, ForestNode
 from speclight.models.sampling import SamplingSettings
@@ -21,14 +21,19 @@ class OracleContext:
 
     root: position of the context's last token in the text (the tree's root). path_log_probs: [nodes] -V(v),
     log-probability under the target of each node of the best tree, falling; the root's is 0. fewer than
-    node_budget only if the target cannot continue further. depth: of the tree. calls: level-synchronous
-    target calls the search took.
+    node_budget only if the target cannot continue further. depths: [nodes]. calls: level-synchronous target
+    calls the search took.
     """
 
     root: int
     path_log_probs: FloatArray
-    depth: int
+    depths: IntArray
     calls: int
+
+    @property
+    def depth(self) -> int:
+        """Of the tree."""
+        return int(self.depths.max())
 
     def tokens_per_call(self, node_budget: int) -> float:
         """E[X | context] of the best tree of `node_budget` nodes: exact, by Lemma 1 and prefix sums."""
@@ -82,4 +87,4 @@ def _forest_node(
 
 def _context(root: int, search: BestFirstGrowth, calls: int) -> OracleContext:
     tree = search.tree()
-    return OracleContext(root, tree.path_log_probs, int(tree.depths.max()), calls)
+    return OracleContext(root, tree.path_log_probs, tree.depths, calls)

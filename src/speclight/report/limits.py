@@ -4,47 +4,43 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 
-from speclight.experiments.limits.cells import Comparison, PooledError, pooled_errors
-from speclight.experiments.limits.run import POOLED_FROM, LimitsTest
+from speclight.experiments.limits.claims import SplitClaim
+from speclight.experiments.limits.run import LimitsTest
+from speclight.measure.estimates import Estimate
 from speclight.report.canvas import canvas, dash_pattern, write_figure
 from speclight.report.curve_style import COLOURS, statement_style
 from speclight.report.markdown import markdown_table
-from speclight.theory.catalogue import BY_NAME
-
-# Methods shown cell by cell besides their mean over the cells.
-BY_CELL = ("ergodic_renewal_stratified", "trace_walk")
 
 
 def markdown(result: LimitsTest) -> str:
-    """How much was measured; every method's mean over the cells by P; the chosen methods cell by cell."""
-    return "\n\n".join([_sizes(result), _means(result), *(_cells(result, name) for name in BY_CELL)])
+    """How much was measured; the parts of the error, pooled and by cell; prompts; decodes; all statements."""
+    return "\n\n".join(
+        [_sizes(result), _parts(result.pooled), _parts(result.cells), _coverage(result)]
+        + ([_decodes(result)] if result.decodes else [])
+        + [_methods(result)]
+    )
 
 
 def draw(result: LimitsTest, path: Path) -> Path:
-    """Predicted over measured tokens per call by P, mean over the cells with two standard errors.
-
-    Writes and returns `path`.
-    """
+    """Every statement over the best E[X] by P, mean over the cells. Writes and returns `path`."""
     budgets = _budgets(result)
     with canvas():
         figure = Figure(figsize=(6.4, 4.4), layout="constrained")
         axes = figure.subplots()
-        methods = dict.fromkeys(comparison.method for comparison in result.comparisons)
-        for method in (name for name in methods if name in BY_NAME):
+        for method in dict.fromkeys(item.method for item in result.methods):
             style = statement_style(method)
-            means = [mean for budget in budgets if (mean := _mean(result, method, budget))]
-            axes.errorbar(
-                [mean.node_budgets[0] for mean in means],
-                [1.0 + mean.signed_error for mean in means],
-                [2.0 * mean.standard_error for mean in means],
+            means = [_mean(result, method, budget) for budget in budgets]
+            axes.plot(
+                [budget for budget, mean in zip(budgets, means, strict=True) if mean is not None],
+                [mean for mean in means if mean is not None],
                 linestyle=dash_pattern(style.dashes),
                 color=COLOURS[style.variable].light,
                 marker=style.marker or None,
                 markersize=4,
                 label=method,
-                capsize=2,
             )
         axes.axhline(1.0, color="black", linewidth=0.8)
         axes.set_xscale("log", base=2)
@@ -60,71 +56,89 @@ def draw(result: LimitsTest, path: Path) -> Path:
 
 
 def _sizes(result: LimitsTest) -> str:
-    heads = ["family, T", "trace tokens", "trace prompts", "oracle contexts", "decoded calls"]
+    heads = ["family, T", "text tokens", "contexts", "prompts", "texts decoded"]
     rows = [
         [
             f"{size.family}, {size.temperature}",
-            *map(str, (size.tokens, size.prompts, size.oracle_contexts, size.oracle_calls)),
+            *map(str, (size.text_tokens, size.contexts, size.prompts, size.decoded_texts)),
         ]
         for size in result.sizes
     ]
     return markdown_table(heads, rows)
 
 
-def _means(result: LimitsTest) -> str:
-    budgets = _budgets(result)
-    totals = {total.method: total for total in result.pooled}
-    rows: list[list[str]] = []
-    for method in dict.fromkeys(c.method for c in result.comparisons):
-        means = [_mean(result, method, budget) for budget in budgets]
-        cells = [
-            "" if mean is None else f"{1.0 + mean.signed_error:.2f} ± {mean.standard_error:.2f}"
-            for mean in means
+def _parts(claims: tuple[SplitClaim, ...]) -> str:
+    heads = ["family, T", "P", "best E[X]", "estimator's error", "Jensen's gap", "seen trees reach", "cut"]
+    rows = [
+        [
+            claim.family if claim.temperature is None else f"{claim.family}, {claim.temperature}",
+            str(claim.node_budget),
+            f"{claim.best:.2f}",
+            _percent(claim.estimator),
+            _percent(claim.jensen),
+            _percent(claim.seen, sign=""),
+            f"{100 * claim.lowered:.0f}%",
         ]
-        rows.append([method, *cells, *_pooled(totals.get(method))])
-    heads = ["method", *_columns(budgets), f"pooled error, P >= {POOLED_FROM}", "within 2 SE"]
+        for claim in claims
+    ]
     return markdown_table(heads, rows)
 
 
-def _pooled(total: PooledError | None) -> list[str]:
-    if total is None:
-        return ["", ""]
-    return [
-        f"{100.0 * total.signed_error:+.1f}% ± {100.0 * total.standard_error:.1f}%",
-        f"{total.within_two_errors} of {total.comparisons}",
+def _coverage(result: LimitsTest) -> str:
+    heads = ["P", "halvings", "covered by the 95% interval"]
+    rows = [
+        [str(item.node_budget), str(item.splits), f"{100 * item.covered:.1f}%"] for item in result.coverage
     ]
+    return markdown_table(heads, rows)
 
 
-def _cells(result: LimitsTest, method: str) -> str:
-    budgets = _budgets(result)
-    of_cell = {(c.family, c.temperature, c.node_budget): c for c in result.comparisons if c.method == method}
+def _decodes(result: LimitsTest) -> str:
+    heads = ["family, T", "P", "texts", "oracle decode", "decode bound over it", "trace walk over it"]
+    heads += ["bound over walk"]
     rows = [
         [
-            f"{family}, {temperature}",
-            *(_ratio(of_cell.get((family, temperature, budget))) for budget in budgets),
+            f"{claim.family}, {claim.temperature}",
+            str(claim.node_budget),
+            str(claim.texts),
+            f"{claim.oracle:.2f}",
+            _ratio(claim.bound),
+            _ratio(claim.walk),
+            f"{claim.bound_over_walk:.3f}",
         ]
-        for family, temperature in dict.fromkeys((c.family, c.temperature) for c in result.comparisons)
+        for claim in result.decodes
     ]
-    return markdown_table([f"{method} / oracle", *_columns(budgets)], rows)
+    return markdown_table(heads, rows)
 
 
-def _ratio(comparison: Comparison | None) -> str:
-    if comparison is None:
-        return ""
-    return (
-        f"{comparison.value:.2f} / {comparison.truth:.2f} = {comparison.ratio:.2f} ± "
-        f"{comparison.ratio_error:.2f}"
-    )
+def _methods(result: LimitsTest) -> str:
+    budgets = _budgets(result)
+    rows = [
+        [
+            method,
+            *(
+                "" if mean is None else f"{mean:.2f}"
+                for mean in (_mean(result, method, budget) for budget in budgets)
+            ),
+        ]
+        for method in dict.fromkeys(item.method for item in result.methods)
+    ]
+    return markdown_table(["predicted / oracle", *(f"P = {budget}" for budget in budgets)], rows)
+
+
+def _percent(estimate: Estimate, sign: str = "+") -> str:
+    error = "" if estimate.standard_error is None else f" ± {100 * estimate.standard_error:.1f}%"
+    return f"{100 * estimate.value:{sign}.1f}%{error}"
+
+
+def _ratio(estimate: Estimate) -> str:
+    error = "" if estimate.standard_error is None else f" ± {estimate.standard_error:.3f}"
+    return f"{estimate.value:.3f}{error}"
 
 
 def _budgets(result: LimitsTest) -> list[int]:
-    return sorted({c.node_budget for c in result.comparisons})
+    return sorted({item.node_budget for item in result.methods})
 
 
-def _columns(budgets: list[int]) -> list[str]:
-    return [f"P = {budget}" for budget in budgets]
-
-
-def _mean(result: LimitsTest, method: str, budget: int) -> PooledError | None:
-    own = [c for c in result.comparisons if c.method == method]
-    return next(iter(pooled_errors(own, (budget,))), None)
+def _mean(result: LimitsTest, method: str, budget: int) -> float | None:
+    own = [item.ratio for item in result.methods if (item.method, item.node_budget) == (method, budget)]
+    return float(np.mean(own)) if own else None

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from speclight.drafting.drafter_choices import DrafterChoice
     from speclight.measure.drafter_limits import DrafterLimits
     from speclight.measure.drafter_profile import DrafterProfile
+    from speclight.measure.estimates import Estimate
 
 
 @Parameter(name="*")
@@ -95,7 +96,7 @@ def drafter_profile(options: DrafterProfileOptions = DrafterProfileOptions()) ->
                 }
             )
         else:
-            output.show(_table(source.name, limits), f"records: {options.out}")
+            output.show(_table(source.name, limits), *_by_depth(record), f"records: {options.out}")
 
 
 def _checked(options: DrafterProfileOptions) -> DrafterChoice:
@@ -108,7 +109,32 @@ def _checked(options: DrafterProfileOptions) -> DrafterChoice:
 
 def _document(record: DrafterProfile, items: tuple[DrafterLimits, ...]) -> dict[str, object]:
     """One family as JSON; record: of its starts alone."""
-    return {"starts": len(record.starts), "limits": [limits_document(item) for item in items]}
+    from speclight.measure.drafter_depths import chain_coupling, moments_by_depth
+
+    return {
+        "starts": len(record.starts),
+        "limits": [limits_document(item) for item in items],
+        "by_depth": [
+            {
+                "depth": item.depth,
+                "starts": item.starts,
+                "miss_probability": estimate_document(item.miss_probability),
+                "cross_entropy_on_hits_nats": estimate_document(item.cross_entropy_on_hits),
+            }
+            for item in moments_by_depth(record)
+        ],
+        "chain_coupling_bound": estimate_document(chain_coupling(record)),
+    }
+
+
+def estimate_document(estimate: Estimate) -> dict[str, object]:
+    """A measured mean as JSON."""
+    return {
+        "value": estimate.value,
+        "standard_error": estimate.standard_error,
+        "low": estimate.low,
+        "high": estimate.high,
+    }
 
 
 def limits_document(limits: DrafterLimits) -> dict[str, object]:
@@ -119,14 +145,23 @@ def limits_document(limits: DrafterLimits) -> dict[str, object]:
         "miss_probability": limits.moments.miss_probability,
         "cross_entropy_on_hits_nats": limits.moments.cross_entropy_on_hits,
         "mean_ratio_nats": limits.moments.mean_ratio,
-        "measured_tokens_per_call": {
-            "value": measured.value,
-            "standard_error": measured.standard_error,
-            "low": measured.low,
-            "high": measured.high,
-        },
+        "measured_tokens_per_call": estimate_document(measured),
         "bounds": [bound_document(item) for item in limits.bounds],
     }
+
+
+def _by_depth(record: DrafterProfile) -> list[str]:
+    """What the root's numbers leave out: a head drafts worse the deeper it is, fed with its own states."""
+    from speclight.measure.drafter_depths import chain_coupling, moments_by_depth
+
+    lines = ["by depth of a chain along the text: misses, -ln q on hits"]
+    lines += [
+        f"  {item.depth}: {item.miss_probability.value:.3f}, {item.cross_entropy_on_hits.value:.3f} nats"
+        for item in moments_by_depth(record)
+    ]
+    most = chain_coupling(record)
+    error = "" if most.standard_error is None else f" \N{PLUS-MINUS SIGN} {most.standard_error:.2g}"
+    return [*lines, f"most of any lossless rule with these chains: {most.value:.3f}{error} tokens per call"]
 
 
 def _table(drafter: str, limits: dict[str, tuple[DrafterLimits, ...]]) -> Table:

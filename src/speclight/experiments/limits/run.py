@@ -1,99 +1,172 @@
-"""The limits test from question files to its table: measure what is missing, compare, pool."""
+"""The limits test from question files to its claims: measure what is missing, split the errors, pool."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from speclight.experiments.limits.cells import (
-    CellData,
-    Comparison,
-    PooledError,
-    compare_cell,
-    pooled_errors,
+from speclight.experiments.limits.claims import (
+    Coverage,
+    DecodeClaim,
+    DualValues,
+    SplitClaim,
+    claim_of_cell,
+    coverage,
+    decode_claim,
+    dual_values,
+    pooled_claim,
 )
-from speclight.experiments.limits.data import SHIPPED, DataFolder, Family, LimitsTestSettings
+from speclight.experiments.limits.data import DataFolder, Family, LimitsTestSettings
+from speclight.measure.paired_contexts import PairedContext
+from speclight.measure.profile import Profile
 from speclight.models.causal_lm import CausalLM
 from speclight.progress import Progress, silent
-from speclight.theory.ergodic.start_features import FeatureName, choose_sorter
+from speclight.theory.catalogue import drawn_in
+from speclight.theory.ergodic.strata import quantile_strata
+from speclight.theory.known import known_from_texts
 
-# Below it Jensen's gap at near-deterministic contexts dominates; the pooled error is stated from here on.
-POOLED_FROM = 16
+STRATA = 4
 
 
 @dataclass(frozen=True, slots=True)
 class CellSizes:
-    """How much was measured in one cell. tokens, prompts: of the traces."""
+    """How much was measured in one cell. contexts, prompts: of the paired contexts."""
 
     family: str
     temperature: float
-    tokens: int
+    text_tokens: int
+    contexts: int
     prompts: int
-    oracle_contexts: int
-    oracle_calls: int
+    decoded_texts: int
+
+
+@dataclass(frozen=True, slots=True)
+class MethodRatio:
+    """One statement from a cell's texts over the mean best E[X] at contexts of the same texts.
+
+    Most of the sampling error is common to both, so none is stated.
+    """
+
+    family: str
+    temperature: float
+    node_budget: int
+    method: str
+    ratio: float
 
 
 @dataclass(frozen=True, slots=True)
 class LimitsTest:
-    """The result. feature: what the starts were sorted by; strata: into how many."""
+    """The result: errors of cells and pooled by P, the claim about other prompts, decodes, all statements."""
 
     target: str
-    feature: FeatureName
-    strata: int
     sizes: tuple[CellSizes, ...]
-    comparisons: tuple[Comparison, ...]
-    pooled: tuple[PooledError, ...]
+    cells: tuple[SplitClaim, ...]
+    pooled: tuple[SplitClaim, ...]
+    coverage: tuple[Coverage, ...]
+    decodes: tuple[DecodeClaim, ...]
+    methods: tuple[MethodRatio, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cell:
+    family: Family
+    temperature: float
+    texts: Profile
+    contexts: tuple[PairedContext, ...]
+    values: tuple[DualValues, ...]
+    decodes: tuple[DecodeClaim, ...]
 
 
 def run_limits_test(
     model: CausalLM,
     families: tuple[Family, ...],
     settings: LimitsTestSettings,
-    feature: FeatureName,
-    strata: int,
     folder: Path,
     progress: Progress = silent,
 ) -> LimitsTest:
-    """Measure every cell (a folder of records each, resumable) and compare all limits with the oracle.
+    """Measure every cell (a folder of records for each part, resumable) and split its errors.
 
-    Strata are chosen per temperature on the shipped prompts. Raises StorageError if the folder holds records
-    of other settings, InvalidInput for texts too short for the largest node budget.
+    Raises StorageError if the folder holds records of other settings, InvalidInput for texts too short for
+    the largest node budget.
     """
     data = DataFolder(model, settings, folder, progress)
-    comparisons: list[Comparison] = []
-    sizes: list[CellSizes] = []
-    for temperature in settings.temperatures:
-        shipped = data.shipped(temperature).sampled_texts(SHIPPED)
-        sorter = choose_sorter(shipped, feature, strata)
-        for family in families:
-            cell = CellData(
-                family=family,
-                temperature=temperature,
-                traces=data.traces(family, temperature),
-                oracle_texts=data.oracle_texts(family, temperature),
-                oracle=data.oracle(family, temperature),
-                calls=data.oracle_calls(family, temperature),
-            )
-            comparisons += compare_cell(cell, settings, sorter)
-            sizes.append(_sizes(cell))
-    large = tuple(budget for budget in settings.node_budgets if budget >= POOLED_FROM)
+    cells = [
+        _measured(data, family, temperature, settings)
+        for temperature in settings.temperatures
+        for family in families
+    ]
+    budgets = tuple(enumerate(settings.node_budgets))
     return LimitsTest(
         target=model.name,
-        feature=feature,
-        strata=strata,
-        sizes=tuple(sizes),
-        comparisons=tuple(comparisons),
-        pooled=tuple(pooled_errors(comparisons, large)),
+        sizes=tuple(map(_sizes, cells)),
+        cells=tuple(
+            claim_of_cell(cell.family.name, cell.temperature, budget, cell.contexts, cell.values[place])
+            for cell in cells
+            for place, budget in budgets
+        ),
+        pooled=tuple(
+            pooled_claim(budget, [(cell.family.name, cell.contexts, cell.values[place]) for cell in cells])
+            for place, budget in budgets
+        ),
+        coverage=tuple(
+            coverage(
+                budget,
+                [(cell.family.categories, cell.contexts, cell.values[place]) for cell in cells],
+                settings.splits,
+                settings.seed,
+            )
+            for place, budget in budgets
+        ),
+        decodes=tuple(claim for cell in cells for claim in cell.decodes),
+        methods=tuple(ratio for cell in cells for ratio in _methods(cell, settings.node_budgets)),
     )
 
 
-def _sizes(cell: CellData) -> CellSizes:
-    texts = cell.trace_texts
+def _measured(data: DataFolder, family: Family, temperature: float, settings: LimitsTestSettings) -> _Cell:
+    texts, contexts = data.texts(family, temperature), data.contexts(family, temperature)
+    calls = data.oracle_calls(family, temperature)
+    return _Cell(
+        family,
+        temperature,
+        texts,
+        contexts,
+        tuple(
+            dual_values(contexts, settings.node_budgets, place) for place in range(len(settings.node_budgets))
+        ),
+        tuple(
+            decode_claim(
+                family.name,
+                temperature,
+                budget,
+                texts.sampled_texts(family.name),
+                [call for call in calls if call.node_budget == budget],
+                settings.decode_tokens,
+            )
+            for budget in settings.decode_budgets
+        ),
+    )
+
+
+def _sizes(cell: _Cell) -> CellSizes:
     return CellSizes(
         family=cell.family.name,
         temperature=cell.temperature,
-        tokens=sum(len(text) for text in texts),
-        prompts=len({text.prompt_id for text in texts}),
-        oracle_contexts=len(cell.oracle.rows),
-        oracle_calls=len(cell.calls),
+        text_tokens=sum(len(text.token_ids) for text in cell.texts.texts),
+        contexts=len(cell.contexts),
+        prompts=len({context.prompt_id for context in cell.contexts}),
+        decoded_texts=max((claim.texts for claim in cell.decodes), default=0),
     )
+
+
+def _methods(cell: _Cell, node_budgets: Sequence[int]) -> list[MethodRatio]:
+    """Every statement that pictures of bounds draw, but lower ones, from the texts of the contexts."""
+    name, largest = cell.family.name, max(node_budgets)
+    texts = cell.texts.sampled_texts(name)
+    known = known_from_texts(texts, largest, cell.texts.step_laws[name], quantile_strata(texts, STRATA))
+    return [
+        MethodRatio(name, cell.temperature, budget, bound.name, bound.value / float(values.best.mean()))
+        for budget, values in zip(node_budgets, cell.values, strict=True)
+        for bound in known.bounds(budget, drawn_in("comparison"))
+        if bound.side != "lower"
+    ]

@@ -16,40 +16,59 @@ class LimitsTestSettings:
     """Temperatures, as 1,0.7, each above 0."""
     node_budgets: tuple[int, ...] = (4, 8, 16, 32, 60)
     """Node budgets P compared, as 8,16,60; starts are those that the largest can use."""
-    trace_prompts: int = 40
-    """The first prompts of a file, this many, give the traces, the others the oracle."""
-    trace_tokens: int = 20_000
-    """Tokens of trace, in rounds of one text per prompt; may be raised later."""
-    oracle_contexts: int = 400
-    """Starts at which the oracle searches; may be raised later."""
-    oracle_round: int = 100
-    """Starts searched at a time, spread evenly over the texts."""
-    max_tokens: int = 192
+    prompts_per_file: int = 80
+    """The first prompts of a file, this many at most; the first turn of each, one text after it."""
+    max_tokens: int = 128
     """Length limit of a text, in generated tokens."""
-    shipped_prompts: int = 10
-    """Shipped prompts of each family, on whose texts the strata are chosen."""
-    shipped_tokens: int = 64
-    """Length limit of their texts."""
     batch_size: int = 40
     """Texts sampled together; part of the plan, because it decides padding and rounding."""
-    decode_texts: int = 8
+    contexts: int = 400
+    """Contexts at which the tree is searched and continued anew, spread over all prompts."""
+    searched_nodes: int = 240
+    """Nodes of each searched tree: Jensen's gap at P needs several times as many."""
+    continuations: int = 16
+    """Fresh continuations of each context."""
+    splits: int = 200
+    """Random halvings of the prompts, each category in half, behind the claim about other prompts."""
+    decode_texts: int = 80
     """Texts along which an oracle decodes; may be raised later."""
-    decode_budgets: tuple[int, ...] = (16, 32, 60)
+    decode_budgets: tuple[int, ...] = (16, 60)
     """Node budgets at which it decodes."""
-    decode_starts: int = 96
-    """Its calls start before this position of the text."""
+    decode_tokens: int = 96
+    """Tokens of each text that it decodes, at the most."""
     seed: int = 0
     """Seed of all randomness."""
 
     def __post_init__(self) -> None:
         check_whole_numbers(
-            self, "trace_prompts", "trace_tokens", "oracle_contexts", "batch_size", "decode_texts"
+            self,
+            "prompts_per_file",
+            "max_tokens",
+            "batch_size",
+            "contexts",
+            "continuations",
+            "splits",
+            "decode_texts",
         )
-        if not self.temperatures or not self.node_budgets or min(self.node_budgets) < 1:
-            raise InvalidInput("the test needs at least one temperature and one node budget >= 1")
-        shortest = min(self.max_tokens, self.shipped_tokens)
-        if shortest < max(self.node_budgets):
+        if not self.temperatures or min(self.temperatures) <= 0.0:
+            raise InvalidInput(f"temperatures must each be above 0, got {self.temperatures}")
+        if not self.node_budgets or min(self.node_budgets) < 2:
+            raise InvalidInput(f"node_budgets must each be at least 2, got {self.node_budgets}")
+        if self.searched_nodes < max(self.node_budgets):
             raise InvalidInput(
-                f"texts of {shortest} tokens hold no start for {max(self.node_budgets)} nodes; "
-                "sample longer texts"
+                f"searched_nodes must be at least the largest budget {max(self.node_budgets)}, got "
+                f"{self.searched_nodes}",
+                argument="searched_nodes",
+            )
+        if self.max_tokens < max(self.node_budgets):
+            raise InvalidInput(
+                f"texts of {self.max_tokens} tokens hold no start for {max(self.node_budgets)} nodes; "
+                "sample longer texts",
+                argument="max_tokens",
+            )
+        if self.decode_budgets and not max(self.decode_budgets) <= self.decode_tokens <= self.max_tokens:
+            raise InvalidInput(
+                f"decode_tokens must lie between the largest decode budget {max(self.decode_budgets)} and "
+                f"max_tokens {self.max_tokens}, got {self.decode_tokens}",
+                argument="decode_tokens",
             )

@@ -7,11 +7,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 from cyclopts import Parameter
 
 from speclight.cli.progress import waiting
+from speclight.cli.threads import set_waiting
 from speclight.decoding.settings import LARGEST_BUDGET
 from speclight.errors import InvalidInput, ModelNotFound, StorageError
 from speclight.writing import could_not_write
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from speclight.drafting.tree_choices import TreeChoice
     from speclight.measure.prompts import Prompt
     from speclight.models.causal_lm import CausalLM
+    from speclight.models.kernels import Kernels
     from speclight.trees.draft_tree import DraftKind
     from speclight.verification.rule import VerifyRule
 
@@ -43,11 +45,15 @@ class TargetOptions:
     """Type of weights and activations: float32, bfloat16 or float16."""
     threads: int | None = None
     """CPU threads for the model's arithmetic; torch decides if not given."""
+    kernels: str = "auto"
+    """How the model's passes are computed: fast (products for few rows, fewer operations: float32 on a CPU
+    with MKL), eager (as Transformers does), or auto, fast where it can be. Logits differ in the last bits."""
 
 
 # As torch and the hub name them; what neither is nor exists is told before anything is loaded.
 DEVICE = re.compile(r"(cpu|cuda|mps|xpu|hpu|npu|mtia|meta)(:\d+)?")
 DTYPES = ("float32", "bfloat16", "float16")
+KERNELS = ("auto", "fast", "eager")
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
@@ -63,6 +69,8 @@ def check_target(options: TargetOptions) -> None:
         )
     if options.dtype not in DTYPES:
         raise InvalidInput(f"got --dtype {options.dtype!r}, expected one of {', '.join(DTYPES)}")
+    if options.kernels not in KERNELS:
+        raise InvalidInput(f"got --kernels {options.kernels!r}, expected one of {', '.join(KERNELS)}")
     if not DEVICE.fullmatch(options.device):
         raise InvalidInput(
             f"got --device {options.device!r}, expected one as torch names it; say cpu or cuda:1"
@@ -115,9 +123,7 @@ def check_picture(flag: str, path: Path) -> None:
 def load_target(options: TargetOptions) -> CausalLM:
     """The target asked for, after setting the number of CPU threads. Raises what `load_weights` raises."""
     check_target(options)
-    # Read once, when torch is first imported. Threads that spin while they wait slow a pass down several
-    # times over as soon as anything else runs on the machine (docs/results/lab_log.md, 2026-11-22).
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    set_waiting()
     with waiting(f"loading {options.target}; the first use of a GGUF converts it once"):
         import torch
 
@@ -125,7 +131,12 @@ def load_target(options: TargetOptions) -> CausalLM:
 
         if options.threads is not None:
             torch.set_num_threads(options.threads)
-        return load(options.target, device=options.device, dtype=options.dtype)
+        return load(
+            options.target,
+            device=options.device,
+            dtype=options.dtype,
+            kernels=cast("Kernels", options.kernels),
+        )
 
 
 @Parameter(name="*")

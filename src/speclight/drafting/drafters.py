@@ -130,6 +130,6 @@ def _model_law(
     model = choice.weights
     if not isinstance(model, CausalLM):
         dtype = str(target.model.dtype).removeprefix("torch.")
-        model = CausalLM(load_weights(model, device=str(target.device), dtype=dtype))
+        model = CausalLM(load_weights(model, device=str(target.device), dtype=dtype), target.kernels)
     tokens = (same_vocabulary if choice.vocabulary == "same" else shared_vocabulary)(model, target)
     return partial(ModelLaw, "model", model, tokens, sampling)

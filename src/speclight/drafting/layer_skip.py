@@ -42,7 +42,8 @@ def early_exit(target: CausalLM, layers: int) -> CausalLM:
     config.num_hidden_layers = layers
     if kinds is not None:
         config.layer_types = kinds[:layers]
-    return CausalLM(replace(target.loaded, model=model, name=f"{target.name}, first {layers} layers"))
+    loaded = replace(target.loaded, model=model, name=f"{target.name}, first {layers} layers")
+    return CausalLM(loaded, target.kernels)
 
 
 def layers_by_default(target: CausalLM) -> int:

@@ -24,6 +24,7 @@ def run_plan(kind: str, target: CausalLM, **settings: object) -> dict[str, objec
         "kind": kind,
         "target": target.name,
         "weights_sha256": target.loaded.weights_sha256,
+        "kernels": target.kernels,
         **settings,
     }
 

@@ -24,7 +24,11 @@ KIB_PER_MIB = 1024
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a report's numbers come from. No absolute path, no user name, no host name."""
+    """Where a report's numbers come from. No absolute path, no user name, no host name.
+
+    kernels: how the target's passes were computed, "fast" or "eager"; older records, which do not say, are
+    eager.
+    """
 
     speclight_version: str
     versions: dict[str, str]
@@ -37,6 +41,7 @@ class Provenance:
     started: str
     seconds: float
     peak_memory_mib: float
+    kernels: str = "eager"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ def provenance(
         started=clock.started.isoformat(timespec="seconds"),
         seconds=time.perf_counter() - clock.ticks,
         peak_memory_mib=peak_memory_mib(),
+        kernels=model.kernels,
     )
 
 

@@ -14,6 +14,7 @@ from speclight.models.attention_layout import attention_layout
 from speclight.models.attention_masks import attention_mask_for
 from speclight.models.grouped_attention import use_grouped_attention
 from speclight.models.joint_cache import JointCache
+from speclight.models.kernels import Kernels, KernelsInUse, use_kernels
 from speclight.models.kv_cache import PathCache
 from speclight.models.layer_stack import last_layer_outputs
 from speclight.models.rotary import steady_window
@@ -43,14 +44,16 @@ class CausalLM:
     """Forward passes with explicit positions and visibility over an explicit cache.
 
     context_window: tokens of the longest text, see `steady_window`; window_name: how messages call it.
+    kernels: how a pass is computed, see `use_kernels`; as an attribute, what is in use.
     Raises InvalidInput for a model that cannot score a tree in one call, see `attention_layout`.
     """
 
-    def __init__(self, loaded: LoadedModel) -> None:
+    def __init__(self, loaded: LoadedModel, kernels: Kernels = "eager") -> None:
         self.attention = attention_layout(loaded.model)
         self.loaded = loaded
         self.model = loaded.model
         use_grouped_attention(self.model)
+        self.kernels: KernelsInUse = use_kernels(self.model, kernels)
         self.tokenizer = loaded.tokenizer
         self.name = loaded.name
         self.device = loaded.model.device

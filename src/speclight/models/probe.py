@@ -46,7 +46,13 @@ def check_tree_scores(model: CausalLM) -> None:
     It takes as long as reading some 80 tokens: 2.7 s of one CPU core for a target like the default.
     """
     config = model.model.config
-    key = (repr(type(model.model)), config.to_json_string(), str(model.model.dtype), str(model.device))
+    key = (
+        repr(type(model.model)),
+        config.to_json_string(),
+        str(model.model.dtype),
+        str(model.device),
+        model.kernels,
+    )
     if key in _passed:
         return
     with _in_evaluation(model.model), torch.inference_mode():

@@ -78,7 +78,7 @@ def race_drafter(
         model = (
             weights
             if isinstance(weights, CausalLM)
-            else CausalLM(load_weights(str(weights), device=str(target.device), dtype=dtype))
+            else CausalLM(load_weights(str(weights), device=str(target.device), dtype=dtype), target.kernels)
         )
         return _drafting(target, Model(model), identity)
     if name == "eagle3":

@@ -1,0 +1,189 @@
+"""The fast kernels give the eager logits: of single tokens, trees, batches and texts read together.
+
+The reference is Transformers' own pass of the same weights, whose layers the fast ones stand in for.
+"""
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
+
+import speclight
+from speclight.drafting.layer_skip import early_exit
+from speclight.errors import InvalidInput
+from speclight.models.causal_lm import CausalLM
+from speclight.models.few_rows import MOST_ROWS, FewRowsLinear, product
+from speclight.models.lean_layers import LEAN
+from speclight.models.load import load
+from speclight.models.scored_text import ScoredText, score_together
+from speclight.models.visibility import causal
+from speclight.models.wrap import wrap
+from speclight.trees.draft_tree import DraftTree
+from toys import as_target, tiny_llama, word_tokenizer
+
+# Float64: the same sums in another order.
+PRODUCT_ATOL = 1e-11
+# Transformers computes norms in float32 whatever the type. Bias, norm or rotation left out: more than 0.1.
+LOGITS_ATOL = 1e-5
+# Float32, default target, logits between -20 and 30: observed 6e-5 at most.
+DEFAULT_ATOL = 5e-4
+SIZES: dict[str, Any] = {
+    "vocab_size": 13,
+    "hidden_size": 24,
+    "intermediate_size": 40,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 6,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 128,
+    "bos_token_id": None,
+    "eos_token_id": None,
+    "pad_token_id": None,
+}
+BUILT = {
+    "llama": lambda: LlamaForCausalLM(LlamaConfig(**SIZES)),
+    "llama with biases": lambda: LlamaForCausalLM(LlamaConfig(**SIZES, attention_bias=True, mlp_bias=True)),
+    "llama, tied": lambda: LlamaForCausalLM(LlamaConfig(**SIZES, tie_word_embeddings=True)),
+    "mistral": lambda: MistralForCausalLM(MistralConfig(**SIZES, sliding_window=6)),
+    "qwen2": lambda: Qwen2ForCausalLM(
+        Qwen2Config(**SIZES, use_sliding_window=True, sliding_window=6, max_window_layers=1)
+    ),
+    "gemma3, whose layers have no lean form": lambda: Gemma3ForCausalLM(
+        Gemma3TextConfig(**SIZES, head_dim=4, sliding_window=6, query_pre_attn_scalar=4)
+    ),
+}
+TREE_PARENTS = np.array([-1, 0, 0, 1, 1, 3])
+
+
+def pair(build) -> tuple[CausalLM, CausalLM]:
+    """The same weights, eager and fast."""
+    torch.manual_seed(1)
+    model = build()
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.35)  # biases and norms too: none may be forgotten
+    eager = as_target(model)
+    return eager, CausalLM(copy.deepcopy(eager.loaded), "fast")
+
+
+def tree_after(text, rng):
+    tokens = rng.permutation(SIZES["vocab_size"])[: len(TREE_PARENTS)]
+    tokens[0] = text[-1]
+    return DraftTree(tokens, TREE_PARENTS, np.zeros(len(TREE_PARENTS)))
+
+
+@pytest.mark.parametrize("architecture", BUILT)
+def test_trees_of_texts_scored_together_have_the_eager_logits(architecture):
+    eager, fast = pair(BUILT[architecture])
+    rng = np.random.default_rng(0)
+    texts = [rng.integers(0, SIZES["vocab_size"], length).tolist() for length in (1, 20, 9)]
+    trees = [tree_after(text, rng) for text in texts]
+    logits = [
+        torch.cat(score_together([ScoredText(model, text) for text in texts], trees))
+        for model in (eager, fast)
+    ]
+    torch.testing.assert_close(logits[1], logits[0], rtol=0, atol=LOGITS_ATOL)
+
+
+@pytest.mark.parametrize("architecture", BUILT)
+def test_batches_and_states_of_layers_are_the_eager_ones(architecture):
+    eager, fast = pair(BUILT[architecture])
+    tokens = torch.arange(14).reshape(2, 7) % SIZES["vocab_size"]
+    positions, visible = torch.arange(7).expand(2, 7), causal(7).expand(2, 7, 7)
+    outputs = [
+        model.forward(model.new_cache(), tokens, positions, visible, hidden_layers=(0, 2, 3, 4))
+        for model in (eager, fast)
+    ]
+    torch.testing.assert_close(outputs[1].logits, outputs[0].logits, rtol=0, atol=LOGITS_ATOL)
+    torch.testing.assert_close(outputs[1].features, outputs[0].features, rtol=0, atol=LOGITS_ATOL)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 8, MOST_ROWS, MOST_ROWS + 1])
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_a_product_is_the_usual_one(rows, has_bias):
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(20, 31, bias=has_bias, dtype=torch.float64)
+    given = torch.randn(rows, 20, dtype=torch.float64)
+    expected = layer(given)
+    layer.__class__ = FewRowsLinear
+    torch.testing.assert_close(layer(given), expected, rtol=0, atol=PRODUCT_ATOL)
+    torch.testing.assert_close(layer(given[None]), expected[None], rtol=0, atol=PRODUCT_ATOL)
+    weight = layer.weight
+    torch.testing.assert_close(product(given, weight), given @ weight.T, rtol=0, atol=PRODUCT_ATOL)
+
+
+def test_parameters_stay_what_and_where_they_are():
+    model = tiny_llama()
+    before = {name: (parameter.data_ptr(), parameter.clone()) for name, parameter in model.named_parameters()}
+    wrap(model, word_tokenizer(3), kernels="auto")
+    after = dict(model.named_parameters())
+    assert before.keys() == after.keys()
+    for name, (place, value) in before.items():
+        assert after[name].data_ptr() == place
+        assert torch.equal(after[name], value)
+
+
+def test_an_early_exit_of_a_fast_target_is_fast_and_shares_its_weights():
+    eager, fast = pair(BUILT["llama"])
+    exits = [early_exit(target, 2) for target in (eager, fast)]
+    assert exits[1].kernels == "fast"
+    assert {p.data_ptr() for p in exits[1].model.parameters()} < {
+        p.data_ptr() for p in fast.model.parameters()
+    }
+    logits = [model.read(model.new_cache(), [1, 2, 3, 4]).logits for model in exits]
+    torch.testing.assert_close(logits[1], logits[0], rtol=0, atol=LOGITS_ATOL)
+    whole = [model.read(model.new_cache(), [1, 2, 3, 4]).logits for model in (eager, fast)]
+    torch.testing.assert_close(whole[1], whole[0], rtol=0, atol=LOGITS_ATOL)
+
+
+def test_a_model_made_fast_still_generates_by_itself():
+    eager, fast = pair(BUILT["llama"])
+    ids = torch.tensor([[0, 1, 2, 3]])
+    texts = [
+        target.model.generate(ids, max_new_tokens=8, do_sample=False, pad_token_id=0)
+        for target in (eager, fast)
+    ]
+    assert torch.equal(texts[1], texts[0])
+
+
+def test_kernels_are_eager_where_fast_ones_are_not_made_for_it():
+    model = tiny_llama().to(torch.bfloat16)
+    assert wrap(model, word_tokenizer(3), kernels="auto").kernels == "eager"
+    with pytest.warns(UserWarning, match="float32 on a CPU with MKL, got bfloat16"):
+        assert wrap(model, word_tokenizer(3), kernels="fast").kernels == "eager"
+    assert not any(isinstance(module, (FewRowsLinear, *LEAN.values())) for module in model.modules())
+
+
+def test_a_wrapped_model_is_left_as_it_is_unless_asked_for():
+    model = tiny_llama()
+    assert wrap(model, word_tokenizer(3)).kernels == "eager"
+    assert not any(isinstance(module, FewRowsLinear) for module in model.modules())
+
+
+def test_an_unknown_word_is_refused_by_its_argument():
+    with pytest.raises(InvalidInput, match="expected one of auto, fast, eager") as refused:
+        wrap(tiny_llama(), word_tokenizer(3), kernels="quick")  # pyright: ignore[reportArgumentType]
+    assert refused.value.argument == "kernels"
+
+
+@pytest.mark.model
+def test_the_default_target_scores_a_tree_as_eager_does():
+    fast, eager = load(), speclight.load(kernels="eager")
+    assert (fast.kernels, eager.kernels) == ("fast", "eager")
+    rng = np.random.default_rng(0)
+    text = eager.tokenizer.encode("The speed of light is the same for every observer, whatever their")
+    tree = DraftTree(
+        np.array([text[-1], *rng.integers(1000, 40000, 5)]), TREE_PARENTS, np.zeros(len(TREE_PARENTS))
+    )
+    logits = [ScoredText(model, text).score(tree) for model in (eager, fast)]
+    torch.testing.assert_close(logits[1], logits[0], rtol=0, atol=DEFAULT_ATOL)

@@ -43,9 +43,9 @@ def write_report(record: DemoRecord, folder: Path) -> Path:
     figures = write_figures(record, folder / "figures")
     tables = report_tables(record)
     for table in tables.values():
-        write_whole(folder / "tables" / f"{table.name}.csv", _utf8(table.csv()))
+        write_whole(folder / "tables" / f"{table.name}.csv", utf8(table.csv()))
     page = (
-        environment()
+        page_environment()
         .get_template("report.html.j2")
         .render(
             record=record,
@@ -74,16 +74,17 @@ def write_report(record: DemoRecord, folder: Path) -> Path:
             },
         )
     )
-    return write_whole(folder / "report.html", _utf8(page))
+    return write_whole(folder / "report.html", utf8(page))
 
 
-def _utf8(text: str) -> bytes:
+def utf8(text: str) -> bytes:
+    """A page or a file as bytes, whatever its characters."""
     # A lone surrogate in a prompt has no UTF-8 form; as a character reference it shows as U+FFFD.
     return text.encode("utf-8", errors="xmlcharrefreplace")
 
 
 @cache
-def environment() -> Environment:
+def page_environment() -> Environment:
     """The pages' templates, with what all of them use."""
     environment = Environment(
         loader=PackageLoader("speclight.report.demo"),

@@ -28,49 +28,50 @@ def terminal_table(record: DemoRecord) -> RenderableType:
     """The headline in words and a row per family. Names from the record are shown, never interpreted."""
     headline = headline_text(record)
     parts: list[RenderableType] = [
-        _plain_text(record.target, "dim"),
-        _plain_text(headline.statement, "bold"),
-        _plain_text(headline.budget),
-        _plain_text(f"{headline.verdict}. {headline.speed}", _SLOWER if headline.is_slower else ""),
-        _plain_text(headline.share),
-        _plain_text(speed_limit_text(record.speed_limit, record.headline.drafter)),
-        _plain_text(f"The drafter: {headline.choice}"),
+        printable_text(record.target, "dim"),
+        printable_text(headline.statement, "bold"),
+        printable_text(headline.budget),
+        printable_text(f"{headline.verdict}. {headline.speed}", _SLOWER if headline.is_slower else ""),
+        printable_text(headline.share),
+        printable_text(speed_limit_text(record.speed_limit, record.headline.drafter)),
+        printable_text(f"The drafter: {headline.choice}"),
     ]
     shared = load_warning(record.load)
     if shared is not None:
-        parts.append(_plain_text(shared, "bold yellow"))
+        parts.append(printable_text(shared, "bold yellow"))
     for item in record.limit_checks:
         if item.check.exceeds:
-            parts.append(_plain_text(limit_warning(item), "bold red"))
+            parts.append(printable_text(limit_warning(item), "bold red"))
     warning = divergence_warning(record)
     if warning is not None:
-        parts.append(_plain_text(warning, "bold red"))
-    parts.append(Padding(_terminal_table(families_table(record), _FAMILIES), (1, 0, 0, 0)))
+        parts.append(printable_text(warning, "bold red"))
+    parts.append(Padding(terminal_columns(families_table(record), _FAMILIES), (1, 0, 0, 0)))
     if record.overall:
         everything = decoding_table(record, record.overall, "decoding", "All families together")
-        parts.append(Padding(_terminal_table(everything, _DECODING, with_notes=("speed_up",)), (1, 0, 0, 0)))
+        parts.append(Padding(terminal_columns(everything, _DECODING, with_notes=("speed_up",)), (1, 0, 0, 0)))
     return Group(*parts)
 
 
-def _terminal_table(table: ReportTable, keys: tuple[str, ...], with_notes: tuple[str, ...] = ()) -> Table:
+def terminal_columns(table: ReportTable, keys: tuple[str, ...], with_notes: tuple[str, ...] = ()) -> Table:
     """The columns whose names begin with one of the keys; notes for those named, values alone elsewhere."""
-    shown = Table(box=None, pad_edge=False, title_justify="left", title=_plain_text(table.caption))
+    shown = Table(box=None, pad_edge=False, title_justify="left", title=printable_text(table.caption))
     places = [place for place, column in table.shown if column.key.startswith(keys)]
     for place in places:
         column = table.columns[place]
         label = column.label if not column.key.startswith("limit_uniform") else f"limit, {column.label}"
-        shown.add_column(_plain_text(label), justify="left" if place == 0 else "right")
+        shown.add_column(printable_text(label), justify="left" if place == 0 else "right")
     for row in table.rows:
         cells: list[Text] = []
         for place in places:
             cell, key = row[place], table.columns[place].key
             words = f"{cell.text} {cell.note}" if key in with_notes else cell.text
-            cells.append(_plain_text(words, _SLOWER if cell.is_bad else "bold" if place == 0 else ""))
+            cells.append(printable_text(words, _SLOWER if cell.is_bad else "bold" if place == 0 else ""))
         shown.add_row(*cells)
     return shown
 
 
-def _plain_text(words: str, style: str = "") -> Text:
+def printable_text(words: str, style: str = "") -> Text:
+    """Words as they are: a name can neither style nor steer the terminal."""
     return Text(_printable(words), style)
 
 

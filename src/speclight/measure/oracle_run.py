@@ -15,7 +15,7 @@ from speclight.checks import check_whole_numbers
 from speclight.errors import InvalidInput
 from speclight.measure.estimates import Estimate, mean_over, within
 from speclight.measure.plan import run_plan
-from speclight.measure.profile import Profile, ProfiledText
+from speclight.measure.profile import Profile, ProfiledText, text_key
 from speclight.measure.store import read_table, reading, recording
 from speclight.measure.true_limit import oracle_contexts
 from speclight.measure.turns import turn_column
@@ -61,6 +61,11 @@ class OracleRow:
     depth: int
     calls: int
     turn: int = 1
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        """Of the text it was searched along, as `ProfiledText.key`."""
+        return text_key(self.prompt_id, self.sample, self.turn)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

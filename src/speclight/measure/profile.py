@@ -26,6 +26,11 @@ RECENT = 16
 KIND = "profile"
 
 
+def text_key(prompt_id: str, sample: int, turn: int) -> tuple[str | int, ...]:
+    """What names a text in plans: prompt and sample, and the turn where it is a later one."""
+    return (prompt_id, sample, *([turn] if turn > 1 else []))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ProfiledText:
     """One sampled text. Arrays have one entry per generated token, the end-of-text token included.
@@ -50,8 +55,8 @@ class ProfiledText:
 
     @property
     def key(self) -> tuple[str | int, ...]:
-        """What names the text in plans: prompt and sample, and the turn where it is a later one."""
-        return (self.prompt_id, self.sample, *([self.turn] if self.turn > 1 else []))
+        """What names the text among those of a profile, see `text_key`."""
+        return text_key(self.prompt_id, self.sample, self.turn)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

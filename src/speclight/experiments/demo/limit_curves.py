@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from speclight.experiments.demo.bound_gaps import bound_gaps
 from speclight.experiments.demo.record import ALL_FAMILIES, FamilyLimits, LimitCurve
 from speclight.measure.estimates import half_width
 from speclight.measure.oracle_run import START_LAW, OracleRecord
@@ -12,6 +13,7 @@ from speclight.theory.bound import REAL_MODEL, Bound
 from speclight.theory.catalogue import BY_NAME, drawn_in
 from speclight.theory.known import known_from_texts
 
+GAP_BUDGETS = (2, 4, 8, 16, 32, 64)  # where the bound is compared with the oracle start by start
 ORACLE_LABEL = "true limit (oracle search)"
 
 
@@ -35,6 +37,7 @@ def family_limits(profile: Profile, oracle: OracleRecord, family: str) -> Family
             _oracle_curve(oracle, family, budgets),
         ),
         oracle_contexts=len(oracle.of_family(family)),
+        over_oracle=bound_gaps(profile, oracle, family, GAP_BUDGETS),
     )
 
 

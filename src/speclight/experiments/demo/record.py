@@ -58,8 +58,22 @@ class LimitCurve:
 
 
 @dataclass(frozen=True, slots=True)
+class BoundGap:
+    """The ergodic renewal bound minus the oracle at one node budget, paired start by start.
+
+    gap: tokens per call, with an interval over prompts; below 0 by sampling error only.
+    """
+
+    node_budget: int
+    gap: Estimate
+
+
+@dataclass(frozen=True, slots=True)
 class FamilyLimits:
-    """All curves of one family at one temperature, over the same node budgets and the same start law."""
+    """All curves of one family at one temperature, over the same node budgets and the same start law.
+
+    over_oracle: the bound minus the oracle, at some node budgets; empty where there is no bound.
+    """
 
     family: str
     temperature: float
@@ -67,6 +81,7 @@ class FamilyLimits:
     budgets: tuple[int, ...]
     curves: tuple[LimitCurve, ...]
     oracle_contexts: int
+    over_oracle: tuple[BoundGap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

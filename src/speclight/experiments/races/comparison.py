@@ -27,7 +27,7 @@ from speclight.measure.plan import run_plan
 from speclight.measure.prompts import Prompt
 from speclight.measure.store import read_table, recording
 from speclight.models.causal_lm import CausalLM
-from speclight.models.prompting import chat_token_ids
+from speclight.models.prompting import chat_token_ids, conversation
 from speclight.models.sampling import SamplingSettings
 from speclight.progress import Progress, silent
 
@@ -127,10 +127,7 @@ def _invariance(
         settings=asdict(settings),
         prompt_ids=[prompt.prompt_id for prompt in prompts[: settings.prompts]],
     )
-    contexts = [
-        chat_token_ids(target, [{"role": "user", "content": prompt.turns[0]}])
-        for prompt in prompts[: settings.prompts]
-    ]
+    contexts = [chat_token_ids(target, conversation(prompt.turns)) for prompt in prompts[: settings.prompts]]
     sampling = SamplingSettings(settings.temperature)
     makers = _makers(target, drafters, sampling)
     identities = {drafter.name: "-".join(drafter.identity)[:24] for drafter in drafters}

@@ -14,7 +14,7 @@ from speclight.measure.prompts import Prompt
 from speclight.measure.store import read_table, reading, recording
 from speclight.models.batch_sampling import SampledContinuation, sample_continuations
 from speclight.models.causal_lm import CausalLM
-from speclight.models.prompting import chat_token_ids
+from speclight.models.prompting import chat_token_ids, conversation
 from speclight.models.sampling import SamplingSettings
 from speclight.progress import Progress, silent
 from speclight.seeds import derived_seed
@@ -90,7 +90,7 @@ def _sampled(
     model: CausalLM, prompts: tuple[Prompt, ...], settings: RaceTextSettings, temperature: float
 ) -> pa.Table:
     """The first texts, in the order of the prompts, that do not end early."""
-    contexts = [chat_token_ids(model, [{"role": "user", "content": prompt.turns[0]}]) for prompt in prompts]
+    contexts = [chat_token_ids(model, conversation(prompt.turns)) for prompt in prompts]
     seeds = [derived_seed(settings.seed, number) for number in range(len(prompts))]
     texts: list[SampledContinuation] = sample_continuations(
         model, contexts, settings.tokens, SamplingSettings(temperature), seeds

@@ -10,6 +10,7 @@ from speclight.experiments.demo.record import (
     FamilyDecodes,
     FamilyLimits,
 )
+from speclight.measure.estimates import Estimate
 from speclight.measure.paired_times import SpeedUp
 from speclight.report.demo.selection import TABLE_BUDGETS, at_budget, panel_title, plain_decoder_names
 from speclight.report.demo.time_rows import PHASES, time_rows
@@ -102,6 +103,7 @@ def _family_row(name: str, limits: FamilyLimits | None, at_calls: CallStartLimit
 def bounds_table(record: DemoRecord) -> Table:
     """The bound at uniform starts, and the interval of whole decodes, family by family."""
     bound, decodes = "Uniform starts: ergodic renewal bound", "Whole decodes, wherever calls start"
+    gap = "Bound minus true limit, at the same starts"
     budgets = list(dict.fromkeys(item.node_budget for of in record.decodes for item in of.intervals))
     return Table(
         "bounds",
@@ -110,6 +112,7 @@ def bounds_table(record: DemoRecord) -> Table:
             Column("family", "Family"),
             Column("oracle_contexts", "starts searched"),
             *(Column(f"ergodic_bound_p{budget}", f"P = {budget}", bound) for budget in TABLE_BUDGETS),
+            *(Column(f"bound_minus_limit_p{budget}", f"P = {budget}", gap) for budget in TABLE_BUDGETS),
             *(
                 column
                 for budget in budgets
@@ -124,11 +127,16 @@ def bounds_table(record: DemoRecord) -> Table:
                 words(panel_title(limits, record)),
                 count(limits.oracle_contexts),
                 *(estimate(at_budget(limits, "ergodic_renewal", budget)) for budget in TABLE_BUDGETS),
+                *(estimate(_gap(limits, budget)) for budget in TABLE_BUDGETS),
                 *(cell for budget in budgets for cell in _decode_cells(record, limits, budget)),
             )
             for limits in record.limits
         ),
     )
+
+
+def _gap(limits: FamilyLimits, budget: int) -> Estimate | None:
+    return next((item.gap for item in limits.over_oracle if item.node_budget == budget), None)
 
 
 def _decode_cells(record: DemoRecord, limits: FamilyLimits, budget: int) -> tuple[Cell, Cell]:

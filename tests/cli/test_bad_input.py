@@ -44,6 +44,43 @@ BAD = [
     (["experiment", "limits-picture", "--out", "limits.pdf"], ".png or .svg"),
     (["experiment", "race-vs-rejection", "--drafter", "model"], "needs weights"),
     (["bound", "--mu", "1", "--mu2", "2", "--budget", "8", "--plot", "x.pdf"], ".png or .svg"),
+    (["generate", "--prompt", "x", "--kind", "coin"], "'coin'"),
+    (["generate", "--prompt", "x", "--tree", "oak"], "'oak'"),
+    (["generate", "--prompt", "x", "--tree", "rank=2"], "sum"),
+    (["generate", "--prompt", "x", "--layers", "3"], "no use for layers"),
+    (["generate", "--prompt", ""], "is empty"),
+    (["generate", "--prompt", "x", "--target", "FOLDER"], "config.json"),
+    (["generate", "--prompt", "x", "--target", "FILE"], "a .gguf file"),
+    (["generate", "--prompt", "x", "--drafter", "medusa=FOLDER"], "config.json"),
+    (["verify", "--prompts", "missing.jsonl"], "missing.jsonl"),
+    (["verify", "--families", "none"], "'none'"),
+    (["verify", "--prompt", ""], "is empty"),
+    (["verify", "--engine", "x", "--texts", "FILE"], "not both"),
+    (["verify", "--engine", "x"], "http://"),
+    (["profile", "--engine", "x"], "http://"),
+    (["profile", "--prompts", "missing.jsonl"], "missing.jsonl"),
+    (["demo", "--seed", "-1"], "--seed"),
+    (["demo", "--families", "none"], "'none'"),
+    (["oracle", "--contexts", "0"], "--contexts"),
+    (["doctor", "FOLDER"], "config.json"),
+    (["doctor", "--prompts", "3"], "--prompts"),
+    (["train-head", "--out", "x", "--checkpoint-minutes", "-1"], "--checkpoint-minutes"),
+    (["train-head", "--out", "x", "--first-step-tokens", "-1"], "--first-step-tokens"),
+    (["report", "--run", "missing"], "report.json"),
+    (["experiment", "compare-drafters", "--temperature", "nan"], "nan"),
+    (["experiment", "compare-trees", "--prompts", "missing.jsonl"], "missing.jsonl"),
+    (["experiment", "race-vs-rejection", "--budget", "0"], "--budget"),
+    (["experiment", "race-vs-rejection", "--candidates", "0"], "--candidates"),
+    (["experiment", "replay-drafters", "--drafter", "parrot"], "'parrot'"),
+    (["experiment", "doctor-faults", "--prompts", "3"], "--prompts"),
+]
+# Records are looked for with the library that reads them, which is not slow.
+MISSING_RECORDS = [
+    ["bound", "--profile", "missing", "--budget", "8"],
+    ["oracle", "--profile", "missing"],
+    ["drafter-profile", "--profile", "missing"],
+    ["experiment", "many-to-one", "--profile", "missing"],
+    ["experiment", "limits-picture", "--profile", "missing"],
 ]
 SLOW = ("torch", "transformers", "pyarrow", "matplotlib", "plotly", "numba")
 # One process for all of them: it stays as quick as it is because nothing slow is ever imported.
@@ -59,6 +96,7 @@ print(json.dumps({"codes": codes, "modules": sorted(sys.modules)}))
 def test_bad_input_exits_2_and_is_named(arguments, named, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("FILE").write_text("in the way")
+    Path("FOLDER").mkdir()
     assert main(arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -69,8 +107,18 @@ def test_bad_input_exits_2_and_is_named(arguments, named, tmp_path, monkeypatch,
 
 def test_bad_input_is_told_without_a_slow_import(tmp_path):
     (tmp_path / "FILE").write_text("in the way")
+    (tmp_path / "FOLDER").mkdir()
     command = [sys.executable, "-c", RUN, json.dumps([arguments for arguments, _ in BAD])]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     found = json.loads(done.stdout)
     assert found["codes"] == [2] * len(BAD)
     assert not set(found["modules"]) & set(SLOW)
+
+
+def test_missing_records_are_told_without_a_model_library(tmp_path):
+    command = [sys.executable, "-c", RUN, json.dumps(MISSING_RECORDS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    found = json.loads(done.stdout)
+    assert found["codes"] == [2] * len(MISSING_RECORDS)
+    assert not set(found["modules"]) & {*SLOW, "scipy"} - {"pyarrow"}
+    assert done.stderr.count("missing holds no plan.json") == len(MISSING_RECORDS)

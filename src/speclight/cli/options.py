@@ -15,6 +15,7 @@ from speclight.cli.progress import waiting
 from speclight.cli.threads import set_waiting
 from speclight.decoding.settings import LARGEST_BUDGET
 from speclight.errors import InvalidInput, ModelNotFound, StorageError
+from speclight.models.default_target import DEFAULT_TARGET
 from speclight.writing import could_not_write
 
 if TYPE_CHECKING:
@@ -82,7 +83,6 @@ def check_target(options: TargetOptions) -> None:
 def check_cache(weights: str) -> None:
     """Raise StorageError where a GGUF must be converted and the cache folder cannot be written."""
     from speclight.models.cache_folder import cache_folder, holds_conversions
-    from speclight.models.default_target import DEFAULT_TARGET
 
     is_converted = weights == DEFAULT_TARGET or weights.lower().endswith(".gguf")
     if is_converted and not holds_conversions():  # which one is there is found out by its hash
@@ -90,12 +90,21 @@ def check_cache(weights: str) -> None:
 
 
 def check_weights(flag: str, name: str) -> None:
-    """Raise ModelNotFound for what is no file, no folder and no hub id."""
+    """Raise ModelNotFound for what is no folder of a model, no .gguf file and no hub id."""
     is_file = name.endswith((".gguf", ".safetensors"))
     if (is_file or not HUB_NAME.fullmatch(name)) and not Path(name).expanduser().exists():
         raise ModelNotFound(
             f"got {flag} {name!r}, expected a folder or file that exists, or a hub id; there is no such "
             f"{'file' if is_file else 'folder'}"
+        )
+    path = Path(name).expanduser()
+    if name == DEFAULT_TARGET or not path.exists():
+        return
+    if path.is_file() and path.suffix.lower() != ".gguf":
+        raise ModelNotFound(f"got {flag} {name!r}, expected a folder or a .gguf file; give its folder")
+    if path.is_dir() and not (path / "config.json").is_file():
+        raise ModelNotFound(
+            f"got {flag} {name!r}, expected a folder with config.json and weights; give that folder"
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from speclight.checks import check_whole_numbers
+from speclight.checks import check_text, check_whole_numbers
 from speclight.cli.options import (
     DraftingOptions,
     JsonFlag,
@@ -88,6 +88,8 @@ def _prompts(options: GenerateOptions) -> tuple[str, ...]:
 
     lines = () if options.prompts_file is None else read_prompt_lines(options.prompts_file)
     prompts = (*options.prompt, *lines)
+    for prompt in prompts:
+        check_text("the prompt", prompt)
     if not prompts:
         raise InvalidInput("got no prompt, expected at least one; give --prompt TEXT or --prompts-file FILE")
     return prompts

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
-from speclight.cli.engines.verify_engine import EngineVerifyOptions, verify_engine
+from speclight.checks import check_text
+from speclight.cli.engines.verify_engine import EngineVerifyOptions, check_endpoint, verify_engine
 from speclight.cli.flags import spelled
 from speclight.cli.options import (
     DraftingOptions,
@@ -85,11 +86,11 @@ def verify(options: VerifyOptions = VerifyOptions()) -> None:
     _check(options)
     check_target(options.target)
     drafting = read_drafting(options.drafting)
+    prompts = _spread(read_prompt_options(options.prompts), options.greedy_prompts)
 
     from speclight.decoding.losslessness import Setup
 
     setup = Setup(drafting.drafter, drafting.tree, drafting.rule, options.node_budget)
-    prompts = _spread(read_prompt_options(options.prompts), options.greedy_prompts)
     with command_output(options.json) as output:
         target = load_target(options.target)
         greedy, loop, alone = _tests(options, target, setup, prompts)
@@ -138,6 +139,7 @@ def _prompt_ids(target: CausalLM, prompt: Prompt) -> list[int]:
 
 def _verify_endpoint(options: VerifyOptions) -> None:
     endpoint = options.endpoint
+    check_endpoint(endpoint)
     prompts = read_prompt_options(options.prompts)
     with command_output(options.json) as output:
         reference = None
@@ -151,6 +153,7 @@ def _verify_endpoint(options: VerifyOptions) -> None:
 
 
 def _check(options: VerifyOptions) -> None:
+    check_text("the prompt", options.prompt)
     counts = {"strings": 0, "rule_strings": 1, "greedy_prompts": 1, "greedy_tokens": 1, "node_budget": 1}
     for name, least in counts.items():
         if getattr(options, name) < least:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
+from speclight.checks import whole_number
 from speclight.cli.options import JsonFlag, TargetOptions, check_target, load_target
 from speclight.cli.output import command_output
-from speclight.errors import CorruptWeights, InvalidInput
+from speclight.errors import CorruptWeights, InvalidInput, ModelNotFound
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,13 +53,16 @@ def doctor(head: str = SHIPPED, /, *, options: DoctorOptions = DoctorOptions()) 
     check_target(options.target)
     if head != SHIPPED and not Path(head).expanduser().exists():
         raise InvalidInput(f"got the head {head!r}, expected a folder; there is no such folder")
+    if head != SHIPPED and not (Path(head).expanduser() / "config.json").is_file():
+        raise ModelNotFound(f"got the head {head!r}, expected a folder with config.json; give that folder")
+    turns = examined_turns(options.prompts)
+    if options.max_tokens < 1:
+        raise InvalidInput(f"--max-tokens must be at least 1, got {options.max_tokens}")
+    whole_number("seed", options.seed, at_least=0)
 
     from speclight.drafting.eagle3.doctor import diagnose
     from speclight.drafting.eagle3.shipped import head_for
 
-    turns = examined_turns(options.prompts)
-    if options.max_tokens < 1:
-        raise InvalidInput(f"--max-tokens must be at least 1, got {options.max_tokens}")
     with command_output(options.json) as output:
         target = load_target(options.target)
         try:

@@ -64,14 +64,16 @@ def drafter_profile(options: DrafterProfileOptions = DrafterProfileOptions()) ->
     """
     drafter = _checked(options)
 
-    from speclight.drafting.drafters import law_source
-    from speclight.measure.drafter_limits import drafter_limits
     from speclight.measure.drafter_profile import DrafterProfileSettings
-    from speclight.measure.drafter_profile_run import run_drafter_profile
     from speclight.measure.profile import read_profile
 
     settings = DrafterProfileSettings(max(options.node_budgets), options.every)
     measured = read_profile(options.profile)
+
+    from speclight.drafting.drafters import law_source
+    from speclight.measure.drafter_limits import drafter_limits
+    from speclight.measure.drafter_profile_run import run_drafter_profile
+
     with command_output(options.json) as output:
         target = load_target(options.target)
         source = law_source(drafter, target, measured.settings.sampling)

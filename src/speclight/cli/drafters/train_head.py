@@ -13,6 +13,7 @@ from speclight.checks import check_whole_numbers, finite_number
 from speclight.cli.options import JsonFlag, TargetOptions, check_target, check_writable, load_target
 from speclight.cli.output import Output, command_output
 from speclight.cli.progress import progress_bars
+from speclight.errors import InvalidInput
 from speclight.training.conversation_settings import ConversationSettings
 from speclight.training.training_settings import TrainingSettings
 
@@ -52,7 +53,12 @@ def train_head(options: TrainHeadOptions) -> None:
         speclight train-head --target FOLDER --kind eagle3 --out out/head
     """
     check_whole_numbers(options, "text_tokens")
-    finite_number("checkpoint_minutes", options.checkpoint_minutes, "minutes", "3 is usual")
+    check_whole_numbers(options, "first_step_tokens", at_least=0)
+    minutes = finite_number("checkpoint_minutes", options.checkpoint_minutes, "minutes", "3 is usual")
+    if minutes < 0.0:
+        raise InvalidInput(
+            f"checkpoint_minutes must be >= 0, got {minutes}; 3 is usual", argument="checkpoint_minutes"
+        )
     check_target(options.target)
     check_writable(options.out)
 

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from speclight.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from speclight.engines.client import EngineClient
+    from speclight.engines.client import EngineClient, EngineSettings
 
 Rendering = Callable[[list[dict[str, str]]], list[int]]
 NEEDED = ("httpx2", "tenacity", "prometheus_client", "yaml")
@@ -47,15 +47,28 @@ def check_installed() -> None:
         )
 
 
+def check_server(options: EngineOptions) -> None:
+    """Raise InvalidInput for addresses and numbers that cannot be, where a server is asked for."""
+    if options.engine is not None:
+        _settings(options)
+
+
 def engine_client(options: EngineOptions) -> EngineClient:
     """The client for the replicas named. Raises InvalidInput for bad options, EngineError if nothing
     answers.
     """
+    settings = _settings(options)
+    from speclight.engines.client import EngineClient
+
+    return EngineClient(settings)
+
+
+def _settings(options: EngineOptions) -> EngineSettings:
     check_installed()
-    from speclight.engines.client import EngineClient, EngineSettings
+    from speclight.engines.client import EngineSettings
 
     urls = tuple(url.strip().rstrip("/") for url in (options.engine or "").split(",") if url.strip())
-    return EngineClient(EngineSettings(urls, options.model, options.dialect, concurrency=options.concurrency))
+    return EngineSettings(urls, options.model, options.dialect, concurrency=options.concurrency)
 
 
 def rendering(options: EngineOptions) -> Rendering | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
-from speclight.cli.engines.options import EngineOptions, engine_client, rendering
+from speclight.cli.engines.options import EngineOptions, check_server, engine_client, rendering
 from speclight.cli.output import Output
 from speclight.errors import InvalidInput
 
@@ -45,6 +45,13 @@ class EngineVerifyOptions:
         return self.server.engine is not None or self.texts is not None
 
 
+def check_endpoint(options: EngineVerifyOptions) -> None:
+    """Raise InvalidInput for a server and texts at once, or an address that is none."""
+    if options.texts is not None and options.server.engine is not None:
+        raise InvalidInput("give a server (--engine) or a file of its texts (--texts), not both")
+    check_server(options.server)
+
+
 def verify_engine(
     options: EngineVerifyOptions,
     prompts: tuple[Prompt, ...],
@@ -59,8 +66,6 @@ def verify_engine(
     from speclight.engines.text_files import read_texts
     from speclight.engines.verdict import engine_verdict
 
-    if options.texts is not None and options.server.engine is not None:
-        raise InvalidInput("give a server (--engine) or a file of its texts (--texts), not both")
     with progress_bars() as progress:
         if options.texts is not None:
             texts = [(prompt, text) for _, prompt, text in read_texts(options.texts)]

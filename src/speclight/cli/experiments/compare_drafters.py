@@ -52,6 +52,7 @@ def compare_drafters(options: CompareDraftersOptions = CompareDraftersOptions())
         read_drafter_option(drafter)
     check_target(options.target)
     check_writable(options.out)
+    prompts = read_prompt_options(options.prompts)
 
     from speclight.experiments.chosen_drafters import ALL_DRAFTERS, compared_drafters
     from speclight.experiments.drafters.limit_checks import check_drafters
@@ -60,7 +61,6 @@ def compare_drafters(options: CompareDraftersOptions = CompareDraftersOptions())
     from speclight.report.drafters import draw, markdown
     from speclight.writing import write_whole
 
-    prompts = read_prompt_options(options.prompts)
     with command_output(options.json) as output:
         target = load_target(options.target)
         drafters = compared_drafters(target, ALL_DRAFTERS, options.drafter, options.layers)

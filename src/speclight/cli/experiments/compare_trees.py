@@ -52,6 +52,7 @@ def compare_trees(options: CompareTreesOptions = CompareTreesOptions()) -> None:
         read_drafter_option(drafter)
     check_target(options.target)
     check_writable(options.out)
+    prompts = read_prompt_options(options.prompts)
 
     from speclight.experiments.chosen_drafters import compared_drafters
     from speclight.experiments.trees.run import DRAFTERS_WITH_A_LAW, run_tree_comparison
@@ -59,7 +60,6 @@ def compare_trees(options: CompareTreesOptions = CompareTreesOptions()) -> None:
     from speclight.report.trees import draw, markdown
     from speclight.writing import write_whole
 
-    prompts = read_prompt_options(options.prompts)
     with command_output(options.json) as output:
         target = load_target(options.target)
         drafters = compared_drafters(target, DRAFTERS_WITH_A_LAW, options.drafter, options.layers)

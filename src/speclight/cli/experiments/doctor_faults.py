@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from cyclopts import Parameter
 
 from speclight.cli.drafters.doctor import examined_turns
-from speclight.cli.options import JsonFlag, TargetOptions, load_target
+from speclight.cli.options import JsonFlag, TargetOptions, check_target, load_target
 from speclight.cli.output import command_output
 from speclight.cli.progress import progress_bars
 from speclight.errors import InvalidInput
@@ -35,11 +35,13 @@ def doctor_faults(options: DoctorFaultsOptions = DoctorFaultsOptions()) -> None:
 
         speclight experiment doctor-faults --prompts 64 --threads 1
     """
-    from speclight.experiments.drafters.planted_faults import examine_faults
-
+    check_target(options.target)
     turns = examined_turns(options.prompts)
     if options.max_tokens < 1:
         raise InvalidInput(f"--max-tokens must be at least 1, got {options.max_tokens}")
+
+    from speclight.experiments.drafters.planted_faults import examine_faults
+
     with command_output(options.json) as output:
         target = load_target(options.target)
         with progress_bars() as progress:

@@ -38,15 +38,17 @@ def limits_picture(options: LimitsPictureOptions = LimitsPictureOptions()) -> No
     check_budgets((options.node_budget,))
     check_picture("--out", options.out)
 
+    from speclight.measure.profile import read_profile
+
+    measured = None if options.profile is None else read_profile(options.profile)
+
     from speclight.experiments.limits.picture import synthetic_panels, target_panel
     from speclight.measure.oracle_run import read_oracle
-    from speclight.measure.profile import read_profile
     from speclight.report.bounds import write_bound_figure
 
     with command_output(options.json) as output:
         panels = synthetic_panels(options.node_budget)
-        if options.profile is not None:
-            measured = read_profile(options.profile)
+        if measured is not None:
             searched = None if options.oracle is None else read_oracle(options.oracle)
             largest = options.node_budget if searched is None else searched.settings.node_budget
             family = measured.families[0]

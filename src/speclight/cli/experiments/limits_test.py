@@ -40,13 +40,14 @@ def limits_test(options: LimitsTestOptions) -> None:
     """
     check_target(options.target)
     check_writable(options.out)
+    files = _question_files(options.questions)
 
     from speclight.experiments.limits.data import read_families
     from speclight.experiments.limits.run import run_limits_test
-    from speclight.measure.store import write_whole
     from speclight.report.limits import draw, markdown
+    from speclight.writing import write_whole
 
-    families = read_families(_question_files(options.questions), options.settings.prompts_per_file)
+    families = read_families(files, options.settings.prompts_per_file)
     with command_output(options.json) as output:
         target = load_target(options.target)
         with progress_bars() as progress:

@@ -50,14 +50,16 @@ def many_to_one(options: ManyToOneOptions = ManyToOneOptions()) -> None:
     check_target(options.target)
     check_writable(options.out)
 
-    from speclight.experiments.many_to_one import ManyToOneSettings, compared_ranks, run_many_to_one
     from speclight.measure.profile import read_profile
+
+    measured = read_profile(options.profile)
+
+    from speclight.experiments.many_to_one import ManyToOneSettings, compared_ranks, run_many_to_one
 
     budget = options.node_budget
     settings = ManyToOneSettings(
         options.contexts, options.continuations, budget, compared_ranks(budget), options.seed
     )
-    measured = read_profile(options.profile)
     with command_output(options.json) as output:
         target = load_target(options.target)
         with progress_bars() as progress:

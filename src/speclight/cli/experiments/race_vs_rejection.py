@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
+from speclight.checks import check_whole_numbers
 from speclight.cli.options import (
     JsonFlag,
     PromptOptions,
     TargetOptions,
+    check_budgets,
     check_target,
     check_writable,
     load_target,
@@ -78,6 +80,7 @@ def race_vs_rejection(options: RaceOptions = RaceOptions()) -> None:
         speclight experiment race-vs-rejection --drafter layer_skip --drafter ngram
     """
     _check(options)
+    prompts = _short_prompts(read_prompt_options(options.prompts), options.candidates)
 
     from speclight.experiments.races.comparison import (
         InvarianceSettings,
@@ -97,7 +100,6 @@ def race_vs_rejection(options: RaceOptions = RaceOptions()) -> None:
         options.tree_drafter or names,
         InvarianceSettings(options.invariance_prompts, options.invariance_tokens, options.node_budgets),
     )
-    prompts = _short_prompts(read_prompt_options(options.prompts), options.candidates)
     with command_output(options.json) as output:
         target = load_target(options.target)
         drafters, others = (
@@ -129,6 +131,8 @@ def _above(comparison: RaceComparison) -> list[str]:
 def _check(options: RaceOptions) -> None:
     for drafter in (*options.drafter, *options.invariance_drafter):
         read_drafter_option(drafter)
+    check_budgets(options.node_budgets)
+    check_whole_numbers(options, "candidates")
     check_target(options.target)
     check_writable(options.out)
 

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
-from speclight.cli.options import JsonFlag, PromptOptions, TargetOptions, load_target, read_prompt_options
+from speclight.cli.options import (
+    JsonFlag,
+    PromptOptions,
+    TargetOptions,
+    check_target,
+    check_writable,
+    load_target,
+    read_drafter_option,
+    read_prompt_options,
+)
 from speclight.cli.output import command_output
 from speclight.cli.progress import progress_bars
 
@@ -53,6 +62,12 @@ def replay_drafters(options: ReplayDraftersOptions = ReplayDraftersOptions()) ->
 
         speclight experiment replay-drafters --drafter eagle3 --drafter ngram --budget 16,60
     """
+    for drafter in options.drafter:
+        read_drafter_option(drafter)
+    check_target(options.target)
+    check_writable(options.out)
+    prompts = read_prompt_options(options.prompts)
+
     from speclight.experiments.chosen_drafters import compared_drafters
     from speclight.experiments.drafters.replayed import (
         REPLAYED_DRAFTERS,
@@ -67,7 +82,6 @@ def replay_drafters(options: ReplayDraftersOptions = ReplayDraftersOptions()) ->
         options.temperature,
         options.seed,
     )
-    prompts = read_prompt_options(options.prompts)
     with command_output(options.json) as output:
         target = load_target(options.target)
         drafters = compared_drafters(target, REPLAYED_DRAFTERS, options.drafter)

@@ -179,10 +179,12 @@ def _known(options: BoundOptions, largest: int) -> tuple[list[KnownFamily], dict
 
         return [with_drafter_record(known, record)], None
 
-    from speclight.measure.known_families import as_one_family, known_families
     from speclight.measure.profile import read_profile
 
     measured = read_profile(options.profile)
+
+    from speclight.measure.known_families import as_one_family, known_families
+
     if options.together:
         measured = as_one_family(measured, options.families)
     families = known_families(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from speclight.checks import whole_number
 from speclight.cli.options import (
     JsonFlag,
     PromptOptions,
@@ -54,6 +55,7 @@ def demo(options: DemoOptions = DemoOptions()) -> None:
     out = options.out or Path("out/demo-quick" if options.quick else "out/demo")
     check_target(options.target)
     check_writable(out)
+    whole_number("seed", options.seed, at_least=0)
     prompts = read_prompt_options(options.prompts)
 
     from speclight.experiments.demo.run import demo_settings, run_demo

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
-from speclight.cli.engines.options import EngineOptions, engine_client
+from speclight.checks import check_whole_numbers
+from speclight.cli.engines.options import EngineOptions, check_server, engine_client
 from speclight.cli.options import (
     JsonFlag,
     TargetOptions,
@@ -69,12 +70,16 @@ def oracle(options: OracleOptions = OracleOptions()) -> None:
     check_budgets(budgets)
     check_target(options.target)
     check_writable(options.out)
+    check_whole_numbers(options, "contexts")
+    check_server(options.server)
 
-    from speclight.measure.oracle_run import OracleSettings, run_oracle
     from speclight.measure.profile import read_profile
 
-    settings = OracleSettings(options.contexts, max(budgets), options.seed)
     measured = read_profile(options.profile)
+
+    from speclight.measure.oracle_run import OracleSettings, run_oracle
+
+    settings = OracleSettings(options.contexts, max(budgets), options.seed)
     upper = None
     with command_output(options.json) as output:
         if options.server.engine is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
-from speclight.cli.engines.options import EngineOptions, engine_client, rendering
+from speclight.cli.engines.options import EngineOptions, check_server, engine_client, rendering
 from speclight.cli.options import (
     JsonFlag,
     PromptOptions,
@@ -68,6 +68,7 @@ def profile(options: ProfileOptions = ProfileOptions()) -> None:
     """
     check_target(options.target)
     check_writable(options.out)
+    check_server(options.server)
     prompts = read_prompt_options(options.prompts)
 
     from speclight.experiments.demo.family_profiles import family_profile

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from speclight.cli.options import JsonFlag, check_writable
 from speclight.cli.output import command_output
+from speclight.errors import StorageError
 
 
 @Parameter(name="*")
@@ -35,6 +36,11 @@ def report(options: ReportOptions = ReportOptions()) -> None:
     """
     out = options.run if options.out is None else options.out
     check_writable(out)
+    for run in (options.run, options.compare):
+        if run is not None and not (run / "report.json").is_file():
+            raise StorageError(
+                f"{run} holds no report.json, expected the folder of a run; make one with `speclight demo`"
+            )
     if options.compare is None:
         _write_again(options, out)
     else:

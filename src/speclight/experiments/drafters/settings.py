@@ -29,6 +29,8 @@ class DrafterComparisonSettings:
         check_whole_numbers(self, "prompts_per_family", "max_tokens", "node_budget")
         if not self.temperatures or len(set(self.temperatures)) < len(self.temperatures):
             raise InvalidInput(f"got temperatures {self.temperatures}, expected at least one, each once")
+        for temperature in self.temperatures:
+            SamplingSettings(temperature)  # which checks it
 
     def decoding(self, temperature: float) -> DecodeSettings:
         """How texts are decoded; their seeds follow from the one here (`AskedTurn.decoding_seed`)."""

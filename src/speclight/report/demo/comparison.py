@@ -10,11 +10,11 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 
 from speclight.experiments.demo.comparison import Comparison, Difference
-from speclight.measure.store import write_whole
 from speclight.report.demo.html import page_environment, utf8
 from speclight.report.demo.terminal import printable_text, terminal_columns
 from speclight.report.number_format import ratio, significant, told_interval
 from speclight.report.table import Cell, Column, Table, estimate, words
+from speclight.writing import write_whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,15 +67,7 @@ def oracle(options: OracleOptions = OracleOptions()) -> None:
         speclight oracle --engine http://127.0.0.1:8000 --profile out/served --budget 8,16
     """
     budgets = options.node_budgets
-    check_budgets(budgets)
-    check_target(options.target)
-    check_writable(options.out)
-    check_whole_numbers(options, "contexts")
-    check_server(options.server)
-
-    from speclight.measure.profile import read_profile
-
-    measured = read_profile(options.profile)
+    measured = _checked(options)
 
     from speclight.measure.oracle_run import OracleSettings, run_oracle
 
@@ -103,6 +95,19 @@ def oracle(options: OracleOptions = OracleOptions()) -> None:
             )
         else:
             output.show(_table(record, measured.families, budgets, upper), f"records: {options.out}")
+
+
+def _checked(options: OracleOptions) -> Profile:
+    """The profile asked for, read before anything heavy is imported. Raises for all that can be wrong."""
+    check_budgets(options.node_budgets)
+    check_target(options.target)
+    check_writable(options.out)
+    check_whole_numbers(options, "contexts")
+    check_server(options.server)
+
+    from speclight.measure.profile import read_profile
+
+    return read_profile(options.profile)
 
 
 Upper = Callable[[str, int], "Estimate"]

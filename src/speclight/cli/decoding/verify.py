@@ -76,7 +76,7 @@ def verify(options: VerifyOptions = VerifyOptions()) -> None:
         speclight verify --drafter eagle3 --rule traversal --kind without_replacement
 
     With --engine or --texts the decoder is an inference server: do its tokens follow the laws that it states,
-    or those of --reference?
+    or those of --reference? Only first turns are asked.
 
         speclight verify --engine http://127.0.0.1:8000 --engine-tokens 2000
     """
@@ -193,8 +193,8 @@ def _table(
     table.add_row(
         "temperature 0, beside plain decoding",
         "no" if greedy.bugs else "yes",
-        f"{greedy.prompts} texts, {greedy.tokens} tokens in {greedy.calls} calls: {greedy.near_ties} differ "
-        f"at a near tie, {greedy.bugs} by a bug",
+        f"{greedy.prompts} texts of first turns, {greedy.tokens} tokens in {greedy.calls} calls: "
+        f"{greedy.near_ties} differ at a near tie, {greedy.bugs} by a bug",
         f"any wrong token more than {NEAR_TIE_LOGITS:g} logits below the best; in 16 bits, more than "
         f"{STEPS_FORGIVEN} steps of the type",
     )

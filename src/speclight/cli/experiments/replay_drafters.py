@@ -105,7 +105,9 @@ def _table(temperature: float, cells: Sequence[ReplayedCell]) -> Table:
     from rich.table import Table
 
     columns = list(dict.fromkeys((cell.drafter, cell.node_budget) for cell in cells))
-    table = Table(title=f"Tokens per call at temperature {temperature:g} (standard error over calls)")
+    table = Table(
+        title=f"Tokens per call at temperature {temperature:g}, first turns (standard error over calls)"
+    )
     table.add_column("family", no_wrap=True)
     for drafter, node_budget in columns:
         table.add_column(f"{drafter}, P = {node_budget}", justify="right")

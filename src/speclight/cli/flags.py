@@ -9,10 +9,15 @@ from typing import Any
 from cyclopts import Parameter, Token, convert, default_name_transform
 
 from speclight.decoding.settings import AUTO, Auto, DecodeSettings
+from speclight.experiments.drafters.replay_settings import ReplaySettings
 from speclight.experiments.drafters.settings import DrafterComparisonSettings
 from speclight.experiments.limits.settings import LimitsTestSettings
+from speclight.experiments.many_to_one_settings import ManyToOneSettings
+from speclight.experiments.races.settings import RaceExperimentSettings
 from speclight.experiments.races.text_settings import RaceTextSettings
 from speclight.experiments.trees.settings import TreeSettings
+from speclight.measure.drafter_profile_settings import DrafterProfileSettings
+from speclight.measure.oracle_settings import OracleSettings
 from speclight.measure.profile_settings import ProfileSettings
 from speclight.models.sampling_settings import SamplingSettings
 from speclight.training.conversation_settings import ConversationSettings
@@ -24,6 +29,8 @@ SPELLED = {
     "node_budgets": "budget",
     "decode_budgets": "decode-budget",
     "temperatures": "temperature",
+    "tree_temperatures": "tree-temperature",
+    "tree_drafters": "tree-drafter",
     "stop_strings": "stop",
     "record_ranks": "ranks",
     "tokens": "max-tokens",
@@ -58,14 +65,25 @@ for settings in (
     ConversationSettings,
     DecodeSettings,
     DrafterComparisonSettings,
+    DrafterProfileSettings,
     LimitsTestSettings,
+    ManyToOneSettings,
+    OracleSettings,
     ProfileSettings,
+    RaceExperimentSettings,
     RaceTextSettings,
+    ReplaySettings,
     SamplingSettings,
     TrainingSettings,
     TreeSettings,
 ):
     Parameter(name="*")(settings)
+
+
+def without(name: str) -> Parameter:
+    """Of an embedded settings class: no flag for this field, which the command works out itself."""
+    return Parameter(parse=re.compile(f"^(?!{name}$)"))
+
 
 FLAGS = Parameter(
     name_transform=spelled,

@@ -18,6 +18,7 @@ import torch
 
 from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
+from speclight.experiments.many_to_one_settings import ManyToOneSettings as ManyToOneSettings
 from speclight.measure.continuations import continuations_at
 from speclight.measure.plan import run_plan
 from speclight.measure.profile import Profile, ProfiledText
@@ -28,39 +29,6 @@ from speclight.models.sampling import SamplingSettings
 from speclight.progress import Progress, silent
 from speclight.seeds import stream
 from speclight.theory.laws.start_law import usable_starts
-
-
-@dataclass(frozen=True, slots=True)
-class ManyToOneSettings:
-    """How much is sampled and searched for the check.
-
-    contexts: in all, spread evenly over a profile's starts. continuations: sampled from each. node_budget:
-    nodes searched. ranks: the numbers of nodes whose levels are compared, rising, each below node_budget.
-    """
-
-    contexts: int = 12
-    continuations: int = 400
-    node_budget: int = 60
-    ranks: tuple[int, ...] = (4, 16, 59)
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.contexts < 1 or self.continuations < 2:
-            raise InvalidInput(
-                f"the check needs a context and two continuations of it at the least, got {self.contexts} "
-                f"and {self.continuations}"
-            )
-        rising = all(low < high for low, high in zip(self.ranks, self.ranks[1:], strict=False))
-        if not self.ranks or not rising or self.ranks[0] < 1 or self.ranks[-1] >= self.node_budget:
-            raise InvalidInput(
-                f"ranks must rise within 1..{self.node_budget - 1} (nodes known below the level), got "
-                f"{self.ranks}"
-            )
-
-
-def compared_ranks(node_budget: int) -> tuple[int, ...]:
-    """The numbers of nodes at whose levels counts are compared: 4, 16 and one below the budget."""
-    return tuple(sorted({rank for rank in (4, 16, node_budget - 1) if rank < node_budget}))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +65,34 @@ class ContextCounts:
     turn: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How many counts are within two standard errors.
+
+    counts, contexts: compared. counts_within, contexts_within: those within, contexts in all their counts.
+    largest: the largest |z|.
+    """
+
+    counts: int
+    counts_within: int
+    contexts: int
+    contexts_within: int
+    largest: float
+
+
+def agreement(found: Sequence[ContextCounts]) -> Agreement:
+    """The account of all contexts."""
+    by_context = [np.abs(context.counts.z_scores) for context in found]
+    scores = np.concatenate([np.zeros(0), *by_context])
+    return Agreement(
+        counts=len(scores),
+        counts_within=int((scores <= 2.0).sum()),
+        contexts=len(found),
+        contexts_within=sum(bool((scores <= 2.0).all()) for scores in by_context),
+        largest=float(scores.max(initial=0.0)),
+    )
+
+
 def run_many_to_one(
     model: CausalLM,
     profile: Profile,
@@ -114,7 +110,7 @@ def run_many_to_one(
         model,
         dtype=str(model.model.dtype),
         threads=torch.get_num_threads(),
-        settings=asdict(settings),
+        settings={**asdict(settings), "ranks": settings.ranks},
         sampling=asdict(profile.settings.sampling),
         starts=[[*text.key, start] for text, start in chosen],
     )

@@ -12,29 +12,13 @@ from typing import Any
 import numpy as np
 
 from speclight.arrays import FloatArray, IntArray
-from speclight.checks import check_whole_numbers
+from speclight.measure.drafter_profile_settings import DrafterProfileSettings as DrafterProfileSettings
 from speclight.measure.step_histogram import StepHistogram
 from speclight.measure.store import read_table, reading
 from speclight.models.sampling_settings import SamplingSettings
 from speclight.theory.laws.law_pairs import LawPair
 
 KIND = "drafter profile"
-
-
-@dataclass(frozen=True, slots=True)
-class DrafterProfileSettings:
-    """How closely a drafter is looked at.
-
-    node_budget: the largest P; every smaller one comes with it. every: the step from one start that is looked
-    at to the next. depths: of a chain drafted along the text at every start, to see how laws get worse.
-    """
-
-    node_budget: int = 60
-    every: int = 4
-    depths: int = 8
-
-    def __post_init__(self) -> None:
-        check_whole_numbers(self, "node_budget", "every", "depths")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,9 +11,9 @@ import pyarrow as pa
 import torch
 
 from speclight.arrays import FloatArray
-from speclight.checks import check_whole_numbers
 from speclight.errors import InvalidInput
 from speclight.measure.estimates import Estimate, mean_over, within
+from speclight.measure.oracle_settings import OracleSettings as OracleSettings
 from speclight.measure.plan import run_plan
 from speclight.measure.profile import Profile, ProfiledText, text_key
 from speclight.measure.store import read_table, reading, recording
@@ -28,21 +28,6 @@ from speclight.theory.laws.start_law import usable_starts
 START_LAW = "uniform positions"
 
 KIND = "oracle"
-
-
-@dataclass(frozen=True, slots=True)
-class OracleSettings:
-    """How far the oracle searches.
-
-    contexts: per family, at the most. node_budget: the largest P; every smaller one comes with it.
-    """
-
-    contexts: int = 40
-    node_budget: int = 64
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_whole_numbers(self, "contexts", "node_budget")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -161,7 +161,7 @@ def _invariance_table(rows: Sequence[Invariance]) -> str:
     lines = [
         [
             row.drafter,
-            *map(str, (row.budget, row.texts, row.tokens, row.identical, row.near_ties, row.other)),
+            *map(str, (row.node_budget, row.texts, row.tokens, row.identical, row.near_ties, row.other)),
             f"{row.tokens_per_call:.2f}",
             _number(row.bound),
             _number(row.rank_entropy),

@@ -47,7 +47,7 @@ def rows_of(target):
 
 def test_all_texts_are_the_plain_ones():
     rows = rows_of(tiny_target(VOCABULARY, seed=4))
-    assert [(row.drafter, row.budget) for row in rows] == [
+    assert [(row.drafter, row.node_budget) for row in rows] == [
         ("layer_skip", 2),
         ("layer_skip", 5),
         ("random", 2),
@@ -57,7 +57,7 @@ def test_all_texts_are_the_plain_ones():
         assert (row.texts, row.tokens, row.identical, row.near_ties, row.other) == (2, 24, 2, 0, 0)
         assert row.calls <= 24
         assert row.observed > 0
-        assert 1.0 <= row.tokens_per_call <= row.budget
+        assert 1.0 <= row.tokens_per_call <= row.node_budget
     assert rows[1].calls < 24
 
 

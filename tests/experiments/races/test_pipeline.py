@@ -9,11 +9,10 @@ from matplotlib.figure import Figure
 from speclight.drafting.count_law import count_law
 from speclight.errors import InvalidInput, StorageError
 from speclight.experiments.races.comparison import (
-    InvarianceSettings,
     RaceExperimentSettings,
     run_race_experiment,
 )
-from speclight.experiments.races.drafted_trees import TREE_DRAFTED, TreePlan, expected_tokens
+from speclight.experiments.races.drafted_trees import TREE_DRAFTED, expected_tokens
 from speclight.experiments.races.laws import laws_along, race_drafter
 from speclight.experiments.races.run import ANY_RULE, DRAFTED
 from speclight.experiments.races.texts import RaceTextSettings, read_texts
@@ -30,10 +29,11 @@ VOCABULARY = 12
 NAMES = ("layer_skip", "ngram", "model", "eagle3")
 SETTINGS = RaceExperimentSettings(
     RaceTextSettings(texts=2, tokens=14, temperatures=(1.0,)),
-    TreePlan(starts=2, seeds=2),
-    (1.0,),
-    NAMES,
-    InvarianceSettings(prompts=1, tokens=6, budgets=(4,)),
+    tree_starts=2,
+    tree_seeds=2,
+    invariance_prompts=1,
+    invariance_tokens=6,
+    node_budgets=(4,),
 )
 PROMPTS = tuple(Prompt(f"p{number}", "toy", (f"t{number} t2",)) for number in range(3))
 # The head computes in float32.

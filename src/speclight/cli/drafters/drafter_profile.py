@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from speclight.cli.flags import without
 from speclight.cli.limits.bound_output import bound_document, interval_of
 from speclight.cli.options import (
     JsonFlag,
@@ -20,6 +21,7 @@ from speclight.cli.options import (
 )
 from speclight.cli.output import command_output
 from speclight.cli.progress import progress_bars
+from speclight.measure.drafter_profile_settings import DrafterProfileSettings
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,10 +46,11 @@ class DrafterProfileOptions:
     """Folder of a profile of the target: the drafter is laid over its texts, under its law."""
     out: Path = Path("out/drafter-profile")
     """Folder for the records; a killed run goes on where it stopped when the command is repeated."""
+    settings: Annotated[DrafterProfileSettings, without("node_budget")] = field(
+        default_factory=DrafterProfileSettings
+    )
     node_budgets: tuple[int, ...] = (16, 60)
     """Node budgets P to show, as 16,60; trees are grown to the largest, and starts need as many tokens."""
-    every: int = 4
-    """Look at one token in this many as a start."""
     seed: int = 0
     """Seed of the bootstrap over prompts."""
     target: TargetOptions = field(default_factory=TargetOptions)
@@ -64,10 +67,9 @@ def drafter_profile(options: DrafterProfileOptions = DrafterProfileOptions()) ->
     """
     drafter = _checked(options)
 
-    from speclight.measure.drafter_profile import DrafterProfileSettings
     from speclight.measure.profile import read_profile
 
-    settings = DrafterProfileSettings(max(options.node_budgets), options.every)
+    settings = replace(options.settings, node_budget=max(options.node_budgets))
     measured = read_profile(options.profile)
 
     from speclight.drafting.drafters import law_source

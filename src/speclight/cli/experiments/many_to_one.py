@@ -11,11 +11,12 @@ from cyclopts import Parameter
 from speclight.cli.options import JsonFlag, TargetOptions, check_target, check_writable, load_target
 from speclight.cli.output import command_output
 from speclight.cli.progress import progress_bars
+from speclight.experiments.many_to_one_settings import ManyToOneSettings
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from speclight.experiments.many_to_one import ContextCounts
+    from speclight.experiments.many_to_one import Agreement, ContextCounts
 
 
 @Parameter(name="*")
@@ -27,14 +28,7 @@ class ManyToOneOptions:
     """Folder of a profile: its texts give the contexts, its settings the law."""
     out: Path = Path("out/many-to-one")
     """Folder for the records; a killed run goes on where it stopped when the command is repeated."""
-    contexts: int = 12
-    """Contexts, spread evenly over all tokens of the profile."""
-    continuations: int = 400
-    """Texts sampled from each context."""
-    node_budget: int = 60
-    """Nodes searched below each context; counts are compared at levels that hold 4, 16 and one fewer."""
-    seed: int = 0
-    """Seed of the choice of contexts and of the continuations."""
+    settings: ManyToOneSettings = field(default_factory=ManyToOneSettings)
     target: TargetOptions = field(default_factory=TargetOptions)
     json: JsonFlag = False
 
@@ -54,28 +48,24 @@ def many_to_one(options: ManyToOneOptions = ManyToOneOptions()) -> None:
 
     measured = read_profile(options.profile)
 
-    from speclight.experiments.many_to_one import ManyToOneSettings, compared_ranks, run_many_to_one
+    from speclight.experiments.many_to_one import agreement, run_many_to_one
 
-    budget = options.node_budget
-    settings = ManyToOneSettings(
-        options.contexts, options.continuations, budget, compared_ranks(budget), options.seed
-    )
     with command_output(options.json) as output:
         target = load_target(options.target)
         with progress_bars() as progress:
-            found = run_many_to_one(target, measured, settings, options.out, progress)
+            found = run_many_to_one(target, measured, options.settings, options.out, progress)
         if options.json:
             output.write_json(
                 {
                     "target": target.name,
                     "temperature": measured.settings.sampling.temperature,
-                    "continuations": options.continuations,
+                    "continuations": options.settings.continuations,
                     "folder": options.out,
                     "contexts": [_document(context) for context in found],
                 }
             )
         else:
-            output.show(_table(found), _summary(found), f"records: {options.out}")
+            output.show(_table(found), _summary(agreement(found)), f"records: {options.out}")
 
 
 def _document(context: ContextCounts) -> dict[str, object]:
@@ -113,10 +103,9 @@ def _table(found: list[ContextCounts]) -> Table:
     return table
 
 
-def _summary(found: list[ContextCounts]) -> str:
-    scores = [abs(float(score)) for context in found for score in context.counts.z_scores]
-    whole = sum(max(abs(context.counts.z_scores), default=0.0) <= 2 for context in found)
+def _summary(found: Agreement) -> str:
     return (
-        f"within two standard errors: {sum(score <= 2 for score in scores)} of {len(scores)} counts, "
-        f"{whole} of {len(found)} contexts in all their counts; largest |z| {max(scores, default=0.0):.1f}"
+        f"within two standard errors: {found.counts_within} of {found.counts} counts, "
+        f"{found.contexts_within} of {found.contexts} contexts in all their counts; largest |z| "
+        f"{found.largest:.1f}"
     )

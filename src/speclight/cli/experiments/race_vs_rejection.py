@@ -23,7 +23,7 @@ from speclight.cli.options import (
 from speclight.cli.output import command_output, json_line
 from speclight.cli.progress import progress_bars
 from speclight.drafting.drafter_names import name_and_weights
-from speclight.experiments.races.text_settings import RaceTextSettings
+from speclight.experiments.races.settings import RaceExperimentSettings
 
 if TYPE_CHECKING:
     from speclight.experiments.races.run import RaceComparison
@@ -44,26 +44,11 @@ class RaceOptions:
     """Whose laws, as NAME or NAME=WEIGHTS: layer_skip, ngram (by counts), model (needs weights), eagle3."""
     layers: int | None = None
     """First layers of the target that draft; those of the drafter layer_skip if not given."""
-    texts: RaceTextSettings = field(default_factory=RaceTextSettings)
+    settings: RaceExperimentSettings = field(default_factory=RaceExperimentSettings)
     candidates: int = 60
     """Prompts to sample from, spread over all given; the first texts of full length are taken."""
-    tree_starts: int = 0
-    """Contexts per text at which trees are really drafted and scored, for traversal and the tree confidence;
-    0 leaves this part out, which takes some seconds of one core per context."""
-    tree_seeds: int = 4
-    """Drafts at each of these contexts, for every tree and number of drafted tokens."""
-    tree_temperature: tuple[float, ...] = (1.0,)
-    """Which of the temperatures this part is run at."""
-    tree_drafter: tuple[str, ...] = ()
-    """Which of the drafters it is run for; all if not given."""
-    invariance_prompts: int = 0
-    """Prompts decoded by the rule race with every drafter, to show one text for all; 0 leaves this out."""
     invariance_drafter: tuple[str, ...] = ()
-    """Drafters for this part alone, besides the others."""
-    invariance_tokens: int = 32
-    """Tokens of each of these texts."""
-    node_budgets: tuple[int, ...] = (2, 8, 17)
-    """Node budgets P of these texts, as 2,8,17."""
+    """Drafters for the part on drafter invariance alone, besides the others."""
     prompts: PromptOptions = field(default_factory=PromptOptions)
     target: TargetOptions = field(default_factory=TargetOptions)
     json: JsonFlag = False
@@ -82,24 +67,11 @@ def race_vs_rejection(options: RaceOptions = RaceOptions()) -> None:
     _check(options)
     prompts = _short_prompts(read_prompt_options(options.prompts), options.candidates)
 
-    from speclight.experiments.races.comparison import (
-        InvarianceSettings,
-        RaceExperimentSettings,
-        run_race_experiment,
-    )
-    from speclight.experiments.races.drafted_trees import TreePlan
+    from speclight.experiments.races.comparison import run_race_experiment
     from speclight.experiments.races.laws import race_drafter
     from speclight.report.races import draw, markdown
     from speclight.writing import write_whole
 
-    names = tuple(name_and_weights(drafter)[0] for drafter in options.drafter)
-    settings = RaceExperimentSettings(
-        options.texts,
-        TreePlan(options.tree_starts, options.tree_seeds) if options.tree_starts else None,
-        options.tree_temperature,
-        options.tree_drafter or names,
-        InvarianceSettings(options.invariance_prompts, options.invariance_tokens, options.node_budgets),
-    )
     with command_output(options.json) as output:
         target = load_target(options.target)
         drafters, others = (
@@ -110,7 +82,9 @@ def race_vs_rejection(options: RaceOptions = RaceOptions()) -> None:
             for given in (options.drafter, options.invariance_drafter)
         )
         with progress_bars() as progress:
-            result = run_race_experiment(target, drafters, prompts, settings, options.out, progress, others)
+            result = run_race_experiment(
+                target, drafters, prompts, options.settings, options.out, progress, others
+            )
         document = asdict(result)
         write_whole(options.out / "comparison.json", (json_line(document) + "\n").encode())
         figure = draw(result.comparison, options.out / "tokens-per-call.svg")

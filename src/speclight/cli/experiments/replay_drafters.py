@@ -20,6 +20,7 @@ from speclight.cli.options import (
 )
 from speclight.cli.output import command_output
 from speclight.cli.progress import progress_bars
+from speclight.experiments.drafters.replay_settings import ReplaySettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,16 +40,7 @@ class ReplayDraftersOptions:
     drafter: tuple[str, ...] = ()
     """Drafters replayed, as NAME or NAME=WEIGHTS: ngram, model, eagle3, medusa; if not given, all that need
     none."""
-    node_budgets: tuple[int, ...] = (16,)
-    """Node budgets P: positions scored in one target call, root included."""
-    prompts_per_family: int = 4
-    """Prompts answered of each family."""
-    max_tokens: int = 80
-    """Length limit of an answer."""
-    temperature: tuple[float, ...] = (0.0, 1.0)
-    """Temperatures."""
-    seed: int = 1000
-    """Seed of the answers."""
+    settings: ReplaySettings = field(default_factory=ReplaySettings)
     prompts: PromptOptions = field(default_factory=PromptOptions)
     target: TargetOptions = field(default_factory=TargetOptions)
     json: JsonFlag = False
@@ -69,34 +61,23 @@ def replay_drafters(options: ReplayDraftersOptions = ReplayDraftersOptions()) ->
     prompts = read_prompt_options(options.prompts)
 
     from speclight.experiments.chosen_drafters import compared_drafters
-    from speclight.experiments.drafters.replayed import (
-        REPLAYED_DRAFTERS,
-        ReplaySettings,
-        replay_drafters,
-    )
+    from speclight.experiments.drafters.replayed import REPLAYED_DRAFTERS, replay_drafters
 
-    settings = ReplaySettings(
-        options.prompts_per_family,
-        options.max_tokens,
-        options.node_budgets,
-        options.temperature,
-        options.seed,
-    )
     with command_output(options.json) as output:
         target = load_target(options.target)
         drafters = compared_drafters(target, REPLAYED_DRAFTERS, options.drafter)
         with progress_bars() as progress:
-            cells = replay_drafters(target, prompts, drafters, settings, options.out, progress)
+            cells = replay_drafters(target, prompts, drafters, options.settings, options.out, progress)
         if options.json:
             output.write_json(
                 {
                     "target": target.name,
-                    "settings": asdict(settings),
+                    "settings": asdict(options.settings),
                     "cells": [asdict(cell) for cell in cells],
                 }
             )
         else:
-            for temperature in options.temperature:
+            for temperature in options.settings.temperatures:
                 output.show(_table(temperature, [cell for cell in cells if cell.temperature == temperature]))
             output.show(f"answers: {options.out}")
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from speclight.checks import check_whole_numbers
 from speclight.cli.engines.options import EngineOptions, check_server, engine_client
+from speclight.cli.flags import without
 from speclight.cli.options import (
     JsonFlag,
     TargetOptions,
@@ -21,13 +21,14 @@ from speclight.cli.options import (
 )
 from speclight.cli.output import command_output
 from speclight.cli.progress import progress_bars
+from speclight.measure.oracle_settings import OracleSettings
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from speclight.engines.oracle_run import EngineOracleRecord
     from speclight.measure.estimates import Estimate
-    from speclight.measure.oracle_run import OracleRecord, OracleSettings
+    from speclight.measure.oracle_run import OracleRecord
     from speclight.measure.profile import Profile
 
 
@@ -40,12 +41,9 @@ class OracleOptions:
     """Folder of a profile: its texts give the contexts, its settings the law that is searched."""
     out: Path = Path("out/oracle")
     """Folder for the records; a killed run goes on where it stopped when the command is repeated."""
-    contexts: int = 40
-    """Contexts searched per family, spread evenly over all usable positions."""
+    settings: Annotated[OracleSettings, without("node_budget")] = field(default_factory=OracleSettings)
     node_budgets: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
     """Node budgets P to show, as 8,16,64; the search is made once, at the largest."""
-    seed: int = 0
-    """Seed of the choice of contexts."""
     top: int = 20
     """Likeliest tokens asked for per node, where a server is searched; at P - 1 the search is exact."""
     server: EngineOptions = field(default_factory=EngineOptions)
@@ -69,9 +67,9 @@ def oracle(options: OracleOptions = OracleOptions()) -> None:
     budgets = options.node_budgets
     measured = _checked(options)
 
-    from speclight.measure.oracle_run import OracleSettings, run_oracle
+    from speclight.measure.oracle_run import run_oracle
 
-    settings = OracleSettings(options.contexts, max(budgets), options.seed)
+    settings = replace(options.settings, node_budget=max(budgets))
     upper = None
     with command_output(options.json) as output:
         if options.server.engine is None:
@@ -102,7 +100,6 @@ def _checked(options: OracleOptions) -> Profile:
     check_budgets(options.node_budgets)
     check_target(options.target)
     check_writable(options.out)
-    check_whole_numbers(options, "contexts")
     check_server(options.server)
 
     from speclight.measure.profile import read_profile

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from speclight.checks import check_whole_numbers
 from speclight.drafting.drafters import law_source
 from speclight.drafting.eagle3.conventions import default_layers
 from speclight.drafting.protocol import LawSource
 from speclight.errors import InvalidInput
 from speclight.experiments.chosen_drafters import ComparedDrafter
+from speclight.experiments.drafters.replay_settings import ReplaySettings as ReplaySettings
 from speclight.measure.plan import run_plan
 from speclight.measure.prompts import Prompt
 from speclight.measure.store import RecordFolder
@@ -27,22 +27,6 @@ from speclight.training.shards import ScoredConversation, read_shard, write_shar
 
 # Drafters whose law can be laid along a stored text with the states kept beside it.
 REPLAYED_DRAFTERS = ("ngram", "model", "eagle3", "medusa")
-
-
-@dataclass(frozen=True, slots=True)
-class ReplaySettings:
-    """How much is replayed: prompts of each family, tokens of an answer, node budgets P, temperatures."""
-
-    prompts_per_family: int = 4
-    max_tokens: int = 80
-    node_budgets: tuple[int, ...] = (16,)
-    temperatures: tuple[float, ...] = (0.0, 1.0)
-    seed: int = 1000
-
-    def __post_init__(self) -> None:
-        check_whole_numbers(self, "prompts_per_family", "max_tokens")
-        if not self.node_budgets or min(self.node_budgets) < 1:
-            raise InvalidInput(f"node_budgets must each be at least 1, got {self.node_budgets}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,12 +16,11 @@ from speclight.drafting.growth_start import growth_start
 from speclight.drafting.protocol import LawSource
 from speclight.drafting.tree_choices import RankTree
 from speclight.drafting.tree_drafter import TreeDrafter
-from speclight.errors import InvalidInput
-from speclight.experiments.races.drafted_trees import TreePlan
 from speclight.experiments.races.invariance import DrafterMaker, Invariance, RandomLaw, drafter_invariance
-from speclight.experiments.races.laws import RACE_DRAFTERS, RaceDrafter
+from speclight.experiments.races.laws import RaceDrafter
 from speclight.experiments.races.run import RaceComparison, compare, rank_texts
-from speclight.experiments.races.texts import RaceTextSettings, sample_race_texts
+from speclight.experiments.races.settings import InvarianceSettings, RaceExperimentSettings
+from speclight.experiments.races.texts import sample_race_texts
 from speclight.experiments.races.tree_comparison import TreeComparison, compare_drafted_trees
 from speclight.measure.plan import run_plan
 from speclight.measure.prompts import Prompt
@@ -33,40 +32,6 @@ from speclight.progress import Progress, silent
 
 # Acceptance that the trees of the invariance part are fitted to: any would do, this one branches.
 ACCEPTANCE = tuple(0.5 * 0.4**rank for rank in range(8))
-
-
-@dataclass(frozen=True, slots=True)
-class InvarianceSettings:
-    """How many texts show drafter invariance.
-
-    prompts: the first ones given; 0 leaves the part out. tokens: of each text. budgets: node budgets P.
-    """
-
-    prompts: int = 0
-    tokens: int = 32
-    budgets: tuple[int, ...] = (2, 8, 17)
-    temperature: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.prompts < 0 or self.tokens < 1 or min(self.budgets, default=0) < 1:
-            raise InvalidInput(
-                f"got {self.prompts} prompts, {self.tokens} tokens and budgets {self.budgets}, expected "
-                "prompts >= 0, tokens >= 1 and at least one budget, all >= 1"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class RaceExperimentSettings:
-    """The parts of the race experiment.
-
-    trees: None leaves drafted trees out. tree_temperatures, tree_drafters: for which they are drafted.
-    """
-
-    texts: RaceTextSettings = field(default_factory=RaceTextSettings)
-    trees: TreePlan | None = None
-    tree_temperatures: tuple[float, ...] = (1.0,)
-    tree_drafters: tuple[str, ...] = RACE_DRAFTERS
-    invariance: InvarianceSettings = field(default_factory=InvarianceSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +61,8 @@ def run_race_experiment(
     by_name = {drafter.name: drafter for drafter in drafters}
     trees: list[TreeComparison] = []
     for group in groups:
-        wanted = group.temperature in settings.tree_temperatures and group.drafter in settings.tree_drafters
-        if settings.trees is not None and wanted:
+        drafted = group.drafter in (settings.tree_drafters or by_name)
+        if settings.trees is not None and drafted and group.temperature in settings.tree_temperatures:
             drafter = by_name[group.drafter]
             trees += compare_drafted_trees(target, drafter, group, settings.trees, folder / "trees", progress)
     invariance = _invariance(
@@ -134,14 +99,14 @@ def _invariance(
     rows: list[Invariance] = []
     with recording(folder, plan) as records:
         for name, make in makers.items():
-            for budget in settings.budgets:
-                unit = f"{name}-{identities.get(name, 'fixed')}-P-{budget}".replace("/", "-")
+            for node_budget in settings.node_budgets:
+                unit = f"{name}-{identities.get(name, 'fixed')}-P-{node_budget}".replace("/", "-")
                 if not records.has(unit):
                     decode = DecodeSettings(max_tokens=settings.tokens, sampling=sampling)
-                    found = drafter_invariance(target, contexts, {name: make}, [budget], decode)
+                    found = drafter_invariance(target, contexts, {name: make}, [node_budget], decode)
                     records.write(unit, pa.Table.from_pylist([asdict(row) for row in found]))
                 rows += [Invariance(**row) for row in read_table(folder, unit).to_pylist()]
-                progress(len(rows), len(makers) * len(settings.budgets), "one text for every drafter")
+                progress(len(rows), len(makers) * len(settings.node_budgets), "one text for every drafter")
     return rows
 
 

@@ -24,10 +24,9 @@ from speclight.drafting.race_confidence import AcceptanceByConfidence
 from speclight.drafting.tree_choices import ConfidenceTree, RankTree
 from speclight.drafting.tree_drafter import GrowthStart
 from speclight.drafting.vocabulary import same_vocabulary
-from speclight.errors import InvalidInput
 from speclight.experiments.races.laws import RaceDrafter
+from speclight.experiments.races.settings import TreePlan
 from speclight.experiments.races.texts import RaceText
-from speclight.experiments.races.values import STARTS
 from speclight.measure.store import read_arrays, write_arrays
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings, processed_probabilities
@@ -55,29 +54,6 @@ class TreeRates:
     coins: tuple[float, ...]
     race: tuple[float, ...]
     confidence: AcceptanceByConfidence
-
-
-@dataclass(frozen=True, slots=True)
-class TreePlan:
-    """How many trees are drafted.
-
-    starts: contexts per text, spread over the first STARTS. seeds: drafts per context, budget and kind.
-
-    Raises InvalidInput for starts outside 1..STARTS or fewer than 2 seeds, which leave their noise unknown.
-    """
-
-    starts: int = 2
-    seeds: int = 8
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.starts <= STARTS or self.seeds < 2:
-            raise InvalidInput(
-                f"got {self.starts} starts and {self.seeds} seeds, expected 1 to {STARTS} and >= 2"
-            )
-
-    def places(self, number: int) -> list[int]:
-        """The contexts of a text of that number."""
-        return [(number + place * STARTS // self.starts) % STARTS for place in range(self.starts)]
 
 
 def tokens_on_trees(

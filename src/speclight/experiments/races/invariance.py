@@ -37,7 +37,7 @@ class Invariance:
     """
 
     drafter: str
-    budget: int
+    node_budget: int
     texts: int
     tokens: int
     calls: int
@@ -83,7 +83,7 @@ def drafter_invariance(
     target: CausalLM,
     prompts: Sequence[list[int]],
     drafters: Mapping[str, DrafterMaker],
-    budgets: Sequence[int],
+    node_budgets: Sequence[int],
     settings: DecodeSettings,
     progress: Progress = silent,
 ) -> list[Invariance]:
@@ -101,23 +101,23 @@ def drafter_invariance(
     ]
     rows: list[Invariance] = []
     for name, make in drafters.items():
-        for budget in budgets:
+        for node_budget in node_budgets:
             texts = [
-                _decoded(target, prompt, make(), replace(each, node_budget=budget))
+                _decoded(target, prompt, make(), replace(each, node_budget=node_budget))
                 for prompt, each in zip(prompts, own, strict=True)
             ]
             differences = [
                 race_difference(target, prompt, each, text, reference)
                 for prompt, each, text, reference in zip(prompts, own, texts, plain, strict=True)
             ]
-            rows.append(_row(name, budget, texts, differences, target.vocabulary_size))
-            progress(len(rows), len(drafters) * len(budgets), "one text for every drafter")
+            rows.append(_row(name, node_budget, texts, differences, target.vocabulary_size))
+            progress(len(rows), len(drafters) * len(node_budgets), "one text for every drafter")
     return rows
 
 
 def _row(
     drafter: str,
-    budget: int,
+    node_budget: int,
     texts: Sequence[Generation],
     differences: Sequence[Divergence | None],
     vocabulary_size: int,
@@ -125,12 +125,12 @@ def _row(
     """One row of the table of drafter invariance; differences: [texts] as `race_difference` gives them."""
     calls = [call for text in texts for call in text.calls]
     has_ranks = any(rank is not None for call in calls for rank in call.ranks or ())
-    ranks = rank_run(calls, budget, vocabulary_size) if has_ranks else None
+    ranks = rank_run(calls, node_budget, vocabulary_size) if has_ranks else None
     near = sum(found is not None and found.is_near_tie for found in differences)
     identical = sum(found is None for found in differences)
     return Invariance(
         drafter=drafter,
-        budget=budget,
+        node_budget=node_budget,
         texts=len(texts),
         tokens=sum(len(text.token_ids) for text in texts),
         calls=len(calls),

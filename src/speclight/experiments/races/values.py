@@ -7,11 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from speclight.arrays import FloatArray
+from speclight.experiments.races.settings import STARTS
 from speclight.experiments.races.text_ranks import TextRanks
 from speclight.theory.races.rank_tree import RankTree, optimal_rank_tree
-
-# Starts of calls in every text: its first contexts, so that each has as many contexts after it.
-STARTS = 12
 
 
 def tokens_of_tree(ranks: FloatArray, tree: RankTree, starts: int = STARTS) -> FloatArray:

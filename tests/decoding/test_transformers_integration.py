@@ -159,7 +159,7 @@ def pooled_p_value(drawn, exact):
         ({"penalty_alpha": 0.6, "top_k": 4}, "penalty_alpha.*another law"),
         ({"dola_layers": "low"}, "dola_layers"),
         ({"prompt_lookup_num_tokens": 3}, "prompt_lookup_num_tokens.*drafter='ngram'"),
-        ({"assistant_model": "model"}, "assistant_model.*drafter='model'"),
+        ({"assistant_model": "model"}, "assistant_model.*speclight.Model"),
         ({"streamer": SimpleNamespace(put=print, end=print)}, "streamer.*on_call"),
         ({"batch_size": 0}, "batch_size"),
         ({"node_budget": 8.0}, "node_budget.*write 8"),

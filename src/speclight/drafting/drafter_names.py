@@ -49,7 +49,7 @@ def drafter_named(name: str, weights: str | None = None, layers: int | None = No
     _check_name(name)
     if layers is not None and (name not in ("layer_skip", "two_stage") or weights is not None):
         what = name if weights is None else f"{name}={weights}"
-        raise InvalidInput(f"drafter {what!r} has no use for layers, got {layers}; leave them out")
+        raise InvalidInput(f"drafter {what!r} has no use for layers, got {layers}; leave them out", "layers")
     match name, weights:
         case "layer_skip", None:
             return LayerSkip(layers)
@@ -64,7 +64,9 @@ def drafter_named(name: str, weights: str | None = None, layers: int | None = No
         case "eagle3", _:
             return Eagle3(weights)
         case _ if name in NEED_WEIGHTS:
-            raise InvalidInput(f"drafter {name!r} needs weights, got none; give {name}=FOLDER")
+            raise InvalidInput(
+                f"drafter {name!r} needs weights, got none; give {name}=FOLDER", argument="drafter"
+            )
         case _, None:
             without = (Plain(), NGram(), Lookahead(), Oracle())
             return next(choice for choice in without if choice.name == name)

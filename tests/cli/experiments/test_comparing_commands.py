@@ -104,7 +104,7 @@ def test_compare_drafters_says_the_same_as_json_and_as_tables(prompts, tmp_path,
     ("arguments", "message"),
     [
         (["experiment", "compare-trees", "--drafter", "oracle"], "ngram, layer_skip, model, eagle3, medusa"),
-        (["experiment", "compare-trees", "--drafter", "medusa"], "--drafter medusa=FOLDER"),
+        (["experiment", "compare-trees", "--drafter", "medusa"], "give medusa=FOLDER"),
         (["experiment", "compare-trees", "--budget", "1"], "rising numbers >= 2"),
         (["experiment", "compare-trees", "--temperature", "0"], "temperature above 0"),
         (["experiment", "compare-drafters", "--drafter", "parrot"], "parrot"),

@@ -107,7 +107,7 @@ def test_many_to_one_at_contexts_of_a_profile(prompts, tmp_path, capsys):
     assert main(["experiment", "many-to-one", *options]) == 0  # from the records, as a table
     assert "within two standard errors" in capsys.readouterr().out
     assert main(["experiment", "many-to-one", *options[:-1], "1"]) == 2
-    assert "ranks" in capsys.readouterr().err
+    assert "two nodes" in capsys.readouterr().err
 
 
 def test_one_family_of_several(prompts, tmp_path, capsys):

@@ -105,7 +105,7 @@ def _above(comparison: RaceComparison) -> list[str]:
 def _check(options: RaceOptions) -> None:
     for drafter in (*options.drafter, *options.invariance_drafter):
         read_drafter_option(drafter)
-    check_budgets(options.node_budgets)
+    check_budgets(options.settings.node_budgets)
     check_whole_numbers(options, "candidates")
     check_target(options.target)
     check_writable(options.out)

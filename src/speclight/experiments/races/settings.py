@@ -47,10 +47,15 @@ class InvarianceSettings:
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.prompts < 0 or self.tokens < 1 or min(self.node_budgets, default=0) < 1:
+        if self.prompts < 0 or self.tokens < 1:
             raise InvalidInput(
-                f"got {self.prompts} prompts, {self.tokens} tokens and budgets {self.node_budgets}, expected "
-                "prompts >= 0, tokens >= 1 and at least one budget, all >= 1"
+                f"got {self.prompts} prompts and {self.tokens} tokens, expected >= 0 and >= 1; "
+                "0 prompts leave drafter invariance out"
+            )
+        if min(self.node_budgets, default=0) < 1:
+            raise InvalidInput(
+                f"got node_budgets {self.node_budgets}, expected at least one, all >= 1; 1 is plain decoding",
+                argument="node_budgets",
             )
 
 

@@ -269,7 +269,7 @@ def _covers(contexts: Sequence[PairedContext], values: DualValues, first: BoolAr
     gap = float(values.exact.mean() / values.best.mean())
     means, errors, counts = [], [], []
     for inside, numbers in ((first, values.estimated / gap), (~first, values.best)):
-        totals = np.bincount(prompts[inside], numbers[inside], minlength=prompts.max() + 1)
+        totals = np.bincount(prompts[inside], numbers[inside], minlength=prompts.max() + 1).astype(np.float64)
         sizes = np.bincount(prompts[inside], minlength=prompts.max() + 1).astype(np.float64)
         means.append(float(totals.sum() / sizes.sum()))
         errors.append(ratio_standard_error(totals, sizes))

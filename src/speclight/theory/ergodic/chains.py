@@ -120,8 +120,10 @@ def chains_at_starts(
         for depth in range(drafted):
             charge = _best_charge(followed[others, depth], starts.weights[others])
             sums[mine] += charge + np.maximum(1.0 - charge * followed[mine, depth], 0.0)
-    weights = np.bincount(starts.prompts, starts.weights, minlength=starts.prompt_count)
-    totals = np.bincount(starts.prompts, starts.weights * sums, minlength=starts.prompt_count)
+    weights = np.bincount(starts.prompts, starts.weights, minlength=starts.prompt_count).astype(np.float64)
+    totals = np.bincount(starts.prompts, starts.weights * sums, minlength=starts.prompt_count).astype(
+        np.float64
+    )
     error = ratio_standard_error(totals, weights)
     return Bound(
         name="chains",

@@ -91,8 +91,10 @@ def seen_tree_at_starts(
     if starts.likely is None:
         raise InvalidInput("trees seen along texts need the likely tokens of every context, got none")
     values = _seen_along(starts, starts.likely, budget)
-    totals = np.bincount(starts.prompts, starts.weights * values, minlength=starts.prompt_count)
-    weights = np.bincount(starts.prompts, starts.weights, minlength=starts.prompt_count)
+    totals = np.bincount(starts.prompts, starts.weights * values, minlength=starts.prompt_count).astype(
+        np.float64
+    )
+    weights = np.bincount(starts.prompts, starts.weights, minlength=starts.prompt_count).astype(np.float64)
     error = ratio_standard_error(totals, weights)
     return Bound(
         name="seen_tree",

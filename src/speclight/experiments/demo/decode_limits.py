@@ -61,7 +61,7 @@ def limit_checks(model: CausalLM, runs: Sequence[DrafterRun]) -> tuple[DecodeChe
                 for item in run.decoded
             ]
             calls = [len(item.generation.calls) for item in run.decoded]
-            found = check_decode(texts, calls, run.settings.node_budget)
+            found = check_decode(texts, calls, run.node_budget)
             checks.append(DecodeCheck(run.drafter, run.temperature, found))
     return tuple(checks)
 

@@ -38,6 +38,14 @@ class DrafterRun:
         return self.settings.sampling.temperature
 
     @property
+    def node_budget(self) -> int:
+        """P, a number here: the demo compares with limits at a fixed one."""
+        assert not isinstance(self.settings.node_budget, str), (
+            "the demo's budget is never chosen by the clock"
+        )
+        return self.settings.node_budget
+
+    @property
     def calls(self) -> list[CallTrace]:
         """All calls, prompt by prompt."""
         return [call for item in self.decoded for call in item.generation.calls]
@@ -68,7 +76,7 @@ def _sum_of_divergences(runs: Sequence[DrafterRun]) -> Divergences | None:
 
 def summary_of(run: DrafterRun) -> DecodingSummary:
     """What the report shows of a run."""
-    calls, budget = run.calls, run.settings.node_budget
+    calls, budget = run.calls, run.node_budget
     tokens = sum(len(item.generation.token_ids) for item in run.decoded)
     plain = {name: tokens_per_second(run.timed, name) for name in PLAIN_DECODERS}
     per_call = ratio_of_totals(
@@ -152,7 +160,7 @@ def totals_by_prompt(run: DrafterRun, against: str, limits: Sequence[float | Non
                 temperature=run.temperature,
                 drafter=run.drafter,
                 rule=run.rule,
-                node_budget=run.settings.node_budget,
+                node_budget=run.node_budget,
                 tokens=sum(len(text.token_ids) for text in texts),
                 calls=sum(len(text.calls) for text in texts),
                 expected_tokens=sum(call.expected_tokens for text in texts for call in text.calls),

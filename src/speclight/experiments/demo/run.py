@@ -235,12 +235,12 @@ def _is_headline(run: DrafterRun, settings: DemoSettings) -> bool:
 
 def _headline(run: DrafterRun, searched: Sequence[SearchedPrompt], summary: DecodingSummary) -> Headline:
     """Drafter and oracle at the same starts: those of the drafter's own calls at temperature 1."""
-    found = call_start_limit(ALL_FAMILIES, searched, run.settings.node_budget)
+    found = call_start_limit(ALL_FAMILIES, searched, run.node_budget)
     return Headline(
         drafter=run.drafter,
         drafter_choice=DRAFTER_CHOICE,
         rule=run.rule,
-        node_budget=run.settings.node_budget,
+        node_budget=run.node_budget,
         temperature=run.temperature,
         starts=found.starts,
         expected_tokens_per_call=found.expected_tokens_per_call,

@@ -247,6 +247,15 @@ def test_a_divergence_that_is_no_near_tie_is_an_alarm(page, tmp_path):
     assert "which lossless decoding must not do. Families: qa." in alarmed.text
 
 
+def test_a_decode_beyond_its_limit_is_an_alarm(page, tmp_path):
+    record = synthetic_record(("code",))
+    (item,) = record.limit_checks
+    above = replace(item, check=replace(item.check, exceeds=True))
+    assert "an error in the decode or in the limit" not in page.text
+    alarmed = page_of(replace(record, limit_checks=(above,)), tmp_path)
+    assert "an error in the decode or in the limit" in alarmed.text
+
+
 def test_tables_have_headers_and_images_have_words(page):
     cells = [attributes for tag, attributes in page.elements if tag == "th"]
     assert cells

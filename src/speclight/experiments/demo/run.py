@@ -70,8 +70,8 @@ class DemoSettings:
     profile_tokens: int = 112
     oracle_contexts: int = 12
     oracle_budget: int = 64
-    decoded_prompts: int = 2
-    decoded_tokens: int = 48
+    decoded_prompts: int = 4
+    decoded_tokens: int = 24
     timing_rounds: int = 2
     call_rounds: int = 9
     node_budget: int = 8

@@ -19,7 +19,7 @@ from speclight.report.demo.interactive import limits_panels
 from speclight.report.demo.interactive_decoding import acceptance_figure, time_figure
 from speclight.report.demo.page_text import (
     DEFINITIONS,
-    divergence_warning,
+    alarms,
     headline_rows,
     headline_text,
     limits_description,
@@ -52,7 +52,7 @@ def write_report(record: DemoRecord, folder: Path) -> Path:
             headline=headline_text(record),
             headline_rows=headline_rows(record),
             speed_limit=speed_limit_text(record.speed_limit, record.headline.drafter),
-            warning=divergence_warning(record),
+            warnings=alarms(record),
             load_warning=load_warning(record.load),
             tables=tables,
             definitions=DEFINITIONS,

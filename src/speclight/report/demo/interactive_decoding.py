@@ -116,8 +116,8 @@ def _time_layout(rows: list[TimeRow], labels: dict[int, str]) -> dict[str, JsonV
         "hovermode": "closest",
         # Room at the right for the words beside the longest bar.
         "xaxis": {
-            **axis("milliseconds per token, shorter is faster"),
-            "range": [0.0, 2.1 * longest],
+            **axis("milliseconds per token"),
+            "range": [0.0, 2.4 * longest],
             "nticks": 5,
         },
         "yaxis": {

@@ -217,6 +217,13 @@ def _with_interval(estimate: Estimate) -> str:
     return significant(estimate.value) + (f" (95% interval {ends})" if ends else "")
 
 
+def alarms(record: DemoRecord) -> list[str]:
+    """What must not have happened and did: a sentence each."""
+    beyond = [limit_warning(item) for item in record.limit_checks if item.check.exceeds]
+    divergence = divergence_warning(record)
+    return beyond if divergence is None else [*beyond, divergence]
+
+
 def divergence_warning(record: DemoRecord) -> str | None:
     """A sentence if a greedy text left plain greedy decoding for no near tie; None if none did."""
     families = [decoding.family for decoding in record.decodings if decoding.divergences_other]

@@ -9,9 +9,8 @@ from rich.text import Text
 
 from speclight.experiments.demo.record import DemoRecord
 from speclight.report.demo.page_text import (
-    divergence_warning,
+    alarms,
     headline_text,
-    limit_warning,
     load_warning,
     speed_limit_text,
 )
@@ -39,12 +38,7 @@ def terminal_table(record: DemoRecord) -> RenderableType:
     shared = load_warning(record.load)
     if shared is not None:
         parts.append(printable_text(shared, "bold yellow"))
-    for item in record.limit_checks:
-        if item.check.exceeds:
-            parts.append(printable_text(limit_warning(item), "bold red"))
-    warning = divergence_warning(record)
-    if warning is not None:
-        parts.append(printable_text(warning, "bold red"))
+    parts += [printable_text(warning, "bold red") for warning in alarms(record)]
     parts.append(Padding(terminal_columns(families_table(record), _FAMILIES), (1, 0, 0, 0)))
     if record.overall:
         everything = decoding_table(record, record.overall, "decoding", "All families together")

@@ -28,13 +28,14 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 class Column:
     """One column. key: its name in the CSV file. label: its head. group: the head above that, if any.
 
-    is_shown: False for what only the CSV file tells.
+    is_shown: False for what only the CSV file tells. is_text: words, which begin at the left.
     """
 
     key: str
     label: str = ""
     group: str = ""
     is_shown: bool = True
+    is_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)

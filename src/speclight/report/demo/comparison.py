@@ -62,10 +62,7 @@ def told_differences(comparison: Comparison) -> ToldDifferences:
     elif not apart:
         statement = "No difference between the two runs is told apart from none."
     else:
-        statement = (
-            f"In {len(apart)} of {len(comparison.differences)} quantities the second run differs beyond the "
-            "95% interval, as one in twenty does by chance."
-        )
+        statement = f"In {len(apart)} of {len(comparison.differences)} quantities the two runs differ."
     return ToldDifferences(
         statement=statement,
         sentences=tuple(
@@ -87,12 +84,12 @@ def _differences(comparison: Comparison, names: Sequence[str]) -> Table:
         f"{names[1]} against {names[0]}",
         (
             Column("quantity", "Quantity"),
-            Column("setting", "Setting"),
+            Column("setting", "Setting", is_text=True),
             Column("first", "first"),
             Column("second", "second"),
             Column("change", "Change"),
-            Column("direction", "Second run is"),
-            Column("paired", "Paired"),
+            Column("direction", "Second run is", is_text=True),
+            Column("paired", "Paired", is_text=True),
         ),
         tuple(
             (
@@ -124,6 +121,10 @@ def _circumstances(comparison: Comparison, names: Sequence[str]) -> Table:
     return Table(
         "circumstances",
         "What differs in how the runs were made",
-        (Column("name", "What"), Column("first", names[0]), Column("second", names[1])),
+        (
+            Column("name", "What"),
+            Column("first", names[0], is_text=True),
+            Column("second", names[1], is_text=True),
+        ),
         tuple((words(item.name), words(item.first), words(item.second)) for item in comparison.circumstances),
     )

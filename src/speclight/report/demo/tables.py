@@ -175,7 +175,7 @@ def decoding_table(record: DemoRecord, runs: tuple[DecodingSummary, ...], name: 
         caption,
         (
             *([Column("family", "Family")] if of_families else []),
-            Column("drafter", "Drafter"),
+            Column("drafter", "Drafter", is_text=True),
             Column("temperature", "T"),
             Column("prompts", "Prompts"),
             Column("tokens_per_call", "Tokens per call"),

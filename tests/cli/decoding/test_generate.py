@@ -1,5 +1,6 @@
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,22 +16,21 @@ from toys import tiny_target
 
 
 @pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch) -> None:
-    target = tiny_target(vocabulary_size=5, seed=1)
-    monkeypatch.setattr(command, "load_target", lambda options: target)
+def toy(runs_on: Callable[..., None]) -> None:
+    runs_on(tiny_target(vocabulary_size=5, seed=1), command)
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[dict[str, Any], str]:
-    """The JSON document and what went to stderr."""
-    assert main(["generate", "--raw", "--prompt", "t1 t2 t3", *arguments, "--json"]) == 0
-    captured = capsys.readouterr()
-    assert captured.out.count("\n") == 1
-    return json.loads(captured.out), captured.err
+Run = Callable[..., tuple[dict[str, Any], str]]
+
+
+@pytest.fixture
+def run(run_json: Run) -> Run:
+    return lambda *arguments: run_json("generate", "--raw", "--prompt", "t1 t2 t3", *arguments)
 
 
 @pytest.mark.usefixtures("toy")
-def test_plain_decoding_emits_one_token_a_call(capsys: pytest.CaptureFixture[str]) -> None:
-    document, shown = run(capsys, "--drafter", "none", "--max-tokens", "12", "--seed", "3")
+def test_plain_decoding_emits_one_token_a_call(run: Run) -> None:
+    document, shown = run("--drafter", "none", "--max-tokens", "12", "--seed", "3")
     assert document["schema"] == 2
     assert document["calls"] == len(document["token_ids"]) == 12
     assert document["tokens_per_call"] == 1.0
@@ -40,11 +40,11 @@ def test_plain_decoding_emits_one_token_a_call(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.usefixtures("toy")
-def test_drafting_at_temperature_0_changes_calls_and_not_the_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_drafting_at_temperature_0_changes_calls_and_not_the_text(run: Run) -> None:
     settings = ("--temperature", "0", "--max-tokens", "30", "--budget", "6")
-    plain, _ = run(capsys, *settings, "--drafter", "none")
+    plain, _ = run(*settings, "--drafter", "none")
     for rule in ("greedy", "target_sample"):
-        drafted, _ = run(capsys, *settings, "--drafter", "ngram", "--rule", rule)
+        drafted, _ = run(*settings, "--drafter", "ngram", "--rule", rule)
         assert drafted["token_ids"] == plain["token_ids"]
         assert drafted["calls"] < plain["calls"]
         assert sum(drafted["tokens_by_call"]) == len(drafted["token_ids"])
@@ -52,9 +52,9 @@ def test_drafting_at_temperature_0_changes_calls_and_not_the_text(capsys: pytest
 
 
 @pytest.mark.usefixtures("toy")
-def test_seeds_and_sampling_options_reach_the_decoder(capsys: pytest.CaptureFixture[str]) -> None:
+def test_seeds_and_sampling_options_reach_the_decoder(run: Run) -> None:
     def text(*arguments: str) -> list[int]:
-        return run(capsys, "--max-tokens", "20", *arguments)[0]["token_ids"]
+        return run("--max-tokens", "20", *arguments)[0]["token_ids"]
 
     assert text("--seed", "1") == text("--seed", "1")
     assert text("--seed", "1") != text("--seed", "2")
@@ -103,10 +103,9 @@ def test_an_empty_prompt_is_refused(raw: list[str], capsys: pytest.CaptureFixtur
 
 
 def test_a_prompt_longer_than_the_window_is_refused(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    runs_on: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    target = tiny_target(window=1)
-    monkeypatch.setattr(command, "load_target", lambda options: target)
+    runs_on(tiny_target(window=1), command)
     assert main(["generate", "--raw", "--prompt", "t1"]) == 2
     assert "no room in the context window of 1 tokens" in capsys.readouterr().err
 

@@ -1,7 +1,5 @@
 """`speclight generate --ranks`."""
 
-import json
-
 import pytest
 
 from speclight.cli.decoding import generate as command
@@ -12,15 +10,13 @@ RUN = ["generate", "--raw", "--prompt", "t1 t2 t3", "--drafter", "layer_skip", "
 
 
 @pytest.fixture(autouse=True)
-def toy(monkeypatch):
-    target = tiny_target(vocabulary_size=5, seed=1)
-    monkeypatch.setattr(command, "load_target", lambda options: target)
+def toy(runs_on):
+    runs_on(tiny_target(vocabulary_size=5, seed=1), command)
 
 
-def test_ranks_of_a_run_stand_in_its_document(capsys):
+def test_ranks_of_a_run_stand_in_its_document(capsys, run_json):
     arguments = ["--rule", "race", "--kind", "race", "--max-tokens", "20", "--budget", "4", "--ranks"]
-    assert main([*RUN, *arguments, "--json"]) == 0
-    document = json.loads(capsys.readouterr().out)
+    document, _ = run_json(*RUN, *arguments)
     ranks = document["ranks"]
     assert (ranks["tokens"], ranks["calls"]) == (20, document["calls"])
     assert 0 < ranks["observed"] <= 20
@@ -30,8 +26,8 @@ def test_ranks_of_a_run_stand_in_its_document(capsys):
     assert "H[R]" in capsys.readouterr().out
 
 
-def test_without_the_flag_there_are_none_and_coins_are_refused(capsys):
-    assert main([*RUN, "--max-tokens", "4", "--json"]) == 0
-    assert "ranks" not in json.loads(capsys.readouterr().out)
+def test_without_the_flag_there_are_none_and_coins_are_refused(capsys, run_json):
+    document, _ = run_json(*RUN, "--max-tokens", "4")
+    assert "ranks" not in document
     assert main([*RUN, "--max-tokens", "4", "--rule", "target_sample", "--ranks"]) == 2
     assert "ranks are those of a race" in capsys.readouterr().err

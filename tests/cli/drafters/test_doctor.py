@@ -27,8 +27,8 @@ def target():
 
 
 @pytest.fixture(autouse=True)
-def loads_the_toy(monkeypatch, target):
-    monkeypatch.setattr(command, "load_target", lambda options: target)
+def loads_the_toy(runs_on, target):
+    runs_on(target, command)
 
 
 def written_head(folder, target, template=None):

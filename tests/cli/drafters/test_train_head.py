@@ -1,7 +1,5 @@
 """`speclight train-head` on a toy: from nothing to a folder that drafts, resumed, and bad input."""
 
-import json
-
 import pytest
 
 from speclight.cli.drafters import train_head as command
@@ -30,19 +28,20 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("run")
 
 
-def run(capsys, folder, *arguments):
-    """The JSON document and what people saw."""
-    assert main(["train-head", "--out", str(folder), *SMALL, *arguments, "--json"]) == 0
-    captured = capsys.readouterr()
-    assert captured.out.count("\n") == 1
-    return json.loads(captured.out), captured.err
+@pytest.fixture(autouse=True)
+def toy_target(runs_on, target):
+    runs_on(target, command)
+
+
+@pytest.fixture
+def run(run_json, folder):
+    return lambda *arguments: run_json("train-head", "--out", str(folder), *SMALL, *arguments)
 
 
 @pytest.mark.parametrize("kind", DRAFTER_OF_KIND)
-def test_every_kind_ends_in_a_folder_that_drafts(monkeypatch, capsys, target, folder, kind):
-    monkeypatch.setattr(command, "load_target", lambda options: target)
+def test_every_kind_ends_in_a_folder_that_drafts(run, target, folder, kind):
     plan = ("--training-tokens", "600", "--first-step-tokens", "300", "--kind", kind)
-    document, shown = run(capsys, folder, *plan)
+    document, shown = run(*plan)
     assert document["text_tokens"] == stored_tokens(folder / "texts") >= 600
     curve = document["learning_curve"]
     # EAGLE-3 is measured after its first stage too.
@@ -53,9 +52,9 @@ def test_every_kind_ends_in_a_folder_that_drafts(monkeypatch, capsys, target, fo
     assert f"{curve[-1]['tokens']} tokens" in shown
     assert new_drafter(drafter_named(DRAFTER_OF_KIND[kind], str(folder / kind)), target).name
 
-    again, _ = run(capsys, folder, *plan)  # nothing is left to do: measured and written once more
+    again, _ = run(*plan)  # nothing is left to do: measured and written once more
     assert [point["tokens"] for point in again["learning_curve"]] == [curve[-1]["tokens"]]
-    longer, _ = run(capsys, folder, "--training-tokens", "1200", *plan[2:])
+    longer, _ = run("--training-tokens", "1200", *plan[2:])
     assert longer["learning_curve"][-1]["tokens"] >= 1200
     assert longer["text_tokens"] == document["text_tokens"]
 
@@ -72,8 +71,7 @@ def test_every_kind_ends_in_a_folder_that_drafts(monkeypatch, capsys, target, fo
         (("--kind", "eagle2"), "eagle2"),
     ],
 )
-def test_bad_input_ends_with_code_2_and_says_why(monkeypatch, capsys, target, tmp_path, arguments, words):
-    monkeypatch.setattr(command, "load_target", lambda options: target)
+def test_bad_input_ends_with_code_2_and_says_why(capsys, tmp_path, arguments, words):
     chosen = {"--text-tokens": "60", "--rows": "4", "--draft-vocabulary": "9", "--training-tokens": "60"}
     chosen |= dict(zip(arguments[::2], arguments[1::2], strict=True))
     words_given = [word for pair in chosen.items() for word in pair]
@@ -82,8 +80,7 @@ def test_bad_input_ends_with_code_2_and_says_why(monkeypatch, capsys, target, tm
     assert words in captured.err + captured.out
 
 
-def test_a_checkpoint_of_another_target_is_refused(monkeypatch, capsys, target, folder, tmp_path):
-    monkeypatch.setattr(command, "load_target", lambda options: target)
+def test_a_checkpoint_of_another_target_is_refused(capsys, tmp_path):
     (tmp_path / "eagle3.pt").write_bytes(b"no checkpoint")
     arguments = ("--text-tokens", "60", "--rows", "4", "--training-tokens", "60")
     assert main(["train-head", "--out", str(tmp_path), *arguments]) == 2

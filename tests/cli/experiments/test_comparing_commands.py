@@ -1,7 +1,5 @@
 """compare-drafters and compare-trees from the command line, on a toy target and prompts of its words."""
 
-import json
-
 import pytest
 
 import speclight.cli.experiments.compare_drafters
@@ -12,23 +10,10 @@ from toys import tiny_target
 FAMILIES = ("code", "qa")
 
 
-@pytest.fixture
-def prompts(tmp_path):
-    lines = [
-        {"question_id": 10 * place + number, "category": family, "turns": [f"t{number} t2 t{number} t3"]}
-        for place, family in enumerate(FAMILIES)
-        for number in range(3)
-    ]
-    path = tmp_path / "questions.jsonl"
-    path.write_text("\n".join(json.dumps(line) for line in lines) + "\n", encoding="utf-8")
-    return str(path)
-
-
 @pytest.fixture(autouse=True)
-def toy_target(monkeypatch):
-    target = tiny_target(vocabulary_size=5, seed=1, window=256)
-    for command in (speclight.cli.experiments.compare_drafters, speclight.cli.experiments.compare_trees):
-        monkeypatch.setattr(command, "load_target", lambda options: target)
+def toy_target(runs_on):
+    commands = (speclight.cli.experiments.compare_drafters, speclight.cli.experiments.compare_trees)
+    runs_on(tiny_target(vocabulary_size=5, seed=1, window=256), *commands)
 
 
 def trees(prompts, out, *more):
@@ -68,12 +53,9 @@ def drafters(prompts, out, *more):
     ]
 
 
-def test_compare_trees_says_the_same_as_json_and_as_tables(prompts, tmp_path, capsys):
+def test_compare_trees_says_the_same_as_json_and_as_tables(prompts, tmp_path, capsys, run_json):
     out = tmp_path / "trees"
-    assert main(trees(prompts, out, "--json")) == 0
-    (line,) = capsys.readouterr().out.splitlines()
-    document = json.loads(line)
-    assert document["schema"] == 2
+    document, _ = run_json(*trees(prompts, out))
     assert [own["drafter"] for own in document["drafters"]] == ["ngram", "layer_skip"]
     for own in document["drafters"]:
         assert (own["contexts"], own["families"]) == (8, list(FAMILIES))
@@ -85,11 +67,9 @@ def test_compare_trees_says_the_same_as_json_and_as_tables(prompts, tmp_path, ca
     assert (out / "tokens-per-call.svg").exists()
 
 
-def test_compare_drafters_says_the_same_as_json_and_as_tables(prompts, tmp_path, capsys):
+def test_compare_drafters_says_the_same_as_json_and_as_tables(prompts, tmp_path, capsys, run_json):
     out = tmp_path / "drafters"
-    assert main(drafters(prompts, out, "--json")) == 0
-    (line,) = capsys.readouterr().out.splitlines()
-    document = json.loads(line)
+    document, _ = run_json(*drafters(prompts, out))
     found = [(row["drafter"], row["temperature"]) for row in document["rows"]]
     assert found == [(name, t) for t in (0.0, 1.0) for name in ("none", "ngram", "lookahead")]
     assert document["rows"][0]["speed_up"] == 1.0

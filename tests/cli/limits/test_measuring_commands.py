@@ -14,48 +14,20 @@ from toys import tiny_target
 FAMILIES = ("code", "qa")
 
 
-@pytest.fixture
-def prompts(tmp_path):
-    lines = [
-        {
-            "question_id": 10 * place + number,
-            "category": family,
-            "turns": [" ".join(["t0", "t2", "t3"][: 1 + number])],
-        }
-        for place, family in enumerate(FAMILIES)
-        for number in range(3)
-    ]
-    path = tmp_path / "questions.jsonl"
-    path.write_text("\n".join(json.dumps(line) for line in lines) + "\n", encoding="utf-8")
-    return str(path)
-
-
 @pytest.fixture(autouse=True)
-def toy_target(monkeypatch):
-    commands = (
+def toy_target(runs_on):
+    runs_on(
+        tiny_target(vocabulary_size=5, seed=1, window=256),
         speclight.cli.limits.profile,
         speclight.cli.limits.oracle,
         speclight.cli.limits.demo,
         speclight.cli.experiments.many_to_one,
     )
-    for command in commands:
-        target = tiny_target(vocabulary_size=5, seed=1, window=256)
-        monkeypatch.setattr(command, "load_target", lambda options, target=target: target)
 
 
-def run_json(capsys, *arguments):
-    assert main(list(arguments)) == 0
-    (line,) = capsys.readouterr().out.splitlines()
-    document = json.loads(line)
-    assert document["schema"] == 2
-    return document
-
-
-def test_profile_then_oracle(prompts, tmp_path, capsys):
+def test_profile_then_oracle(prompts, tmp_path, run_json):
     profile, oracle = str(tmp_path / "profile"), str(tmp_path / "oracle")
-    document = run_json(
-        capsys, "profile", "--prompts", prompts, "--out", profile, "--max-tokens", "40", "--json"
-    )
+    document, _ = run_json("profile", "--prompts", prompts, "--out", profile, "--max-tokens", "40")
     assert set(document["families"]) == set(FAMILIES)
     for family in document["families"].values():
         for estimator in ("full", "sampled"):
@@ -63,8 +35,7 @@ def test_profile_then_oracle(prompts, tmp_path, capsys):
             assert 0 < family[estimator]["mu_nats"] < 1.7  # below ln 5
             assert family[estimator]["mu2_nats2"] >= family[estimator]["mu_nats"] ** 2
             assert family[estimator]["mu_standard_error"] > 0
-    limits = run_json(
-        capsys,
+    limits, _ = run_json(
         "oracle",
         "--profile",
         profile,
@@ -74,7 +45,6 @@ def test_profile_then_oracle(prompts, tmp_path, capsys):
         "6",
         "--budget",
         "1,4,8",
-        "--json",
     )
     for family in FAMILIES:
         values = limits["families"][family]["limits"]
@@ -83,10 +53,10 @@ def test_profile_then_oracle(prompts, tmp_path, capsys):
         assert values[0]["tokens_per_call"] < values[1]["tokens_per_call"] < values[2]["tokens_per_call"] <= 8
 
 
-def test_many_to_one_at_contexts_of_a_profile(prompts, tmp_path, capsys):
+def test_many_to_one_at_contexts_of_a_profile(prompts, tmp_path, capsys, run_json):
     """4 contexts x 2 levels: |z| > 4.5 in one of them is a false alarm below 1e-4 (seeds fixed)."""
     profile, out = str(tmp_path / "profile"), str(tmp_path / "many-to-one")
-    run_json(capsys, "profile", "--prompts", prompts, "--out", profile, "--max-tokens", "20", "--json")
+    run_json("profile", "--prompts", prompts, "--out", profile, "--max-tokens", "20")
     options = [
         "--profile",
         profile,
@@ -99,7 +69,7 @@ def test_many_to_one_at_contexts_of_a_profile(prompts, tmp_path, capsys):
         "--budget",
         "12",
     ]
-    document = run_json(capsys, "experiment", "many-to-one", *options, "--json")
+    document, _ = run_json("experiment", "many-to-one", *options)
     assert len({(c["prompt_id"], c["start"]) for c in document["contexts"]}) == 4
     for context in document["contexts"]:
         assert context["exact"] == [4.0, 11.0]
@@ -110,9 +80,9 @@ def test_many_to_one_at_contexts_of_a_profile(prompts, tmp_path, capsys):
     assert "two nodes" in capsys.readouterr().err
 
 
-def test_one_family_of_several(prompts, tmp_path, capsys):
+def test_one_family_of_several(prompts, tmp_path, run_json):
     out = str(tmp_path / "profile")
-    document = run_json(capsys, "profile", "--prompts", prompts, "--families", "qa", "--out", out, "--json")
+    document, _ = run_json("profile", "--prompts", prompts, "--families", "qa", "--out", out)
     assert list(document["families"]) == ["qa"]
 
 
@@ -122,9 +92,9 @@ def test_tables_for_people(prompts, tmp_path, capsys):
     assert "mu, sampled" in capsys.readouterr().out
 
 
-def test_demo_writes_a_report_and_report_writes_it_again(prompts, tmp_path, capsys):
+def test_demo_writes_a_report_and_report_writes_it_again(prompts, tmp_path, run_json):
     out = tmp_path / "demo"
-    document = run_json(capsys, "demo", "--quick", "--prompts", prompts, "--out", str(out), "--json")
+    document, _ = run_json("demo", "--quick", "--prompts", prompts, "--out", str(out))
     assert 1.0 <= document["expected_tokens_per_call"] <= document["limit_tokens_per_call"] <= 8.0
     assert document["share_of_limit"] == pytest.approx(
         document["expected_tokens_per_call"] / document["limit_tokens_per_call"]
@@ -168,8 +138,8 @@ def test_bad_input_exits_2_and_says_why(arguments, message, capsys, tmp_path, mo
     assert message in captured.err
 
 
-def test_another_plan_in_the_folder_is_refused(prompts, tmp_path, capsys):
+def test_another_plan_in_the_folder_is_refused(prompts, tmp_path, capsys, run_json):
     out = str(tmp_path / "profile")
-    run_json(capsys, "profile", "--prompts", prompts, "--out", out, "--max-tokens", "20", "--json")
+    run_json("profile", "--prompts", prompts, "--out", out, "--max-tokens", "20")
     assert main(["profile", "--prompts", prompts, "--out", out, "--max-tokens", "21"]) == 2
     assert "another plan" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from speclight.experiments.demo.record import DemoRecord
 from speclight.report.curve_style import COLOURS, drafter_marks
 from speclight.report.demo.selection import drafters_of, shown_acceptance
-from speclight.report.demo.time_rows import PHASES, PLAIN, time_rows
+from speclight.report.demo.time_rows import PHASES, time_rows
 from speclight.report.number_format import shortened
 
 _NAME_LENGTH = 28  # characters that fit beside a row
@@ -39,9 +39,7 @@ def time_figure(record: DemoRecord) -> Figure | None:
     axes.set_xlim(0.0, 1.6 * max(row.milliseconds for row in rows))
     axes.set_xlabel("milliseconds per token, shorter is faster")
     handles = [Patch(color=COLOURS[phase.colour].light, label=phase.label) for phase in PHASES]
-    figure.legend(
-        handles=handles, loc="outside upper left", ncols=len(PHASES), title=f"{PLAIN}: one target call"
-    )
+    figure.legend(handles=handles, loc="outside upper left", ncols=len(PHASES))
     return figure
 
 

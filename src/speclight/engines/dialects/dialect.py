@@ -10,6 +10,16 @@ from speclight.engines.completion import CompletionRequest, EngineText
 
 Json = Mapping[str, Any]
 
+# Fields of vLLM and SGLang that leave the model's law as it is, whatever the server's defaults say.
+WHOLE_LAW: Mapping[str, float | int] = {
+    "top_p": 1.0,
+    "top_k": -1,
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:

@@ -8,7 +8,7 @@ import numpy as np
 
 from speclight.engines.completion import CompletionRequest, EngineText, LikelyToken
 from speclight.engines.dialects.answers import checked_text, likeliest_first, number, optional_int, required
-from speclight.engines.dialects.dialect import HttpRequest, Json, Posting
+from speclight.engines.dialects.dialect import WHOLE_LAW, HttpRequest, Json, Posting
 
 
 class SGLang:
@@ -23,12 +23,7 @@ class SGLang:
         sampling: dict[str, Any] = {
             "max_new_tokens": request.max_tokens,
             "temperature": request.temperature,
-            "top_p": 1.0,
-            "top_k": -1,
-            "min_p": 0.0,
-            "repetition_penalty": 1.0,
-            "presence_penalty": 0.0,
-            "frequency_penalty": 0.0,
+            **WHOLE_LAW,
         }
         if request.seed is not None:
             sampling["sampling_seed"] = request.seed

@@ -6,7 +6,7 @@ from typing import Any
 
 from speclight.engines.completion import CompletionRequest, EngineText
 from speclight.engines.dialects.answers import checked_text, required
-from speclight.engines.dialects.dialect import HttpRequest, Json, Posting
+from speclight.engines.dialects.dialect import WHOLE_LAW, HttpRequest, Json, Posting
 from speclight.engines.dialects.openai import read_choice
 
 
@@ -23,12 +23,7 @@ class VLLM:
             "prompt": list(request.token_ids or ()),
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
-            "top_p": 1.0,
-            "top_k": -1,
-            "min_p": 0.0,
-            "repetition_penalty": 1.0,
-            "presence_penalty": 0.0,
-            "frequency_penalty": 0.0,
+            **WHOLE_LAW,
             "logprobs": request.top,
             "return_token_ids": True,
             "return_tokens_as_token_ids": True,  # likeliest tokens that decode alike would be merged

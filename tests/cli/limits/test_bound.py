@@ -131,7 +131,8 @@ def test_a_profile_gives_every_statement_per_family(
             chains = decodes["chains"]
             assert 1.0 <= chains["certified"]["value"] <= chains["chain_bound"]["value"]
             assert chains["endless_chains"] is None  # this profile kept no laws
-            assert chains["chain_bound"]["value"] <= decodes["decode_bound"]["value"] * 1.01
+            # No chain does more than the best decode; both are estimates, on a few short texts.
+            assert chains["chain_bound"]["value"] <= decodes["decode_bound"]["upper_limit"]
             by_name = {bound["name"]: bound for bound in item["bounds"]}
             assert set(STATEMENTS) <= set(by_name)
             assert by_name["ergodic_renewal"]["standard_error"] > 0

@@ -31,7 +31,7 @@ class CallTimes:
     seconds_per_context_token: float
 
     def by_size(self) -> SizeCosts:
-        """The same as costs of calls, for limits in seconds."""
+        """The times as costs of a call, by tree size, for limits in seconds."""
         return SizeCosts(np.array(self.sizes), np.array(self.seconds))
 
 
@@ -65,7 +65,7 @@ def measure_call_times(
 
 
 def _call_times(medians: FloatArray, sizes: Sequence[int], short: int, long: int) -> CallTimes:
-    """What medians [texts, sizes] say, the short text first."""
+    """Call times from their medians, [texts, sizes], the shorter text first."""
     growth = float((medians[1] - medians[0]).min()) / (long - short)
     return CallTimes(tuple(sizes), tuple(medians[0].tolist()), short, max(growth, 0.0))
 

@@ -81,5 +81,5 @@ class _Walker:
         self._listed.append((likeliest, np.log(law[likeliest])))
 
     def continuation(self) -> Continuation:
-        """What has grown."""
+        """The continuation so far."""
         return Continuation(np.array(self.tokens), np.array(self._log_probs), self._listed)

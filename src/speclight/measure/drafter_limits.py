@@ -29,7 +29,7 @@ REPLICA_COARSENING = 8
 
 @dataclass(frozen=True, slots=True)
 class DrafterLimits:
-    """What Lemma 7 says of a drafter at one node budget, and what its best-first trees gave.
+    """What Lemma 7 says about a drafter at one node budget, and what its best-first trees gave.
 
     measured: tokens per call at the recorded starts, clustered by prompt. bounds: as printed, corrected to
     leading order, corrected at this P; each with a bootstrap interval by prompts unless there is one only.
@@ -74,7 +74,7 @@ def measured_tokens(record: DrafterProfile, node_budget: int) -> Estimate:
 
 
 def known_drafter(record: DrafterProfile, seed: int = 0, replicas: int = REPLICAS) -> KnownDrafter:
-    """What a record tells of its drafter, with bootstrap replicas by prompt where there are several."""
+    """What a record says about its drafter, with bootstrap replicas by prompt where there are several."""
     prompts = list(dict.fromkeys(start.prompt_id for start in record.starts))
     plain = np.ones(len(prompts), dtype=np.int64)
     moments, law = _resampled(record, prompts, plain)

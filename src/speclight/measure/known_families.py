@@ -1,4 +1,4 @@
-"""What records tell of a target and a drafter, family by family: every folder is read once."""
+"""What records say about a target and a drafter, family by family; every folder is read once."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def known_families(
     drafter: KnownDrafter | None = None,
     record: DrafterProfile | None = None,
 ) -> list[KnownFamily]:
-    """What a profile tells of each family, in its order; all of them if none is named.
+    """What a profile says about each family, in its order; all of them if none is named.
 
     strata: quantiles of the entropy that sort contexts, chosen on strata_from's texts, or on the family's
     own. drafter, record: at most one of the two. Raises InvalidInput for a family the profile lacks or texts

@@ -1,4 +1,4 @@
-"""How much of a text only repeats itself: small models loop, and loops are easy to draft."""
+"""How much of a text merely repeats itself: small models loop, and loops are easy to draft."""
 
 from __future__ import annotations
 

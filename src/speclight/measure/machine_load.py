@@ -13,7 +13,7 @@ SLACK = 0.5
 
 @dataclass(frozen=True, slots=True)
 class MachineLoad:
-    """Load of a machine around a timing: runnable threads, mean of a minute (os.getloadavg).
+    """The load of a machine around a timing: runnable threads, averaged over a minute (os.getloadavg).
 
     before: when the run began, after the target was loaded. after: when timing ended, its own threads
     included. NaN where the system does not tell. threads: that the run itself used. cores: of the machine.
@@ -31,7 +31,7 @@ class MachineLoad:
 
 
 def load_average() -> float:
-    """Runnable threads, mean of the last minute; NaN where the system does not tell."""
+    """Runnable threads, averaged over the last minute; NaN where the system does not say."""
     try:
         return os.getloadavg()[0]
     except OSError:

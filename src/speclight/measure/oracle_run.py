@@ -49,7 +49,7 @@ class OracleRow:
 
     @property
     def key(self) -> tuple[str | int, ...]:
-        """Of the text it was searched along, as `ProfiledText.key`."""
+        """The key of the text that was searched along, as `ProfiledText.key`."""
         return text_key(self.prompt_id, self.sample, self.turn)
 
 

@@ -36,7 +36,7 @@ BEYOND = 2.0
 
 @dataclass(frozen=True, slots=True)
 class PairedSettings:
-    """How much is searched and sampled.
+    """How much to search and to sample.
 
     contexts: in all, spread evenly over a profile's usable starts. continuations: fresh ones at each.
     node_budgets: P at which seen trees are valued. searched_nodes: of each tree, at least the largest P.

@@ -35,7 +35,7 @@ def plan_text(plan: Mapping[str, object]) -> bytes:
 
 
 def parse_plan(content: bytes) -> dict[str, Any]:
-    """The plan back. Raises StorageError unless it is a JSON object with a kind."""
+    """The plan that plan.json holds. Raises StorageError unless it is a JSON object with a kind."""
     try:
         plan = json.loads(content)
     except ValueError as error:  # malformed JSON and malformed UTF-8 alike

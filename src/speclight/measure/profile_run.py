@@ -1,4 +1,4 @@
-"""Sampling a target's entropy profile: in batches, resumable, whatever moment it is killed at."""
+"""Sampling a target's entropy profile in batches; a killed run resumes from any moment."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _batches(
 
 @dataclass(frozen=True, slots=True)
 class _Sampled:
-    """What was sampled at one turn, after these tokens."""
+    """The text sampled at one turn, and the tokens before it."""
 
     asked: AskedTurn
     context: tuple[int, ...]

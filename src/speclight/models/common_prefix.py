@@ -1,4 +1,4 @@
-"""Where two texts part."""
+"""The place where two texts diverge."""
 
 from __future__ import annotations
 

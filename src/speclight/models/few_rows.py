@@ -31,7 +31,7 @@ class FewRowsLinear(nn.Linear):
     """A linear layer that computes by `product`; see `use_few_rows`."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """[..., out] of [..., in]."""
+        """The layer's output, [..., out], for inputs [..., in]."""
         rows = input.reshape(-1, input.shape[-1])
         if not 1 < rows.shape[0] <= MOST_ROWS:
             return linear(input, self.weight, self.bias)

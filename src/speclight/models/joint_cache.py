@@ -89,7 +89,7 @@ class JointCache(Cache):
             cache.record_positions(part)
 
     def text_bounds(self) -> TextBounds:
-        """Of the pass that comes next."""
+        """The bounds of the texts in the next pass."""
         slots = [cache.filled + new for cache, new in zip(self._caches, self._new, strict=True)]
         return TextBounds(new=_bounds(self._new), slots=_bounds(slots))
 

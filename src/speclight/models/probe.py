@@ -135,7 +135,7 @@ def _filled(model: CausalLM, made_up: list[tuple[torch.Tensor, torch.Tensor]], l
 
 
 def _distances(rows: torch.Tensor, plain: torch.Tensor) -> list[float]:
-    """Of each row but the root's, the distance between the logits over their spread."""
+    """For each row except the root's, the distance between the logits relative to their spread."""
     rows, plain = rows[1:].double().cpu(), plain[1:].double().cpu()
     spread = (plain - plain.mean(dim=1, keepdim=True)).norm(dim=1)
     return ((rows - plain).norm(dim=1) / spread).tolist()
@@ -143,7 +143,7 @@ def _distances(rows: torch.Tensor, plain: torch.Tensor) -> list[float]:
 
 @contextmanager
 def _in_evaluation(model: PreTrainedModel) -> Iterator[None]:
-    """Without dropout; every module's mode is afterwards what it was."""
+    """Evaluation mode (no dropout) inside the block; afterwards every module has its former mode."""
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:

@@ -17,7 +17,7 @@ def wrap(
     name: str | None = None,
     kernels: Kernels = "eager",
 ) -> CausalLM:
-    """The model as speclight runs it: nothing is copied, and its mode is left as it is (use `model.eval()`).
+    """The model, ready for speclight: nothing is copied, and its mode is left as it is (use `model.eval()`).
 
     name: for reports; by default the model's class. kernels: "auto" or "fast" makes the model's own layers
     compute faster, see `speclight.models.kernels.use_kernels`; its parameters stay.

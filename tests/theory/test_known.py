@@ -1,5 +1,7 @@
 """Everything that is known allows: the table of statements, the kernel of texts, what a real model grants."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from speclight.theory.ergodic.strata import Strata
 from speclight.theory.iid.known_drafter import OwnMoments, drafter_from_numbers
 from speclight.theory.iid.text_kernel import kernel_of_texts, start_shares
 from speclight.theory.known import Known, Moments, known_from_law, known_from_texts
+from speclight.theory.laws.likely_tokens import likely_tokens
 from speclight.theory.laws.sampled_text import SampledText
 from speclight.theory.laws.start_law import starts_shared_by_budgets
 from speclight.theory.laws.step_law import from_laws, from_surprisals
@@ -67,7 +70,8 @@ def test_shared_starts_are_those_of_the_largest_budget():
 
 def everything_known():
     drafter = drafter_from_numbers(1.2, 0.1, from_laws([[0.5, 0.3, 0.2]]), OwnMoments(1.0, 1.1))
-    texts = [text([0.3, 1.0, 0.5, 2.0] * 6, [0, 1, 1, 0] * 6) for _ in range(3)]
+    laws = likely_tokens([[0.6, 0.3, 0.1]] * 24)
+    texts = [replace(text([0.3, 1.0, 0.5, 2.0] * 6, [0, 1, 1, 0] * 6), likely=laws) for _ in range(3)]
     law = from_laws([[0.7, 0.2, 0.1]])
     return known_from_texts(texts, 8, law, TWO_TYPES, drafter)
 

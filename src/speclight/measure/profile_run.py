@@ -121,7 +121,8 @@ def _run_batch(
     recorded = RecordedLaws(texts, end_of_text) if keep_laws else None
 
     def observe(texts_before: int, rows: IntArray, laws: FloatArray, tokens: IntArray) -> None:
-        entropies, second_moments = histogram.add(laws)
+        surprisals = torch.from_numpy(laws).log().neg_().numpy()  # on all threads
+        entropies, second_moments = histogram.add(laws, surprisals)
         sampled = np.log(laws[np.arange(len(rows)), tokens])
         for place, row in enumerate((rows + texts_before).tolist()):
             columns[row].append((sampled[place], entropies[place], second_moments[place]))

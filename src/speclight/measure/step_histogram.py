@@ -15,6 +15,8 @@ from speclight.theory.laws.step_law import FLOOR_GUARD, STORED_RANGE, StepLaw, f
 # 0.05% at 1 nat per token. Finer bins only make the records larger.
 WIDTH = 2.0**-10
 BINS = int(STORED_RANGE / WIDTH)
+# Of a positive float64, nats: what is beyond has probability 0.
+LARGEST_SURPRISAL = 746.0
 
 
 class StepHistogram:
@@ -32,21 +34,35 @@ class StepHistogram:
         self._counts = np.zeros(BINS)
         self._sums = np.zeros(3)  # contexts, entropy, second log-moment
 
-    def add(self, laws: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Add contexts [rows, vocab]; returns each one's entropy (nats) and second log-moment (nats²)."""
-        possible = laws > 0.0
-        surprisals = -np.log(laws, out=np.zeros_like(laws), where=possible)
-        weighted = laws * surprisals
-        entropies = weighted.sum(axis=1)
-        second_moments = (weighted * surprisals).sum(axis=1)
+    def add(self, laws: FloatArray, surprisals: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
+        """Add contexts [rows, vocab]; returns each one's entropy (nats) and second log-moment (nats²).
+
+        surprisals: -ln of the laws, infinite where they are 0, from a caller who has them.
+        """
+        if surprisals is None:
+            with np.errstate(divide="ignore"):
+                surprisals = -np.log(laws)
+        moments = np.array([self._add_row(*each) for each in zip(laws, surprisals, strict=True)])
+        entropies, second_moments = moments.reshape(-1, 2).T
         self._sums += (len(laws), entropies.sum(), second_moments.sum())
-        drawn = possible & (surprisals < STORED_RANGE)
-        drawn[:, list(self._end_of_text)] = False
-        # A float64 softmax can exceed 1 by rounding; its surprisal is then a hair below 0.
-        bins = np.maximum(surprisals[drawn] / WIDTH + FLOOR_GUARD, 0.0).astype(np.int64)
-        self._mass += np.bincount(bins, weights=laws[drawn], minlength=BINS)[:BINS]
-        self._counts += np.bincount(bins, minlength=BINS)[:BINS]
         return entropies, second_moments
+
+    def _add_row(self, law: FloatArray, surprisals: FloatArray) -> tuple[float, float]:
+        """One row at a time, all of whose steps fit in the processor's cache."""
+        finite = np.minimum(surprisals, LARGEST_SURPRISAL)
+        weighted = law * finite
+        entropy = float(weighted.sum())
+        weighted *= finite
+        second_moment = float(weighted.sum())
+        # A float64 softmax can exceed 1 by rounding; its surprisal is then a hair below 0. The last bin is for
+        # what is not kept.
+        finite /= WIDTH
+        finite += FLOOR_GUARD
+        bins = np.clip(finite, 0.0, BINS, out=finite).astype(np.int64)
+        bins[list(self._end_of_text)] = BINS
+        self._mass += np.bincount(bins, weights=law, minlength=BINS + 1)[:BINS]
+        self._counts += np.bincount(bins, minlength=BINS + 1)[:BINS]
+        return entropy, second_moment
 
     def table(self) -> pa.Table:
         """The occupied bins, with the sums as metadata of the table."""

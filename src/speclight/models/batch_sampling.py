@@ -75,8 +75,11 @@ def sample_continuations(
 
 def _draw(laws: FloatArray, uniforms: FloatArray) -> IntArray:
     """[rows] tokens by the inverse of the cumulated laws; zero-probability tokens own empty intervals."""
-    cumulated = np.cumsum(laws, axis=1)
-    tokens = (cumulated <= (uniforms * cumulated[:, -1])[:, None]).sum(axis=1)
+    cumulated = np.empty(laws.shape[1])
+    tokens = np.empty(len(laws), dtype=np.int64)
+    for row, (law, uniform) in enumerate(zip(laws, uniforms, strict=True)):
+        np.cumsum(law, out=cumulated)
+        tokens[row] = np.searchsorted(cumulated, uniform * cumulated[-1], side="right")
     # u * total can round up to the total; the last possible token owns that point.
     last_possible = laws.shape[1] - 1 - (laws[:, ::-1] > 0).argmax(axis=1)
     return np.minimum(tokens, last_possible)

@@ -12,6 +12,8 @@ from speclight.measure.oracle_run import OracleSettings, read_oracle, run_oracle
 from speclight.measure.profile import ProfileSettings, read_profile
 from speclight.measure.profile_run import run_profile
 from speclight.measure.prompts import Prompt
+from speclight.measure.step_histogram import StepHistogram, histograms_table, read_histograms
+from speclight.measure.store import RecordFolder, read_table
 from speclight.models.sampling import SamplingSettings
 from speclight.theory.ergodic.bound import ergodic_renewal
 from speclight.theory.laws.likely_tokens import REACH
@@ -191,3 +193,33 @@ def test_a_folder_of_something_else(tmp_path, measured):
     _, folder = measured
     with pytest.raises(StorageError, match="kind 'profile', expected 'oracle'"):
         read_oracle(folder)
+
+
+def test_families_share_batches_and_stay_in_the_prompts_order(target, tmp_path):
+    prompts = tuple(
+        Prompt(f"{family}-{length}", family, ("t3 " * length,))
+        for family in ("later", "early")
+        for length in (1, 9, 17)
+    )
+    profile = run_profile(target, prompts, ProfileSettings(max_tokens=6, batch_size=4), tmp_path)
+    assert profile.families == ("later", "early")
+    assert list(profile.step_laws) == ["later", "early"]
+    assert [text.prompt_id for text in profile.texts] == [prompt.prompt_id for prompt in prompts]
+    first = read_table(tmp_path, "batch-0000-texts")["family"].to_pylist()
+    assert sorted(first) == ["early", "early", "later", "later"]
+    for family, law in profile.step_laws.items():
+        entropies = np.concatenate([text.entropies for text in profile.of_family(family)])
+        assert abs(law.mu - entropies.mean()) < VALUE_ATOL
+
+
+def test_histograms_of_one_family_a_table_are_read_too(tmp_path):
+    laws = np.random.default_rng(0).dirichlet(np.ones(5), 3)
+    alone, other = (StepHistogram(family, 5, ()) for family in ("one", "two"))
+    alone.add(laws)
+    other.add(laws[:1])
+    folder = RecordFolder(tmp_path, {"kind": "histograms"})
+    folder.write("old", alone.table())
+    folder.write("new", histograms_table([alone, other]))
+    found = read_histograms(tmp_path, ["old", "new"])
+    assert found["one"].step_law().mu == pytest.approx(alone.step_law().mu, rel=1e-12)
+    assert found["two"].step_law().mu == pytest.approx(other.step_law().mu, rel=1e-12)

@@ -107,8 +107,11 @@ def read_profile(folder: Path) -> Profile:
         texts = [text for name in names for text in _read_texts(folder, name)]
         if "engine" in plan:
             return Profile(settings, tuple(texts), _sampled_step_laws(texts))
+        order = list(dict.fromkeys(prompt["family"] for prompt in plan["prompts"]))
+        texts.sort(key=lambda text: order.index(text.family))  # batches hold texts of all families
         histograms = read_histograms(folder, [f"{name}step-law" for name in names])
-        return Profile(settings, tuple(texts), {name: law.step_law() for name, law in histograms.items()})
+        laws = {family: histograms[family].step_law() for family in order}
+        return Profile(settings, tuple(texts), laws)
 
 
 def unit_name(batch: int, part: str) -> str:

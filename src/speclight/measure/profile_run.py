@@ -16,7 +16,7 @@ from speclight.measure.profile import KIND, Profile, read_profile, unit_name
 from speclight.measure.profile_settings import ProfileSettings
 from speclight.measure.prompts import Prompt
 from speclight.measure.recorded_laws import RecordedLaws
-from speclight.measure.step_histogram import StepHistogram
+from speclight.measure.step_histogram import StepHistogram, histograms_table
 from speclight.measure.store import RecordFolder, recording
 from speclight.measure.turns import AskedTurn, check_conversations_fit, turn_column, turns_plan
 from speclight.models.batch_sampling import SampledContinuation, StepObserver, sample_continuations
@@ -76,7 +76,7 @@ def _plan(
 def _batches(
     model: CausalLM, prompts: tuple[Prompt, ...], settings: ProfileSettings, progress: Progress
 ) -> list[list[AskedTurn]]:
-    """The first turns in batches of one family each, those of like length together: little is padded."""
+    """The first turns of all families in batches, those of like length together: little is padded."""
     asked = [
         AskedTurn(prompt, place, sample)
         for place, prompt in enumerate(prompts)
@@ -87,14 +87,9 @@ def _batches(
         lengths.append(len(chat_token_ids(model, conversation(prompt.turns))))
         if number % PROMPTS_A_STEP == 0:
             progress(number, len(prompts), "counting the prompts' tokens")
-    batches: list[list[AskedTurn]] = []
-    for family in dict.fromkeys(prompt.family for prompt in prompts):
-        members = sorted(
-            (turn for turn in asked if turn.prompt.family == family), key=lambda turn: lengths[turn.place]
-        )
-        size = settings.batch_size
-        batches += [members[start : start + size] for start in range(0, len(members), size)]
-    return batches
+    asked.sort(key=lambda turn: lengths[turn.place])
+    size = settings.batch_size
+    return [asked[start : start + size] for start in range(0, len(asked), size)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,26 +112,32 @@ def _run_batch(
     texts = sum(len(asked.prompt.turns) for asked in batch)
     columns: list[list[tuple[float, float, float]]] = [[] for _ in range(texts)]
     end_of_text = tuple(sorted(model.end_of_text))
-    histogram = StepHistogram(batch[0].prompt.family, model.vocabulary_size, end_of_text)
+    histograms = {
+        family: StepHistogram(family, model.vocabulary_size, end_of_text)
+        for family in dict.fromkeys(asked.prompt.family for asked in batch)
+    }
     recorded = RecordedLaws(texts, end_of_text) if keep_laws else None
 
-    def observe(texts_before: int, rows: IntArray, laws: FloatArray, tokens: IntArray) -> None:
+    def observe(
+        asked: list[AskedTurn], texts_before: int, rows: IntArray, laws: FloatArray, tokens: IntArray
+    ) -> None:
         surprisals = torch.from_numpy(laws).log().neg_().numpy()  # on all threads
-        entropies, second_moments = histogram.add(laws, surprisals)
-        sampled = np.log(laws[np.arange(len(rows)), tokens])
-        for place, row in enumerate((rows + texts_before).tolist()):
-            columns[row].append((sampled[place], entropies[place], second_moments[place]))
+        sampled = -surprisals[np.arange(len(rows)), tokens]
+        for place, row in enumerate(rows.tolist()):
+            histogram, own = histograms[asked[row].prompt.family], slice(place, place + 1)
+            (entropy,), (second_moment,) = histogram.add(laws[own], surprisals[own])
+            columns[row + texts_before].append((sampled[place], entropy, second_moment))
         if recorded is not None:
             recorded.add(rows + texts_before, laws)
 
     sampled: list[_Sampled] = []
     waiting = batch
     while waiting:
-        found = _answers(model, waiting, settings, partial(observe, len(sampled)))
+        found = _answers(model, waiting, settings, partial(observe, waiting, len(sampled)))
         sampled += found
         following = [each.asked.after(model.text_of(each.text.token_ids)) for each in found]
         waiting = [asked for asked in following if asked is not None]
-    records.write(unit_name(number, "step-law"), histogram.table())
+    records.write(unit_name(number, "step-law"), histograms_table(list(histograms.values())))
     records.write(unit_name(number, "texts"), _texts_table(sampled))
     if recorded is not None:
         records.write(unit_name(number, "laws"), recorded.table())

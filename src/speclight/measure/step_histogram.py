@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from speclight.arrays import FloatArray
 from speclight.measure.store import read_table
@@ -54,7 +57,7 @@ class StepHistogram:
         entropy = float(weighted.sum())
         weighted *= finite
         second_moment = float(weighted.sum())
-        # A float64 softmax can exceed 1 by rounding; its surprisal is then a hair below 0. The last bin is for
+        # A float64 softmax can exceed 1 by rounding; its surprisal is then a hair below 0. The last bin takes
         # what is not kept.
         finite /= WIDTH
         finite += FLOOR_GUARD
@@ -109,16 +112,39 @@ class StepHistogram:
         )
 
 
+def histograms_table(histograms: Sequence[StepHistogram]) -> pa.Table:
+    """Histograms of several families in one table, which `read_histograms` takes apart again."""
+    tables = [histogram.table() for histogram in histograms]
+    families = [histogram.family for histogram in histograms]
+    metadata = [
+        {key.decode(): value.decode() for key, value in table.schema.metadata.items()} for table in tables
+    ]
+    joined = pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
+    column = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+    names = pa.DictionaryArray.from_arrays(pa.array(column, pa.int32()), families)
+    joined = joined.append_column("family", names)
+    return joined.replace_schema_metadata({"histograms": json.dumps(metadata)})
+
+
 def read_histograms(folder: Path, names: list[str]) -> dict[str, StepHistogram]:
     """The histograms in the named units of a record folder, merged by family, in order of appearance."""
     merged: dict[str, StepHistogram] = {}
     for name in names:
-        table = read_table(folder, name)
-        family = _metadata(table, "family")
-        if family not in merged:
-            merged[family] = StepHistogram(family, int(_metadata(table, "vocabulary_size")), ())
-        merged[family].merge(table)
+        for table in _by_family(read_table(folder, name)):
+            family = _metadata(table, "family")
+            if family not in merged:
+                merged[family] = StepHistogram(family, int(_metadata(table, "vocabulary_size")), ())
+            merged[family].merge(table)
     return merged
+
+
+def _by_family(table: pa.Table) -> Iterator[pa.Table]:
+    """The tables that `histograms_table` joined; a table of one family as it is."""
+    if b"histograms" not in (table.schema.metadata or {}):
+        yield table
+        return
+    for metadata in json.loads(_metadata(table, "histograms")):
+        yield table.filter(pc.field("family") == metadata["family"]).replace_schema_metadata(metadata)
 
 
 def _metadata(table: pa.Table, key: str) -> str:

@@ -13,7 +13,7 @@ from speclight.errors import ContextOverflow
 from speclight.models.causal_lm import PREFILL_PIECE, CausalLM
 from speclight.models.kv_cache import PathCache
 from speclight.models.sampling import SamplingSettings, processed_probabilities
-from speclight.models.visibility import below, causal
+from speclight.models.visibility import below
 from speclight.seeds import stream
 
 # (rows of the batch still running [rows], their laws [rows, vocab], the tokens drawn from them [rows])
@@ -53,7 +53,7 @@ def sample_continuations(
                 f"a prompt of {len(prompt)} tokens and {max_tokens} more do not fit "
                 f"{model.window_name}; shorten the prompt or lower max_tokens"
             )
-    batch = _PaddedBatch(model, prompts)
+    batch = _PaddedBatch(model, prompts, max_tokens)
     uniforms = np.stack([stream(seed).random(max_tokens) for seed in seeds])
     texts: list[list[int]] = [[] for _ in prompts]
     running = np.arange(len(prompts))
@@ -88,28 +88,55 @@ def _draw(laws: FloatArray, uniforms: FloatArray) -> IntArray:
 class _PaddedBatch:
     """The cache of a batch of texts of unequal length, padded on the left."""
 
-    def __init__(self, model: CausalLM, prompts: Sequence[list[int]]) -> None:
+    def __init__(self, model: CausalLM, prompts: Sequence[list[int]], max_tokens: int) -> None:
         self._model = model
         self._cache: PathCache = model.new_cache()
+        self._prompts = [tuple(prompt) for prompt in prompts]
         self._length = max(len(prompt) for prompt in prompts)
+        self._slots = self._length + max_tokens  # all at once: nothing is copied while texts grow
         self._padding = torch.tensor([self._length - len(prompt) for prompt in prompts])
-        self._prompts = torch.tensor([[0] * (self._length - len(p)) + p for p in prompts])
 
+    @torch.inference_mode()
     def read_prompts(self) -> torch.Tensor:
-        """[batch, vocab] logits after the prompts."""
-        logits = torch.empty(0)
-        for start in range(0, self._length, PREFILL_PIECE):
-            logits = self._read(self._prompts[:, start : start + PREFILL_PIECE])
-        return logits
+        """[batch, vocab] logits after the prompts.
+
+        Each is read by itself, equal ones once, and set behind its padding: a pass over a whole prompt gains
+        nothing from company, and padding would be read along with it.
+        """
+        rows_of: dict[tuple[int, ...], list[int]] = {}
+        for row, prompt in enumerate(self._prompts):
+            rows_of.setdefault(prompt, []).append(row)
+        logits: list[torch.Tensor] = [torch.empty(0)] * len(self._prompts)
+        slots: list[tuple[torch.Tensor, torch.Tensor]] = []
+        for prompt, rows in rows_of.items():
+            own = self._model.new_cache()
+            last = self._last_logits(own, list(prompt))
+            for layer, (keys, values) in enumerate(own.filled_slots()):
+                if layer == len(slots):
+                    slots.append((self._buffer(keys), self._buffer(values)))
+                place = slice(self._length - len(prompt), self._length)
+                slots[layer][0][rows, :, place] = keys
+                slots[layer][1][rows, :, place] = values
+            for row in rows:
+                logits[row] = last
+        self._cache.adopt(slots, (torch.arange(self._length) - self._padding[:, None]).clamp(min=0))
+        return torch.stack(logits)
 
     def read_tokens(self, tokens: list[int]) -> torch.Tensor:
         """[batch, vocab] logits after one more token of each text."""
-        return self._read(torch.tensor(tokens)[:, None])
-
-    def _read(self, tokens: torch.Tensor) -> torch.Tensor:
-        filled, new = self._cache.committed, tokens.shape[1]
-        visible = causal(new, filled) & ~below(self._padding, filled + new)[:, None]
-        positions = (torch.arange(filled, filled + new) - self._padding[:, None]).clamp(min=0)
-        logits = self._model.forward(self._cache, tokens, positions, visible, logit_rows=1).logits[:, -1]
-        self._cache.keep(list(range(filled, filled + new)))
+        filled = self._cache.committed
+        visible = ~below(self._padding, filled + 1)[:, None]
+        positions = filled - self._padding[:, None]
+        one_each = torch.tensor(tokens)[:, None]
+        logits = self._model.forward(self._cache, one_each, positions, visible, logit_rows=1).logits[:, -1]
+        self._cache.keep([filled])
         return logits
+
+    def _buffer(self, states: torch.Tensor) -> torch.Tensor:
+        return states.new_zeros((len(self._prompts), states.shape[1], self._slots, states.shape[3]))
+
+    def _last_logits(self, cache: PathCache, prompt: list[int]) -> torch.Tensor:
+        """[vocab] logits after a prompt, read into the cache."""
+        pieces = [prompt[start : start + PREFILL_PIECE] for start in range(0, len(prompt), PREFILL_PIECE)]
+        self._model.prefill(cache, [token for piece in pieces[:-1] for token in piece])
+        return self._model.read(cache, pieces[-1], 1).logits[0, -1]

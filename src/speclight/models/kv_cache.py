@@ -59,6 +59,16 @@ class PathLayer(CacheLayerMixin):
             self.slot_positions = torch.cat(kept, dim=1)
         self._filled_to(end)
 
+    def filled_slots(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """[batch, heads, filled, head size] keys and values."""
+        return self._keys[:, :, : self.length], self._values[:, :, : self.length]
+
+    def adopt(self, keys: torch.Tensor, values: torch.Tensor, filled: int) -> None:
+        """Take over buffers whose first slots are filled."""
+        self.lazy_initialization(keys, values)
+        self._keys, self._values = keys, values
+        self._filled_to(filled)
+
     def bytes_held(self) -> int:
         """Memory of the buffers, bytes."""
         return sum(buffer.numel() * buffer.element_size() for buffer in (self._keys, self._values))
@@ -115,6 +125,21 @@ class PathCache(Cache):
         for layer in self.path_layers:
             layer.keep(self.committed, index)
         self.committed += len(slots)
+
+    def filled_slots(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """By layer, [batch, heads, filled, head size] keys and values."""
+        return [layer.filled_slots() for layer in self.path_layers]
+
+    def adopt(self, buffers: list[tuple[torch.Tensor, torch.Tensor]], positions: torch.Tensor) -> None:
+        """Take over, committed, what was read elsewhere: by layer buffers of keys and values.
+
+        buffers: [batch, heads, slots, head size] each, of which the first are filled. positions: [batch,
+        filled] of the tokens in those.
+        """
+        for layer, (keys, values) in zip(self.path_layers, buffers, strict=True):
+            layer.adopt(keys, values, positions.shape[1])
+        self.record_positions(positions.to(buffers[0][0].device))
+        self.committed = positions.shape[1]
 
     def rewind(self, committed: int) -> None:
         """Forget all but the first slots of the text, and everything uncommitted."""

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from speclight.measure.oracle_run import OracleSettings, run_oracle
 from speclight.measure.profile_run import run_profile
@@ -40,9 +41,9 @@ class ForwardClock:
     def _start(self, *given: object) -> None:
         self._started = time.perf_counter()
 
-    def _stop(self, module: object, arguments: object, output: object) -> None:
+    def _stop(self, module: object, arguments: object, output: CausalLMOutputWithPast) -> None:
         self.seconds += time.perf_counter() - self._started
-        assert hasattr(output, "logits")
+        assert output.logits is not None
         self.rows += output.logits.shape[0] * output.logits.shape[1]
 
     def measure(self, name: str, work: Callable[[], object]) -> dict[str, float]:

@@ -93,7 +93,7 @@ def main() -> None:
                 policy: [process[str(rows)] for process in processes] for policy, processes in taken.items()
             }
             results.append(row(load, rows, seconds))
-    within = [result["ratio_to_better"] <= CLAIM for result in results]
+    within = [float(str(result["ratio_to_better"])) <= CLAIM for result in results]
     print(f"claimed: {CLAIM} at most; {sum(within)} of {len(within)} rows within it")
     print(
         json.dumps({"schema": 1, "benchmark": "wait_policy", "kernels": options.kernels, "results": results})

@@ -88,7 +88,8 @@ class CallSeconds:
     @property
     def curve(self) -> FloatArray:
         """[CEILING] seconds of trees of 1, 2, ... nodes: measured sizes joined by lines, then as hoped."""
-        if self._curve is None:
+        curve = self._curve
+        if curve is None:
             known = sorted(self._recent)
             # A larger tree takes no less: a size that seems faster is noise, which would draw trees to it.
             weights = [len(self._recent[size]) for size in known]
@@ -97,8 +98,8 @@ class CallSeconds:
             if known[-1] < CEILING:
                 seconds.append(seconds[-1] + HOPED_GROWTH * seconds[0] * (CEILING - known[-1]))
                 known.append(CEILING)
-            self._curve = np.interp(np.arange(1, CEILING + 1), known, seconds)
-        return self._curve
+            curve = self._curve = np.interp(np.arange(1, CEILING + 1), known, seconds)
+        return curve
 
 
 def _size_class(size: int) -> int:

@@ -133,12 +133,14 @@ def test_the_whole_chain_on_a_toy(tmp_path):
     result = run_limits_test(target, families, SETTINGS, tmp_path / "out")
     assert (result.sizes[0].prompts, result.sizes[0].contexts) == (24, 60)
     for claim in (*result.cells, *result.pooled):
+        assert claim.estimator.standard_error is not None
         assert abs(claim.estimator.value) < 4 * claim.estimator.standard_error
         assert claim.estimator.standard_error < 0.05
         assert -ROUNDING_ATOL <= claim.jensen.value < 0.3
         assert 0.7 < claim.seen.value <= 1.0 + ROUNDING_ATOL
     (decode,) = result.decodes
     assert decode.texts == 24
+    assert decode.bound.standard_error is not None
     assert decode.bound.value > 1 - 4 * decode.bound.standard_error
     assert decode.walk.value == pytest.approx(1.0, abs=0.25)
     ratios = {(item.method, item.node_budget): item.ratio for item in result.methods}

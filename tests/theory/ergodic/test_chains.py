@@ -89,6 +89,7 @@ def test_one_draft_is_a_chain_and_a_tree():
 def test_no_chain_exceeds_the_bound_of_a_start_law(source_and_texts, drafted):
     source, texts = source_and_texts
     bound, best = chains_at_starts(texts, drafted + 1), best_call(source, drafted)
+    assert bound.standard_error is not None
     assert bound.value > best - 4 * bound.standard_error
     assert bound.value < 1.1 * best
     # All of P nodes at one depth would be allowed without the depths' own limits.

@@ -4,7 +4,7 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
@@ -85,8 +85,13 @@ def test_sets_of_smallest_ratio_are_enough(pair, candidates):
     assert transport_without_replacement(*pair, candidates) == pytest.approx(without, abs=PREFIX_ATOL)
 
 
+# Two pairs of tokens with one ratio each, which rounding tells apart.
+ROUNDED_APART = (np.array([0.0, 0.05, 0.05, 0.15, 0.75]), np.array([0.0, 1 / 27, 1 / 9, 8 / 27, 15 / 27]))
+
+
 @settings(deadline=None)
 @given(law_pairs(largest_vocabulary=6), st.integers(1, 4))
+@example(ROUNDED_APART, 1)
 def test_every_rule_stays_below_its_ceiling(pair, candidates):
     target, drafter = pair
     ceiling = transport_with_replacement(*pair, candidates) + ROUNDING_ATOL

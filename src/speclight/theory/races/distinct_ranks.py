@@ -139,14 +139,15 @@ class _MeanOverScales:
         inside = slice(low + 1, high)
         mass: FloatArray = np.cumsum(self.weights[inside])
         middle = low + 1 + min(int(np.searchsorted(mass, float(mass[-1]) / 2.0)), high - low - 2)
-        if high - low == 2:
+        width = self.logs[high] - self.logs[low]
+        at = (self.logs[middle] - self.logs[low]) / width if width > 0.0 else 0.0
+        if high - low == 2 or not 0.0 < at < 1.0:
+            # Ratios that rounding alone tells apart leave no room for a parabola.
             self._settle(middle)
+            self._open(low, middle)
+            self._open(middle, high)
             return
-        places = (self.logs[inside] - self.logs[low]) / (self.logs[high] - self.logs[low])
-        weights, at = (
-            self.weights[inside],
-            (self.logs[middle] - self.logs[low]) / (self.logs[high] - self.logs[low]),
-        )
+        places, weights = (self.logs[inside] - self.logs[low]) / width, self.weights[inside]
         ends, centre = (self._value(low), self._value(high)), self._value(middle)
         line = (weights @ (1.0 - places)) * ends[0] + (weights @ places) * ends[1]
         # The parabola through the middle value adds a multiple of x (1 - x) to the chord.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -70,9 +71,9 @@ class DemoSettings:
     profile_tokens: int = 112
     oracle_contexts: int = 12
     oracle_budget: int = 64
-    decoded_prompts: int = 4
-    decoded_tokens: int = 24
-    timing_rounds: int = 2
+    decoded_prompts: int = 3
+    decoded_tokens: int = 20
+    timing_rounds: int = 1
     call_rounds: int = 9
     node_budget: int = 8
     drafters: tuple[str, ...] = ("ngram",)
@@ -191,11 +192,11 @@ def _decode_all(
     model: CausalLM, settings: DemoSettings, by_family: Mapping[str, list[Prompt]], progress: Progress
 ) -> list[DrafterRun]:
     runs: list[DrafterRun] = []
-    steps = len(TEMPERATURES) * len(by_family) * len(settings.drafters)
-    for family, members in by_family.items():
-        for temperature in TEMPERATURES:
-            runs += _decode(model, settings, family, members[: settings.decoded_prompts], temperature)
-            progress(len(runs), steps, "decoding, in turn with plain decoding")
+    cells = list(product(by_family, TEMPERATURES))
+    for number, (family, temperature) in enumerate(cells):
+        members = by_family[family][: settings.decoded_prompts]
+        runs += _decode(model, settings, family, members, temperature)
+        progress(number + 1, len(cells), "decoding, in turn with plain decoding")
     return runs
 
 

@@ -121,7 +121,7 @@ class Pace:
         # Of a node that was accepted and had children: how often one of them was accepted too.
         self._went_on, self._could_go_on = HOPED_CONTINUATION * PRIOR_TRIALS, PRIOR_TRIALS
         self._wait, self._since_draft = FIRST_WAIT, 0
-        self._is_trial = False
+        self._is_trial = self._trial_is_out = False
 
     def node_budget(self, *, grows: bool) -> int:
         """The most nodes the next tree may have; 1 where the next call had better be plain.
@@ -136,7 +136,9 @@ class Pace:
         if not grows:
             budget = self._best_chain()
         if budget == 1 and self._since_draft >= self._wait:
-            self._is_trial, budget = True, TRIAL_NODES
+            # Counted at once, so that of the texts of a batch one is tried, not all.
+            self._is_trial, self._since_draft, budget = True, 0, TRIAL_NODES
+            self._trial_is_out = True
         return budget
 
     def worth_expanding(self, path_log_probs: FloatArray, size: int) -> list[bool]:
@@ -225,7 +227,8 @@ class Pace:
         return self._recent_seconds - plain > allowed
 
     def _settle_trial(self, trace: CallTrace) -> None:
-        if self._is_trial:
+        if self._trial_is_out and len(trace.tree) <= TRIAL_NODES:
+            self._trial_is_out = False
             won = trace.tokens_emitted / trace.seconds.total > 1.0 / self.call_seconds.plain
             self._wait = FIRST_WAIT if won else min(2 * self._wait, LONGEST_WAIT)
         self._since_draft = 0

@@ -33,7 +33,7 @@ def conversation(turns: Sequence[str], answers: Sequence[str] = ()) -> list[dict
     turns: more than there are answers; those that wait for a later answer are left out.
     """
     messages: list[dict[str, str]] = []
-    for turn, answer in zip(turns, answers, strict=False):
+    for turn, answer in zip(turns[: len(answers)], answers, strict=True):
         messages += [{"role": "user", "content": turn}, {"role": "assistant", "content": answer}]
     return [*messages, {"role": "user", "content": turns[len(answers)]}]
 

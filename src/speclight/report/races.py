@@ -235,10 +235,11 @@ def comparison_figure(comparison: RaceComparison) -> Figure:
     figure = Figure(figsize=(9.6, 3.2 * rows + 0.9), layout="constrained")
     panels = figure.subplots(rows, COLUMNS, squeeze=False, sharey="row").ravel()
     handles: dict[str, Line2D] = {}
-    for group, axes in zip(groups, panels, strict=False):
+    filled = list(zip(groups, panels[: len(groups)], strict=True))
+    for group, axes in filled:
         handles |= {str(line.get_label()): line for line in _rule_lines(axes, comparison, group)}
         _label_axes(axes, group)
-    for group, axes in zip(groups, panels, strict=False):
+    for group, axes in filled:  # once the rules of a whole row have set its scale
         bound = _bound_line(axes, group)
         handles[str(bound.get_label())] = bound
     for axes in panels[len(groups) :]:

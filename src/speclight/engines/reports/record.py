@@ -73,10 +73,9 @@ class SpeculationCounts:
     @property
     def conditional_acceptance(self) -> tuple[float | None, ...]:
         """[positions] acceptance of draft token i + 1 given that all before it were accepted."""
-        before = (self.drafts, *self.accepted_at)
         return tuple(
             count / earlier if earlier else None
-            for count, earlier in zip(self.accepted_at, before, strict=False)
+            for earlier, count in pairwise((self.drafts, *self.accepted_at))
         )
 
     def survival_interval(self, position: int) -> tuple[float, float]:

@@ -84,7 +84,7 @@ def _limits_figure(record: DemoRecord) -> Figure:
     figure = Figure(figsize=(max(4.6, 3.3 * columns), 2.9 * rows + 1.1), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     marks = drafter_marks(drafters_of(record))
-    for axes, limits in zip(panels, record.limits, strict=False):
+    for axes, limits in zip(panels[: len(record.limits)], record.limits, strict=True):
         _draw_limits(axes, limits, decodings_beside(limits, record), marks)
         axes.set_title(
             shortened(panel_title(limits, record), _NAME_LENGTH),

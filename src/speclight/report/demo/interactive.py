@@ -60,7 +60,9 @@ def _limit_traces(
 def _line(budgets: tuple[int, ...], curve: LimitCurve) -> JsonValue:
     style = style_of(curve)
     points = visible_points(budgets, curve.values)
-    ends = dict(zip(budgets, zip(curve.lows or (), curve.highs or (), strict=True), strict=False))
+    ends: dict[int, tuple[float, float]] = {}
+    if curve.lows is not None and curve.highs is not None:
+        ends = {p: (low, high) for p, low, high in zip(budgets, curve.lows, curve.highs, strict=True)}
     spans = [span(*ends.get(budget, (None, None))) for budget, _ in points]
     return {
         "type": "scatter",

@@ -8,14 +8,12 @@ the one of a prompt is chosen on the prompts of the other folds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 import numpy as np
 
 from speclight.arrays import BoolArray, FloatArray, IntArray
+from speclight.theory.compiled import compiled
 from speclight.theory.ergodic.least_cost import FOLDS
 from speclight.theory.ergodic.segments import TextArrays
 
@@ -92,16 +90,10 @@ def _cut(texts: TextArrays, charges: FloatArray) -> _Cut:
     count = len(texts.begins) - 1
     found = _Cut(np.zeros(count), np.zeros(count), np.zeros((count, len(charges))))
     of_depth = np.append(0.0, charges[1:])  # the root is charged with its call
-    _compiled()(texts.growth, texts.begins, charges[0], of_depth, found.cost, found.calls, found.sizes)
+    compiled(_cut_texts)(
+        texts.growth, texts.begins, charges[0], of_depth, found.cost, found.calls, found.sizes
+    )
     return found
-
-
-@cache
-def _compiled() -> Callable[..., None]:
-    import numba  # here, because importing it takes half a second
-
-    compile_function: Any = numba.njit(cache=False, nogil=True)
-    return compile_function(_cut_texts)
 
 
 def _cut_texts(

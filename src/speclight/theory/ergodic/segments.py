@@ -7,15 +7,14 @@ its first j tokens: the tree's size, counted along the text (`decode` says why).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 import numpy as np
 
 from speclight.arrays import BoolArray, FloatArray, IntArray
 from speclight.errors import InvalidInput
+from speclight.theory.compiled import compiled
 from speclight.theory.laws.sampled_text import SampledText
 
 
@@ -90,16 +89,10 @@ def cheapest_segments(
         )
     count = len(texts.begins) - 1
     found = Segmentation(np.zeros(count), np.zeros(count), np.zeros(count))
-    _compiled()(texts.growth, texts.begins, by_call, by_size, longest, found.cost, found.calls, found.sizes)
+    compiled(_cut_texts)(
+        texts.growth, texts.begins, by_call, by_size, longest, found.cost, found.calls, found.sizes
+    )
     return found
-
-
-@cache
-def _compiled() -> Callable[..., None]:
-    import numba  # here, because importing it takes half a second
-
-    compile_function: Any = numba.njit(cache=False, nogil=True)
-    return compile_function(_cut_texts)
 
 
 def _cut_texts(

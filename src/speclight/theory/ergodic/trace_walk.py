@@ -14,9 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from math import exp, inf, log
-from typing import Any
 
 import numpy as np
 
@@ -24,6 +22,7 @@ from speclight.arrays import BoolArray, FloatArray, IntArray
 from speclight.errors import InvalidInput
 from speclight.theory.bisection import increasing_root
 from speclight.theory.bound import check_node_budget
+from speclight.theory.compiled import compiled
 from speclight.theory.ergodic.bootstrap import ratio_standard_error
 from speclight.theory.ergodic.decode import DecodeBound
 from speclight.theory.ergodic.segments import TextArrays, text_arrays
@@ -93,7 +92,7 @@ def trace_walk(texts: Sequence[SampledText], node_budget: int) -> TraceWalk:
         steps = _Steps(np.zeros(size), np.ones(size), np.ones(size))
         below, upto = exp(threshold - ATOM_ATOL), exp(threshold + ATOM_ATOL)
         texts_of = arrays.growth, arrays.begins, nodes
-        _compiled()(*texts_of, budget, below, upto, keep, steps.visits, steps.tokens, steps.sizes)
+        compiled(_walk_texts)(*texts_of, budget, below, upto, keep, steps.visits, steps.tokens, steps.sizes)
         return steps
 
     def surplus(threshold: float, keep: float) -> float:
@@ -112,7 +111,7 @@ def walk_visits(texts: TextArrays, nodes: IntArray, depth: int, rarest: float) -
     """
     size = texts.growth.shape
     visits, upto = np.zeros(size), (1.0 - ATOM_ATOL) / rarest
-    _compiled()(
+    compiled(_walk_texts)(
         texts.growth, texts.begins, nodes, depth + 1, upto, upto, 1.0, visits, np.zeros(size), np.zeros(size)
     )
     return visits
@@ -184,14 +183,6 @@ def _totals(
         start_law=StartLaw("call starts", tuple(np.split(calls, np.cumsum(lengths)[:-1]))),
         priced_calls=by_prompt(found.visits + surplus),
     )
-
-
-@cache
-def _compiled() -> Callable[..., None]:
-    import numba  # here, because importing it takes half a second
-
-    compile_function: Any = numba.njit(cache=False, nogil=True)
-    return compile_function(_walk_texts)
 
 
 def _walk_texts(

@@ -16,6 +16,7 @@ import numpy as np
 
 from speclight.arrays import FloatArray, IntArray
 from speclight.errors import InvalidInput
+from speclight.theory.compiled import compiled
 from speclight.theory.truth.optimum import draw_type, grow_best_tree, ranked_laws
 from speclight.theory.truth.sources import TokenSource
 
@@ -121,15 +122,12 @@ def _empty_trees(noise: FloatArray) -> GrownTrees:
 
 @cache
 def _compiled_growth() -> Callable[..., None]:
-    """The compiled kernel. numba is imported here alone, and writes no cache into the package's folder."""
-    import numba
-
-    compile_function: Any = numba.njit(cache=False, nogil=True)
-    compiled_draw_type = compile_function(draw_type)
-    comes_before = compile_function(_comes_before)
-    sift_down = compile_function(_sift_down_with(comes_before))
-    sift_up = compile_function(_sift_up_with(comes_before))
-    return compile_function(_growth_with(compiled_draw_type, sift_down, sift_up))
+    """The compiled kernel."""
+    compiled_draw_type = compiled(draw_type)
+    comes_before = compiled(_comes_before)
+    sift_down = compiled(_sift_down_with(comes_before))
+    sift_up = compiled(_sift_up_with(comes_before))
+    return compiled(_growth_with(compiled_draw_type, sift_down, sift_up))
 
 
 def _comes_before(prob: float, node: int, other_prob: float, other: int, depths: IntArray) -> bool:

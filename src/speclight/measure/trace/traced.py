@@ -95,8 +95,8 @@ class TracedDrafter:
     """One drafter at one start.
 
     costs: of each growth at each budget of the trace. coupling: [chain lengths] min(1, Q/P) of the text's
-    next 1, 2, ... tokens: 1 + the sum of the first K is the most that any lossless rule reaches with a chain of K
-    (docs/theory/drafter.md). sampled: empty unless asked for.
+    next 1, 2, ... tokens: 1 + the sum of the first K is the most that any lossless rule reaches with a chain
+    of K (docs/theory/drafter.md). sampled: empty unless asked for.
     """
 
     tree: TracedTree

@@ -28,6 +28,7 @@ from speclight.drafting.tree_choices import (
 )
 from speclight.drafting.tree_names import read_tree
 from speclight.errors import InvalidInput
+from speclight.trees.limited_growth import GrowthLimits
 from toys import tiny_target
 
 # What is written, with how many layers, and what is made of it.
@@ -50,6 +51,7 @@ WRITTEN_TREES = {
     (None, "race"): Chain(kind="race"),
     ("best_first", "deterministic"): BestFirst(),
     ("eagle2", "deterministic"): Eagle2(),
+    ("eagle2=4,3,2", "deterministic"): Eagle2(GrowthLimits(4, 3, 2)),
     ("threshold=0.02", "deterministic"): Threshold(0.02),
     ("chain", "with_replacement"): Chain(kind="with_replacement"),
     ("batch", "deterministic"): Batch(),
@@ -94,7 +96,7 @@ def test_trees_as_written(text, kind):
 @pytest.mark.parametrize(
     ("text", "kind", "message"),
     [
-        ("bush", "deterministic", "known: best_first, eagle2, threshold=PROBABILITY"),
+        ("bush", "deterministic", "known: best_first, eagle2, eagle2=DEPTH,CHILDREN,PER_LEVEL, threshold"),
         ("chain=3", "deterministic", "'chain=3'; known"),
         ("static", "deterministic", "'static'; known"),
         ("static=a", "deterministic", "'static=a'; known"),

@@ -191,9 +191,9 @@ class DraftingOptions:
     """How drafts are verified: target_sample, greedy, rejection, rejection_without_replacement, block,
     traversal, k_seq, race, race_with_replacement, gls; typical is lossy."""
     tree: str | None = None
-    """Tree of the drafts, as NAME or NAME=NUMBERS: best_first, eagle2, threshold=PROBABILITY, chain, batch,
-    static=RATE,RATE,... or rank=RATE,RATE,... (how often each rank is accepted), lists=NOISE_SETS of the
-    kind gls; best_first, or chain for samples and races, if not given."""
+    """Tree of the drafts, as NAME or NAME=NUMBERS: best_first, eagle2 or eagle2=DEPTH,CHILDREN,PER_LEVEL,
+    threshold=PROBABILITY, chain, batch, static=RATE,RATE,... or rank=RATE,RATE,... (how often each rank is
+    accepted), lists=NOISE_SETS of the kind gls; best_first, or chain for samples and races, if not given."""
     kind: str | None = None
     """How candidates are chosen: deterministic, with_replacement, without_replacement, race,
     race_with_replacement or gls; the first one that the rule verifies if not given."""

@@ -17,11 +17,12 @@ from speclight.drafting.tree_choices import (
 )
 from speclight.errors import InvalidInput
 from speclight.trees.draft_tree import DraftKind
+from speclight.trees.limited_growth import GrowthLimits
 
 # Trees of listed nodes and by confidence take more than numbers, and are given in Python.
 SPELLINGS = (
-    "best_first, eagle2, threshold=PROBABILITY, chain, batch, static=RATE,RATE,..., rank=RATE,RATE,... and "
-    "lists=NOISE_SETS"
+    "best_first, eagle2, eagle2=DEPTH,CHILDREN,PER_LEVEL, threshold=PROBABILITY, chain, batch, "
+    "static=RATE,RATE,..., rank=RATE,RATE,... and lists=NOISE_SETS"
 )
 
 
@@ -52,6 +53,8 @@ def _read(text: str, kind: ShapedKind) -> TreeChoice:
             return BestFirst()
         case "eagle2", ():
             return Eagle2()
+        case "eagle2", (depth, children, per_level) if all(number.is_integer() for number in numbers):
+            return Eagle2(GrowthLimits(int(depth), int(children), int(per_level)))
         case "threshold", (least_probability,):
             return Threshold(least_probability)
         case "chain", ():

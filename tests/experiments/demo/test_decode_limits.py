@@ -7,7 +7,8 @@ import pytest
 
 from speclight.experiments.demo.decode_limits import call_times_along, family_decodes, speed_limit
 from speclight.experiments.demo.decoding import OWN_LOOP, TRANSFORMERS
-from speclight.measure.call_times import CallTimes
+from speclight.experiments.demo.record import CallTimes
+from speclight.measure.latency.curve import CallTimeCurve
 from speclight.measure.paired_times import TimedPrompt, TimedRun
 from speclight.measure.profile import Profile, ProfiledText, ProfileSettings
 from toys import tiny_target
@@ -35,6 +36,13 @@ def uniform_profile(texts: int = 6, tokens: int = 6000) -> Profile:
     )
 
 
+def curve(seconds_per_context_token: float) -> CallTimeCurve:
+    """1, 1.2 and 4 seconds for 1, 3 and 7 nodes after 2 tokens, and so much more for every further one."""
+    short = np.array([1.0, 1.2, 4.0])
+    medians = np.stack([short, short + 100 * seconds_per_context_token])
+    return CallTimeCurve(np.array([1, 3, 7]), np.array([2, 102]), medians, medians, medians)
+
+
 def runs(**seconds: float) -> TimedPrompt:
     names = {"own": OWN_LOOP, "transformers": TRANSFORMERS}
     return TimedPrompt("p0", ({names.get(name, name): TimedRun(10, took) for name, took in seconds.items()},))
@@ -50,17 +58,20 @@ def test_the_interval_of_a_uniform_target_closes_on_what_its_best_tree_emits():
 
 def test_the_speed_limit_is_that_of_the_best_tree_for_the_times_measured():
     # 1, 2 and 3 tokens per call in 1, 1.2 and 4 seconds: two tokens per call are fastest.
-    times = CallTimes((1, 3, 7), (1.0, 1.2, 4.0), 2, 0.0)
-    limit = speed_limit(uniform_profile(), times, [runs(own=10.0, transformers=20.0, ngram=8.0)], ["ngram"])
+    limit = speed_limit(
+        uniform_profile(), curve(0.0), [runs(own=10.0, transformers=20.0, ngram=8.0)], ["ngram"]
+    )
     assert limit.limit.value == pytest.approx(2.0 / 1.2, rel=1e-3)
     assert limit.plain_tokens_per_second == pytest.approx(1.0)
     assert limit.drafters == {"ngram": pytest.approx(10.0 / 8.0)}
-    slower = CallTimes((1, 3, 7), (1.0, 1.2, 4.0), 2, 0.01)
-    assert speed_limit(uniform_profile(), slower, [runs(own=1.0, transformers=1.0)], []).limit.value < 1.6
+    assert limit.call_times == CallTimes((1, 3, 7), (1.0, 1.2, 4.0), 2, 0.0)
+    slower = speed_limit(uniform_profile(), curve(0.01), [runs(own=1.0, transformers=1.0)], [])
+    assert slower.limit.value < 1.6
+    assert slower.call_times.seconds_per_context_token == pytest.approx(0.01)
 
 
 def test_calls_are_timed_up_to_the_largest_tree_that_fits():
     times = call_times_along(tiny_target(window=64), uniform_profile(tokens=40), 16, 1)
-    assert times.sizes == (1, 2, 4, 6, 8, 12, 16)
-    assert times.context_tokens == 2
-    assert call_times_along(tiny_target(window=12), uniform_profile(tokens=40), 16, 1).sizes[-1] == 9
+    assert times.nodes.tolist() == [1, 2, 4, 6, 8, 12, 16]
+    assert times.context_tokens.tolist() == [2, 42]
+    assert call_times_along(tiny_target(window=12), uniform_profile(tokens=40), 16, 1).nodes[-1] == 9

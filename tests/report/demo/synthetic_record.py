@@ -12,6 +12,7 @@ from speclight.experiments.demo.record import (
     ALL_FAMILIES,
     SCHEMA,
     CallStartLimit,
+    CallTimes,
     DecodeCheck,
     DecodeInterval,
     DecodingSummary,
@@ -26,7 +27,6 @@ from speclight.experiments.demo.record import (
     PromptTotals,
     SpeedLimit,
 )
-from speclight.measure.call_times import CallTimes
 from speclight.measure.estimates import Estimate
 from speclight.measure.machine_load import MachineLoad
 from speclight.measure.paired_times import SpeedUp, verdict_of

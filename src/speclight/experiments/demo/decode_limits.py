@@ -6,8 +6,15 @@ from collections.abc import Sequence
 
 from speclight.experiments.demo.decoding import PLAIN_DECODERS
 from speclight.experiments.demo.drafter_run import DrafterRun
-from speclight.experiments.demo.record import DecodeCheck, DecodeInterval, FamilyDecodes, SpeedLimit
-from speclight.measure.call_times import CallTimes, measure_call_times
+from speclight.experiments.demo.record import (
+    CallTimes,
+    DecodeCheck,
+    DecodeInterval,
+    FamilyDecodes,
+    SpeedLimit,
+)
+from speclight.measure.latency.calls import CallTimer, time_calls
+from speclight.measure.latency.curve import CallTimeCurve
 from speclight.measure.paired_times import TimedPrompt, tokens_per_second
 from speclight.measure.profile import Profile
 from speclight.measure.run_checks import check_decode, scored_text
@@ -36,13 +43,15 @@ def family_decodes(profile: Profile, family: str, largest_budget: int) -> Family
     )
 
 
-def call_times_along(model: CausalLM, profile: Profile, largest_tree: int, rounds: int) -> CallTimes:
+def call_times_along(model: CausalLM, profile: Profile, largest_tree: int, rounds: int) -> CallTimeCurve:
     """Seconds of a target call at the shortest and at the longest context that decodes of the texts have."""
     short = min((text.prompt_token_ids for text in profile.texts), key=len)
     longest = max(((*text.prompt_token_ids, *text.token_ids) for text in profile.texts), key=len)
     largest = max(1, min(largest_tree, model.context_window - len(short) - 1))
     sizes = [size for size in TIMED_SIZES if size < largest] + [largest]
-    return measure_call_times(model, short, longest[: model.context_window - largest], sizes, rounds)
+    timer = CallTimer(model, [short, longest[: model.context_window - largest]], sizes)
+    taken = time_calls(timer, rounds)
+    return CallTimeCurve.of_rounds(timer.node_budgets, timer.context_tokens, taken[:, 0])
 
 
 def limit_checks(model: CausalLM, runs: Sequence[DrafterRun]) -> tuple[DecodeCheck, ...]:
@@ -67,21 +76,22 @@ def limit_checks(model: CausalLM, runs: Sequence[DrafterRun]) -> tuple[DecodeChe
 
 
 def speed_limit(
-    profile: Profile, times: CallTimes, timed: Sequence[TimedPrompt], drafters: Sequence[str]
+    profile: Profile, times: CallTimeCurve, timed: Sequence[TimedPrompt], drafters: Sequence[str]
 ) -> SpeedLimit:
     """The limit of all families' texts together, beside what plain decoding and each drafter did."""
     texts = [text for family in profile.families for text in profile.sampled_texts(family)]
+    shortest, growth = int(times.context_tokens[0]), times.least_seconds_per_context_token
     contexts = [
-        len(text.prompt_token_ids) - times.context_tokens
+        len(text.prompt_token_ids) - shortest
         for family in profile.families
         for text in profile.of_family(family)
     ]
-    fastest = fastest_decode(texts, times.by_size(), times.seconds_per_context_token, contexts)
+    fastest = fastest_decode(texts, times.by_size(shortest), growth, contexts)
     return SpeedLimit(
         temperature=profile.settings.sampling.temperature,
         limit=fastest.going_on,
-        largest_tree=times.sizes[-1],
-        call_times=times,
+        largest_tree=int(times.nodes[-1]),
+        call_times=CallTimes(tuple(times.nodes.tolist()), tuple(times.medians[0].tolist()), shortest, growth),
         plain_tokens_per_second=max(tokens_per_second(timed, name) for name in PLAIN_DECODERS),
         drafters={name: tokens_per_second(timed, name) for name in drafters},
     )

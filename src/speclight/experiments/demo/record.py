@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from speclight.decoding.call_trace import PhaseSeconds
-from speclight.measure.call_times import CallTimes
 from speclight.measure.estimates import Estimate
 from speclight.measure.machine_load import MachineLoad
 from speclight.measure.paired_times import SpeedUp
@@ -113,6 +112,21 @@ class DecodeCheck:
     drafter: str
     temperature: float
     check: LimitCheck
+
+
+@dataclass(frozen=True, slots=True)
+class CallTimes:
+    """Seconds of a target call, the forward pass alone: nothing of drafting, sampling or verifying.
+
+    sizes: nodes of the tree, root included, increasing. seconds: of each, median over the rounds, at a
+    context of `context_tokens`. seconds_per_context_token: what each token of context beyond that adds,
+    whatever the size: the least of what was seen.
+    """
+
+    sizes: tuple[int, ...]
+    seconds: tuple[float, ...]
+    context_tokens: int
+    seconds_per_context_token: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import pytest
 
 from speclight.decoding.decode import DecodeSettings
 from speclight.decoding.divergence import first_divergence
-from speclight.experiments.demo.decoding import decode_turns
+from speclight.measure.decoded_run.decoding import decode_turns
 from speclight.measure.prompts import FAMILIES, shipped_prompts
 from speclight.measure.turns import first_turns
 from speclight.models.load import load

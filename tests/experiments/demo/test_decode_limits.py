@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from speclight.experiments.demo.decode_limits import call_times_along, family_decodes, speed_limit
-from speclight.experiments.demo.decoding import OWN_LOOP, TRANSFORMERS
 from speclight.experiments.demo.record import CallTimes
+from speclight.measure.decoded_run.decoding import OWN_LOOP, TRANSFORMERS
 from speclight.measure.latency.curve import CallTimeCurve
 from speclight.measure.paired_times import TimedPrompt, TimedRun
 from speclight.measure.profile import Profile, ProfiledText, ProfileSettings

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from speclight.decoding.settings import DecodeSettings
-from speclight.experiments.demo.call_starts import call_start_limit, search_call_starts
-from speclight.experiments.demo.decoding import Divergences
+from speclight.experiments.demo.call_starts import call_start_limit
 from speclight.experiments.demo.drafter_run import (
     DrafterRun,
     acceptance_by_depth,
@@ -20,7 +19,9 @@ from speclight.experiments.demo.drafter_run import (
     totals_by_prompt,
 )
 from speclight.experiments.demo.record import ALL_FAMILIES, DepthAcceptance
-from speclight.experiments.demo.timing import time_in_turn
+from speclight.measure.decoded_run.call_starts import search_call_starts
+from speclight.measure.decoded_run.decoding import Divergences
+from speclight.measure.decoded_run.timing import time_in_turn
 from speclight.measure.estimates import ratio_of_totals
 from speclight.measure.prompts import Prompt
 from speclight.models.sampling import SamplingSettings

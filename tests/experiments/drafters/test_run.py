@@ -9,10 +9,10 @@ from speclight.drafting.drafter_choices import LayerSkip, NGram
 from speclight.drafting.drafters import new_drafter
 from speclight.errors import InvalidInput, StorageError
 from speclight.experiments.chosen_drafters import ComparedDrafter
-from speclight.experiments.demo.decoding import decode_turns
 from speclight.experiments.drafters.limit_checks import check_drafters
 from speclight.experiments.drafters.run import DrafterComparisonSettings, run_drafter_comparison
 from speclight.experiments.drafters.summary import summarise_drafters
+from speclight.measure.decoded_run.decoding import decode_turns
 from speclight.measure.looping import looping_tokens
 from speclight.measure.prompts import Prompt
 from speclight.measure.store import write_recorded

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from speclight.experiments.demo.decoding import PLAIN_DECODERS
 from speclight.experiments.demo.drafter_run import DrafterRun
 from speclight.experiments.demo.record import (
     CallTimes,
@@ -13,6 +12,7 @@ from speclight.experiments.demo.record import (
     FamilyDecodes,
     SpeedLimit,
 )
+from speclight.measure.decoded_run.decoding import PLAIN_DECODERS
 from speclight.measure.latency.calls import CallTimer, time_calls
 from speclight.measure.latency.curve import CallTimeCurve
 from speclight.measure.paired_times import TimedPrompt, tokens_per_second

@@ -9,8 +9,8 @@ import numpy as np
 
 from speclight.decoding.call_trace import CallTrace, PhaseSeconds
 from speclight.decoding.settings import DecodeSettings
-from speclight.experiments.demo.decoding import PLAIN_DECODERS, DecodedPrompt, Divergences
 from speclight.experiments.demo.record import ALL_FAMILIES, DecodingSummary, DepthAcceptance, PromptTotals
+from speclight.measure.decoded_run.decoding import PLAIN_DECODERS, DecodedPrompt, Divergences
 from speclight.measure.estimates import mean_over, ratio_of_totals, within
 from speclight.measure.looping import looping_tokens
 from speclight.measure.paired_times import TimedPrompt, log_speed_ups, speed_up, tokens_per_second

@@ -12,14 +12,13 @@ import torch
 from speclight.checks import check_whole_numbers
 from speclight.decoding.decode import DecodeSettings
 from speclight.errors import InvalidInput
-from speclight.experiments.demo.call_starts import SearchedPrompt, call_start_limit, search_call_starts
+from speclight.experiments.demo.call_starts import call_start_limit
 from speclight.experiments.demo.decode_limits import (
     call_times_along,
     family_decodes,
     limit_checks,
     speed_limit,
 )
-from speclight.experiments.demo.decoding import OWN_LOOP, DecodedPrompt, greedy_divergences
 from speclight.experiments.demo.drafter_run import DrafterRun, summary_of, together, totals_by_prompt
 from speclight.experiments.demo.family_profiles import family_profile
 from speclight.experiments.demo.limit_curves import family_limits, overall_limits
@@ -33,7 +32,9 @@ from speclight.experiments.demo.record import (
     Headline,
     PromptTotals,
 )
-from speclight.experiments.demo.timing import time_in_turn
+from speclight.measure.decoded_run.call_starts import SearchedPrompt, search_call_starts
+from speclight.measure.decoded_run.decoding import OWN_LOOP, DecodedPrompt, greedy_divergences
+from speclight.measure.decoded_run.timing import time_in_turn
 from speclight.measure.machine_load import load_average, machine_load
 from speclight.measure.oracle_run import OracleRecord, OracleSettings, run_oracle
 from speclight.measure.profile import Profile, ProfileSettings

@@ -21,8 +21,8 @@ from speclight.drafting.drafter_choices import NO_DRAFTER
 from speclight.drafting.drafters import new_drafter
 from speclight.drafting.protocol import Drafter
 from speclight.experiments.chosen_drafters import ComparedDrafter
-from speclight.experiments.demo.decoding import DecodedPrompt, decode_turns
 from speclight.experiments.drafters.settings import DrafterComparisonSettings as DrafterComparisonSettings
+from speclight.measure.decoded_run.decoding import DecodedPrompt, decode_turns
 from speclight.measure.plan import run_plan
 from speclight.measure.prompts import Prompt
 from speclight.measure.provenance import machine_class

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from speclight.decoding.settings import DecodeSettings
-from speclight.experiments.demo import decoding
-from speclight.experiments.demo.decoding import OWN_LOOP, PLAIN_DECODERS, TRANSFORMERS
-from speclight.experiments.demo.timing import WARM_UP_TOKENS, time_in_turn, transformers_run
+from speclight.measure.decoded_run import decoding
+from speclight.measure.decoded_run.decoding import OWN_LOOP, PLAIN_DECODERS, TRANSFORMERS
+from speclight.measure.decoded_run.timing import WARM_UP_TOKENS, time_in_turn, transformers_run
 from speclight.measure.paired_times import speed_up
 from speclight.measure.prompts import Prompt
 from speclight.measure.turns import first_turns

@@ -7,7 +7,7 @@ from speclight.decoding.settings import DecodeSettings
 from speclight.drafting.drafter_choices import NGram
 from speclight.drafting.drafters import new_drafter
 from speclight.drafting.tree_choices import Chain
-from speclight.experiments.demo import decoding
+from speclight.measure.decoded_run import decoding
 from speclight.measure.prompts import Prompt
 from speclight.measure.turns import first_turns
 from speclight.models.sampling import SamplingSettings

@@ -11,7 +11,7 @@ from transformers import StoppingCriteriaList
 
 from speclight.decoding.decode import DecodeSettings
 from speclight.decoding.fitting_drafters import drafter_for
-from speclight.experiments.demo.decoding import OWN_LOOP, TRANSFORMERS, DecodedPrompt, decode_turns
+from speclight.measure.decoded_run.decoding import OWN_LOOP, TRANSFORMERS, DecodedPrompt, decode_turns
 from speclight.measure.paired_times import TimedPrompt, TimedRun, interleaved
 from speclight.measure.prompts import Prompt
 from speclight.measure.turns import AskedTurn, first_turns

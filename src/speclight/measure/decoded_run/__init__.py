@@ -1,0 +1,1 @@
+"""Prompts decoded by drafters and plainly, in turn: texts, calls, seconds, and what each call could give."""

@@ -26,6 +26,7 @@ from models.tiny_gguf import HEADS, stored_tensors, write_tiny_gguf
 from speclight.errors import CorruptWeights, InvalidInput, ModelNotFound, StorageError
 from speclight.models import conversion, default_target, weights
 from speclight.models.cache_folder import cache_entries, cache_folder, clear_cache
+from speclight.models.causal_lm import CausalLM
 from speclight.models.conversion import converted_folder, unpermuted_rotary
 from speclight.models.tokenizer import load_tokenizer
 from speclight.models.weights import load_weights
@@ -389,6 +390,7 @@ def test_code_in_a_folder_is_not_executed(folder, tmp_path, file):
     [
         ({"model_type": "no-such-architecture"}, InvalidInput),
         ({"num_attention_heads": 7}, InvalidInput),
+        ({"num_attention_heads": 0}, InvalidInput),
         ({"model_type": "t5"}, InvalidInput),
     ],
 )
@@ -397,6 +399,30 @@ def test_config_that_is_no_language_model(folder, change, error):
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(error, match="my-model"):
         load_weights(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("tokenizer.json", "null"),
+        ("tokenizer.json", '{"version": "1.0", "added_tokens": []}'),
+        ("tokenizer.json", "[" * 100_000),
+        ("tokenizer_config.json", '{"eos_token": 5}'),
+        ("config.json", "{"),
+        ("generation_config.json", "{"),
+    ],
+)
+def test_damaged_files_of_a_folder_are_told_before_weights_are_read(folder, file, content, monkeypatch):
+    (folder / file).write_text(content)
+    monkeypatch.setattr(weights.AutoModelForCausalLM, "from_pretrained", None)  # would fail if called
+    with pytest.raises(CorruptWeights, match="my-model"):
+        load_weights(folder)
+
+
+def test_an_end_of_text_that_is_no_token_is_refused(folder):
+    (folder / "generation_config.json").write_text('{"eos_token_id": "x"}')
+    with pytest.raises(InvalidInput, match="eos_token_id = 'x'"):
+        CausalLM(load_weights(folder))
 
 
 @pytest.mark.parametrize("gone", ["config.json", "model.safetensors", "tokenizer.json"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import zipfile
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from speclight.errors import CorruptWeights, ModelNotFound
+from speclight.models.json_object import read_json_object
 
 CONFIG_NAME = "config.json"
 # In the order they are looked for.
@@ -50,7 +50,7 @@ def read_head_files(folder: str | Path) -> HeadFiles:
                 f"{name} in {found[0].name} is of type {tensor.dtype}, expected float32, bfloat16 or "
                 "float16; convert the head back from its quantised form first"
             )
-    return HeadFiles(folder.resolve().name, _read_config(folder / CONFIG_NAME), tensors)
+    return HeadFiles(folder.resolve().name, read_json_object(folder / CONFIG_NAME), tensors)
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -76,18 +76,6 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise CorruptWeights(f"{path.name} holds something besides named tensors, expected a state dict")
     return {str(name): value for name, value in state.items()}
-
-
-def _read_config(path: Path) -> dict[str, object]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CorruptWeights(
-            f"{CONFIG_NAME} of {path.parent.name} is no JSON ({error}); repair it"
-        ) from error
-    if not isinstance(config, dict):
-        raise CorruptWeights(f"{CONFIG_NAME} of {path.parent.name} holds no object, expected one")
-    return config
 
 
 def _first_line(error: Exception) -> str:

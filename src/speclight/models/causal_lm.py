@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 
@@ -220,4 +221,10 @@ def _end_of_text_ids(loaded: LoadedModel) -> frozenset[int]:
         ids = loaded.model.config.get_text_config().eos_token_id
     if ids is None:
         return frozenset()
-    return frozenset([ids] if isinstance(ids, int) else ids)
+    listed: Sequence[object] = ids if isinstance(ids, list | tuple) else [ids]
+    if not all(type(token) is int for token in listed):
+        raise InvalidInput(
+            f"got eos_token_id = {ids!r} in the config of {loaded.name}, expected the id of a token or a "
+            "list of ids; correct it"
+        )
+    return frozenset(cast(Sequence[int], listed))

@@ -19,19 +19,38 @@ import huggingface_hub.constants
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from speclight.errors import CorruptWeights, InvalidInput, ModelNotFound
 from speclight.models.cache_folder import WEIGHTS_NAME, check_file, read_manifest
 from speclight.models.conversion import converted_folder
 from speclight.models.default_target import DEFAULT_TARGET, GGUF_SHA256, default_gguf
+from speclight.models.json_object import read_json_object
 from speclight.models.tokenizer import load_tokenizer
 
 Source = Literal["default", "folder", "gguf", "hub", "object"]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-# What Transformers raises for a config it cannot turn into a causal language model.
-UNSUPPORTED = (ValueError, KeyError, TypeError, ImportError, StrictDataclassError)
+# What Transformers raises for a config it cannot turn into a causal language model, or stumbles over.
+UNSUPPORTED = (
+    ArithmeticError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    RecursionError,
+    StrictDataclassError,
+    TypeError,
+    ValueError,
+)
+# Transformers goes on without a generation config that it cannot read, and so without its ends of text.
+CONFIGS = ("config.json", "generation_config.json")
+TOKENIZERS = ("tokenizer.json", "tokenizer.model")
 # Architectures whose checkpoints of before 2023 hold the causal mask of every layer as two tensors; today's
 # classes make it themselves.
 MASK_KEEPERS = ("codegen", "gpt2", "gpt_neo", "gpt_neox", "gptj")
@@ -131,7 +150,12 @@ def _load_folder(folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> L
         raise ModelNotFound(
             f"{folder} has no weights, expected model.safetensors; add them or give another folder"
         )
-    name = folder.resolve().name
+    for name in CONFIGS:
+        if (folder / name).is_file():
+            read_json_object(folder / name)
+    # What can be wrong is told before the weights, which may take minutes, are read.
+    _config(str(folder), trust_remote_code, local_files_only=True)
+    tokenizer = _tokenizer(folder, trust_remote_code, local_files_only=True)
     model = _strictly_loaded(
         str(folder),
         dtype,
@@ -141,8 +165,7 @@ def _load_folder(folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> L
         local_files_only=True,
         trust_remote_code=trust_remote_code,
     )
-    tokenizer = _tokenizer(folder, trust_remote_code, local_files_only=True)
-    return LoadedModel(model, tokenizer, name, "folder", None, None)
+    return LoadedModel(model, tokenizer, folder.resolve().name, "folder", None, None)
 
 
 def _load_hub(name: str, dtype: torch.dtype, trust_remote_code: bool) -> LoadedModel:
@@ -153,18 +176,11 @@ def _load_hub(name: str, dtype: torch.dtype, trust_remote_code: bool) -> LoadedM
         )
     # Without a connection the hub client retries for 23 seconds before it looks at what it already has.
     offline = not _hub_has_an_address()
-    try:
-        with _quiet(bars=True):
-            config = AutoConfig.from_pretrained(
-                name, trust_remote_code=trust_remote_code, local_files_only=offline
-            )
-    except OSError as error:
-        raise _not_on_hub(name, error) from error
-    except UNSUPPORTED as error:
-        raise _unsupported(name, error) from error
+    config = _config(name, trust_remote_code, local_files_only=offline)
     # One commit for config, weights and tokenizer. Naming it also keeps Transformers from asking the hub's
     # conversion service for safetensors when a repository has none.
     revision = getattr(config, "_commit_hash", None)
+    tokenizer = _tokenizer(name, trust_remote_code, local_files_only=offline, revision=revision or "main")
     model = _strictly_loaded(
         name,
         dtype,
@@ -173,8 +189,19 @@ def _load_hub(name: str, dtype: torch.dtype, trust_remote_code: bool) -> LoadedM
         local_files_only=offline,
         revision=revision or "main",
     )
-    tokenizer = _tokenizer(name, trust_remote_code, local_files_only=offline, revision=revision or "main")
     return LoadedModel(model, tokenizer, name, "hub", None, revision)
+
+
+def _config(name: str, trust_remote_code: bool, *, local_files_only: bool) -> PreTrainedConfig:
+    try:
+        with _quiet(bars=True):
+            return AutoConfig.from_pretrained(
+                name, trust_remote_code=trust_remote_code, local_files_only=local_files_only
+            )
+    except OSError as error:
+        raise _not_found(name, error) from error
+    except UNSUPPORTED as error:
+        raise _unsupported(name, error) from error
 
 
 def _strictly_loaded(
@@ -195,7 +222,7 @@ def _strictly_loaded(
     except UNSUPPORTED as error:
         raise _unsupported(name, error) from error
     except OSError as error:
-        raise _not_on_hub(name, error) from error
+        raise _not_found(name, error) from error
     # Transformers fills what is missing with random numbers and goes on.
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         differing = [key for key in map(str, report[kind]) if not _is_kept_mask(model, kind, key)]
@@ -224,7 +251,12 @@ def _tokenizer(
                 local_files_only=local_files_only,
                 revision=revision,
             )
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except Exception as error:  # noqa: BLE001  the library tokenizers raises nothing narrower
+        if any((Path(name) / file).is_file() for file in TOKENIZERS):
+            raise CorruptWeights(
+                f"the tokenizer of {name} was refused: {_first_line(error)}; expected tokenizer.json and "
+                "what lies beside it as Transformers writes them; get them anew"
+            ) from error
         raise ModelNotFound(
             f"got weights but no readable tokenizer in {name} ({_first_line(error)}), expected "
             "tokenizer.json; add it"
@@ -262,7 +294,12 @@ def _hub_has_an_address() -> bool:
     return True
 
 
-def _not_on_hub(name: str, error: OSError) -> ModelNotFound:
+def _not_found(name: str, error: OSError) -> ModelNotFound:
+    if Path(name).is_dir():
+        return ModelNotFound(
+            f"could not read the model in {name}: {_first_line(error)}; expected config.json and weights as "
+            "Transformers writes them; get the folder anew"
+        )
     return ModelNotFound(
         f"got {name!r}: {_first_line(error)}; expected 'default', a folder, a .gguf file, or a public hub "
         "id with safetensors and a connection (or an earlier download); check the spelling"

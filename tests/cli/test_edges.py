@@ -1,6 +1,7 @@
 """At the edges of a command: what stdout, stderr, the command line and the disk may be."""
 
 import errno
+import hashlib
 import io
 import json
 import os
@@ -13,7 +14,8 @@ from speclight.cli import main as cli
 from speclight.cli import options
 from speclight.cli.output import command_output
 from speclight.errors import StorageError
-from speclight.models.cache_folder import CACHE_VARIABLE, MANIFEST_NAME, cache_folder
+from speclight.models.cache_folder import CACHE_VARIABLE, conversion_folder
+from speclight.models.default_target import GGUF_SHA256
 
 MODULE = [sys.executable, "-m", "speclight"]
 BOUND = ["bound", "--mu", "1.5", "--mu2", "4", "--budget", "8"]
@@ -113,15 +115,23 @@ def test_no_stderr_is_no_bug(redirection):
     assert (done.returncode, done.stdout) == (2, b"")
 
 
-def test_a_folder_that_only_trying_shows_to_be_read_only_is_refused(monkeypatch, tmp_path):
-    """os.access says yes to root and on some network file systems."""
+@pytest.fixture
+def read_only_disk(monkeypatch):
+    """What the system says of every folder, as it does to root too; os.access would say yes."""
 
-    def read_only(dir):
+    def refused(dir):
         raise OSError(errno.EROFS, "Read-only file system", str(dir))
 
+    monkeypatch.setattr(options, "TemporaryFile", refused)
+
+
+def test_trying_to_write_leaves_nothing(tmp_path):
     options.check_writable(tmp_path / "below" / "that")
-    assert list(tmp_path.iterdir()) == []  # nothing is left by trying
-    monkeypatch.setattr(options, "TemporaryFile", read_only)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("read_only_disk")
+def test_a_folder_that_only_trying_shows_to_be_read_only_is_refused(tmp_path):
     with pytest.raises(StorageError, match=r"\(Read-only file system\); give another folder$"):
         options.check_writable(tmp_path / "below")
 
@@ -134,9 +144,30 @@ def test_a_cache_folder_that_cannot_be_written_is_told_before_a_conversion(monke
     options.check_cache("owner/model")  # nothing is converted
 
 
-def test_a_read_only_cache_with_conversions_in_it_is_used(monkeypatch, tmp_path):
+@pytest.mark.usefixtures("read_only_disk")
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda gguf: options.check_target(options.TargetOptions(target=gguf)),
+        lambda gguf: options.read_drafter_option(f"model={gguf}"),
+    ],
+    ids=["target", "drafter"],
+)
+def test_a_read_only_cache_is_told_before_a_conversion_and_used_after_it(check, monkeypatch, tmp_path):
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    gguf = tmp_path / "tiny.gguf"
+    gguf.write_bytes(b"GGUF")
+    conversion_folder("0" * 64).mkdir(parents=True)  # of something else
+    with pytest.raises(StorageError, match="set SPECLIGHT_CACHE"):
+        check(str(gguf))
+    conversion_folder(hashlib.sha256(b"GGUF").hexdigest()).mkdir()
+    check(str(gguf))
+
+
+@pytest.mark.usefixtures("read_only_disk")
+def test_a_read_only_cache_that_holds_the_default_target_is_used(monkeypatch, tmp_path):
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
-    (cache_folder() / "converted").mkdir(parents=True)
-    (cache_folder() / "converted" / MANIFEST_NAME).write_text("{}")
-    monkeypatch.setattr(options, "check_writable", None)  # would fail if called
+    with pytest.raises(StorageError, match="set SPECLIGHT_CACHE"):
+        options.check_cache("default")
+    conversion_folder(GGUF_SHA256).mkdir(parents=True)
     options.check_cache("default")

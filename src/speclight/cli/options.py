@@ -15,7 +15,7 @@ from speclight.cli.progress import waiting
 from speclight.cli.threads import set_waiting
 from speclight.decoding.settings import LARGEST_BUDGET
 from speclight.errors import InvalidInput, ModelNotFound, StorageError
-from speclight.models.default_target import DEFAULT_TARGET
+from speclight.models.default_target import DEFAULT_TARGET, GGUF_SHA256
 from speclight.writing import could_not_write
 
 if TYPE_CHECKING:
@@ -82,11 +82,25 @@ def check_target(options: TargetOptions) -> None:
 
 def check_cache(weights: str) -> None:
     """Raise StorageError where a GGUF must be converted and the cache folder cannot be written."""
-    from speclight.models.cache_folder import cache_folder, holds_conversions
+    from speclight.models.cache_folder import cache_folder
 
-    is_converted = weights == DEFAULT_TARGET or weights.lower().endswith(".gguf")
-    if is_converted and not holds_conversions():  # which one is there is found out by its hash
+    if weights != DEFAULT_TARGET and not weights.lower().endswith(".gguf"):
+        return
+    try:
         check_writable(cache_folder(), elsewhere="set SPECLIGHT_CACHE to another folder")
+    except StorageError:
+        if not _is_converted(weights):
+            raise
+
+
+def _is_converted(weights: str) -> bool:
+    """Whether the cache holds it already, which for a file is found out by its hash."""
+    from speclight.models.cache_folder import conversion_folder
+    from speclight.models.gguf_shards import gguf_sha256
+
+    is_default = weights == DEFAULT_TARGET
+    sha256 = GGUF_SHA256 if is_default else gguf_sha256(Path(weights).expanduser())
+    return conversion_folder(sha256).is_dir()
 
 
 def check_weights(flag: str, name: str) -> None:
@@ -243,13 +257,14 @@ def read_drafter_option(text: str, layers: int | None = None) -> DrafterChoice:
     """The drafter that NAME or NAME=WEIGHTS says; nothing is loaded yet.
 
     Raises InvalidInput for an unknown drafter and missing weights, ModelNotFound for weights that do not
-    exist.
+    exist, StorageError for a GGUF that cannot be converted into the cache.
     """
     from speclight.drafting.drafter_names import name_and_weights, read_drafter
 
     _, weights = name_and_weights(text)
     if weights is not None:
         check_weights("--drafter", weights)
+        check_cache(weights)
     return read_drafter(text, layers)
 
 

@@ -23,6 +23,8 @@ WEIGHTS_NAME = "model.safetensors"
 # Only this sub-folder is ever listed or cleared: SPECLIGHT_CACHE may point at a folder holding other things.
 MODELS_FOLDER = "converted-models"
 PARTIAL_PREFIX = ".partial-"
+# Part of a folder's name: raise it whenever the files that a conversion writes would change.
+CONVERSION_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +85,9 @@ def cache_entries() -> tuple[CacheEntry, ...]:
     return tuple(_entry(path) for path in paths)
 
 
-def holds_conversions() -> bool:
-    """Whether any model was converted here; False where the folder cannot be read."""
-    try:
-        return any(cache_folder().glob(f"*/{MANIFEST_NAME}"))
-    except OSError:
-        return False
+def conversion_folder(sha256: str) -> Path:
+    """Where the conversion of a GGUF with this hash is, or would be."""
+    return cache_folder() / f"{sha256}-v{CONVERSION_VERSION}"
 
 
 def clear_cache() -> int:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,22 +16,20 @@ from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from speclight.arrays import Float32Array
-from speclight.errors import CorruptWeights, InvalidInput, ModelNotFound, StorageError
+from speclight.errors import CorruptWeights, InvalidInput, StorageError
 from speclight.models.cache_folder import (
     PARTIAL_PREFIX,
     WEIGHTS_NAME,
-    cache_folder,
-    file_sha256,
+    conversion_folder,
     write_manifest,
 )
 from speclight.models.default_target import DEFAULT_NAME, GGUF_SHA256
 from speclight.models.gguf_config import generation_config, llama_config
-from speclight.models.gguf_file import GgufFile, dequantised, open_gguf, shard_paths
+from speclight.models.gguf_file import GgufFile, dequantised, open_gguf
+from speclight.models.gguf_shards import gguf_sha256
 from speclight.models.tokenizer import tokenizer_from_gguf
 from speclight.writing import could_not_write
 
-# Part of the folder's name: raise it whenever the files written here would change.
-CONVERSION_VERSION = 2
 # Config, tokenizer.json (3.5 MB for 49k tokens) and file-system overhead, beside the weights.
 SPACE_BESIDE_WEIGHTS_BYTES = 64 * 2**20
 
@@ -67,17 +63,14 @@ def converted_folder(gguf: Path, *, expected_sha256: str | None = None) -> Path:
     away. Raises ModelNotFound, CorruptWeights, InvalidInput (unsupported kind of model), StorageError (no
     space).
     """
-    if expected_sha256 is not None and _folder_of(expected_sha256).is_dir():
-        return _folder_of(expected_sha256)
-    try:
-        sha256 = _joint_sha256(shard_paths(gguf))
-    except OSError as error:
-        raise ModelNotFound(f"could not read {gguf}: {error}; expected a GGUF file") from error
+    if expected_sha256 is not None and conversion_folder(expected_sha256).is_dir():
+        return conversion_folder(expected_sha256)
+    sha256 = gguf_sha256(gguf)
     if expected_sha256 is not None and sha256 != expected_sha256:
         raise CorruptWeights(
             f"got SHA-256 {sha256} for {gguf.name}, expected {expected_sha256}; install its package again"
         )
-    folder = _folder_of(sha256)
+    folder = conversion_folder(sha256)
     if not folder.is_dir():
         file = open_gguf(gguf)
         is_default = sha256 == GGUF_SHA256
@@ -101,15 +94,6 @@ def unpermuted_rotary(weight: Float32Array, heads: int) -> Float32Array:
     rows, columns = weight.shape
     pairs = weight.reshape(heads, rows // heads // 2, 2, columns)
     return np.ascontiguousarray(pairs.swapaxes(1, 2)).reshape(rows, columns)
-
-
-def _joint_sha256(paths: Sequence[Path]) -> str:
-    digests = [file_sha256(path) for path in paths]
-    return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode("ascii")).hexdigest()
-
-
-def _folder_of(sha256: str) -> Path:
-    return cache_folder() / f"{sha256}-v{CONVERSION_VERSION}"
 
 
 def _convert(file: GgufFile, folder: Path, model_name: str, source_sha256: str) -> None:

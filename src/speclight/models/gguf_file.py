@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +14,9 @@ from gguf.quants import dequantize
 
 from speclight.arrays import Float32Array
 from speclight.errors import CorruptWeights, InvalidInput, ModelNotFound
+from speclight.models.gguf_shards import SHARD_NAME, shard_name, shard_paths
 
 Value = TypeVar("Value", str, int, float, bool)
-# As llama.cpp names the parts of a split model; it finds the others by the name too.
-SHARD_NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,25 +92,6 @@ class GgufFile:
         return values
 
 
-def shard_paths(path: Path) -> tuple[Path, ...]:
-    """The files of the model that a path belongs to, by its name alone: itself, or all shards in order.
-
-    path: any of the shards. Raises ModelNotFound, naming it, if one of them does not lie beside it.
-    """
-    shard = SHARD_NAME.fullmatch(path.name)
-    if shard is None:
-        return (path,)
-    count = int(shard[3])
-    paths = tuple(path.with_name(_shard_name(shard[1], number, count)) for number in range(1, count + 1))
-    for other in paths:
-        if not other.is_file():
-            raise ModelNotFound(
-                f"{path.name} is one of {count} shards and {other.name} does not lie beside it; expected all "
-                "in one folder under their first names"
-            )
-    return paths
-
-
 def open_gguf(path: Path) -> GgufFile:
     """Parse header, metadata and tensor table, of every shard where there are several.
 
@@ -153,10 +132,6 @@ def dequantised(file: GgufFile, tensor: ReaderTensor) -> Float32Array:
         ) from error
 
 
-def _shard_name(stem: str, number: int, count: int) -> str:
-    return f"{stem}-{number:05d}-of-{count:05d}.gguf"
-
-
 def _check_shards(file: GgufFile, paths: Sequence[Path]) -> None:
     """Raise unless headers and names say the same about how the model is split."""
     for place, (path, reader) in enumerate(zip(paths, file.readers, strict=True)):
@@ -164,7 +139,7 @@ def _check_shards(file: GgufFile, paths: Sequence[Path]) -> None:
         if len(paths) == 1 and count > 1:
             raise InvalidInput(
                 f"{path.name} is shard {number + 1} of {count}, expected it among the others under its first "
-                f"name ({_shard_name('NAME', number + 1, count)}); name the files so again"
+                f"name ({shard_name('NAME', number + 1, count)}); name the files so again"
             )
         if (number, max(count, 1)) != (place, len(paths)):
             raise CorruptWeights(

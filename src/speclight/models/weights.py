@@ -251,7 +251,7 @@ def _tokenizer(
                 local_files_only=local_files_only,
                 revision=revision,
             )
-    except Exception as error:  # noqa: BLE001  the library tokenizers raises nothing narrower
+    except Exception as error:  # the library tokenizers raises nothing narrower
         if any((Path(name) / file).is_file() for file in TOKENIZERS):
             raise CorruptWeights(
                 f"the tokenizer of {name} was refused: {_first_line(error)}; expected tokenizer.json and "

@@ -59,13 +59,14 @@ def test_every_token_is_recorded_with_its_law(target, measured):
 
 
 def test_many_prompts_show_how_far_they_are_read(target, tmp_path, monkeypatch):
-    monkeypatch.setattr("speclight.measure.profile_run.PROMPTS_A_STEP", 3)
+    monkeypatch.setattr("speclight.progress.ITEMS_A_STEP", 3)
     seen = []
     settings = ProfileSettings(max_tokens=2, batch_size=8)
     run_profile(target, PROMPTS, settings, tmp_path, progress=lambda *step: seen.append(step))
-    label = "counting the prompts' tokens"
-    assert [step for step in seen if step[2] == label] == [(3, 8, label), (6, 8, label)]
-    assert seen[2][2] != label  # before the first batch, and once
+    labels = ("counting the tokens of conversations", "counting the prompts' tokens")
+    # Each once, and before the first batch.
+    assert seen[:4] == [(done, 8, label) for label in labels for done in (3, 6)]
+    assert not {label for *_, label in seen[4:]} & set(labels)
 
 
 def test_laws_are_kept_where_asked_for_and_change_no_other_record(target, measured, tmp_path):

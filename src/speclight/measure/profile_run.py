@@ -22,12 +22,10 @@ from speclight.measure.turns import AskedTurn, check_conversations_fit, turn_col
 from speclight.models.batch_sampling import SampledContinuation, StepObserver, sample_continuations
 from speclight.models.causal_lm import CausalLM
 from speclight.models.prompting import chat_token_ids, conversation
-from speclight.progress import Progress, silent
+from speclight.progress import Progress, in_steps, silent
 
 # The units of a batch that every profile has; the last one written is "tokens".
 PARTS = ("texts", "step-law", "tokens")
-# Prompts between two reports of progress: so many take less than a second.
-PROMPTS_A_STEP = 500
 
 
 def run_profile(
@@ -47,7 +45,7 @@ def run_profile(
     the likely part of each law too; it changes no other record, so it is no part of the plan. Raises
     StorageError if the folder holds another plan, ContextOverflow if a prompt and its texts do not fit.
     """
-    check_conversations_fit(model, prompts, settings.max_tokens)
+    check_conversations_fit(model, prompts, settings.max_tokens, progress)
     batches = _batches(model, prompts, settings, progress)
     with recording(folder, _plan(model, prompts, settings, len(batches))) as records:
         for number, batch in enumerate(batches):
@@ -82,11 +80,10 @@ def _batches(
         for place, prompt in enumerate(prompts)
         for sample in range(settings.samples)
     ]
-    lengths: list[int] = []
-    for number, prompt in enumerate(prompts, start=1):
-        lengths.append(len(chat_token_ids(model, conversation(prompt.turns))))
-        if number % PROMPTS_A_STEP == 0:
-            progress(number, len(prompts), "counting the prompts' tokens")
+    lengths = [
+        len(chat_token_ids(model, conversation(prompt.turns)))
+        for prompt in in_steps(prompts, "counting the prompts' tokens", progress)
+    ]
     asked.sort(key=lambda turn: lengths[turn.place])
     size = settings.batch_size
     return [asked[start : start + size] for start in range(0, len(asked), size)]

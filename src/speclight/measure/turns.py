@@ -11,6 +11,7 @@ from speclight.errors import ContextOverflow
 from speclight.measure.prompts import Prompt
 from speclight.models.causal_lm import CausalLM
 from speclight.models.prompting import chat_token_ids, conversation
+from speclight.progress import Progress, in_steps, silent
 from speclight.seeds import derived_seed
 
 ALL_TURNS = "all turns"
@@ -73,9 +74,11 @@ def turn_column(turns: Sequence[int]) -> dict[str, pa.Array]:
     return {"turn": pa.array(turns, pa.int32())} if any(turn > 1 for turn in turns) else {}
 
 
-def check_conversations_fit(model: CausalLM, prompts: Sequence[Prompt], max_tokens: int) -> None:
+def check_conversations_fit(
+    model: CausalLM, prompts: Sequence[Prompt], max_tokens: int, progress: Progress = silent
+) -> None:
     """Raise ContextOverflow, before anything is sampled, if answers of max_tokens can outgrow the window."""
-    for prompt in prompts:
+    for prompt in in_steps(prompts, "counting the tokens of conversations", progress):
         earlier = len(prompt.turns) - 1
         if earlier == 0:
             continue  # measured whole when it is sampled

@@ -134,6 +134,18 @@ def test_several_prompts_are_each_what_they_are_alone(
 
 
 @pytest.mark.usefixtures("toy")
+def test_many_prompts_show_how_far_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("speclight.progress.ITEMS_A_STEP", 2)
+    monkeypatch.setattr("speclight.cli.progress.PATIENCE_SECONDS", 0.0)
+    file = tmp_path / "prompts.txt"
+    file.write_text("t1\nt2\nt3\nt4\nt1\n")
+    assert main(["generate", "--raw", "--prompts-file", str(file), "--max-tokens", "1"]) == 0
+    assert "counting the prompts' tokens: 2 of 5," in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("toy")
 def test_people_see_the_texts_of_several_prompts(capsys: pytest.CaptureFixture[str]) -> None:
     several = ("--prompt", "t1", "--prompt", "t2", "--drafter", "none", "--max-tokens", "4")
     assert main(["generate", "--raw", *several]) == 0

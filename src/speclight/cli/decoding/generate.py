@@ -18,8 +18,10 @@ from speclight.cli.options import (
     read_drafting,
 )
 from speclight.cli.output import Output, command_output
+from speclight.cli.progress import progress_bars
 from speclight.decoding.settings import AUTO, DecodeSettings
 from speclight.errors import InvalidInput
+from speclight.progress import in_steps
 
 if TYPE_CHECKING:
     from speclight.decoding.call_trace import CallTrace
@@ -69,7 +71,9 @@ def generate(options: GenerateOptions = GenerateOptions()) -> None:
     rule = drafting.rule
     with command_output(options.json) as output:
         target = load_target(options.target)
-        ids = [prompt_token_ids(target, prompt, raw=options.raw) for prompt in prompts]
+        with progress_bars() as progress:
+            waiting = in_steps(prompts, "counting the prompts' tokens", progress)
+            ids = [prompt_token_ids(target, prompt, raw=options.raw) for prompt in waiting]
         sampling, texts = settings.sampling, len(prompts)
         drafters = drafters_for(target, drafting.drafter, rule, sampling, drafting.tree, texts)
         shown = TextStream(target, output) if len(prompts) == 1 else FinishedTexts(target, output, prompts)

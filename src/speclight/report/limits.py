@@ -56,7 +56,7 @@ def draw(result: LimitsTest, path: Path) -> Path:
 
 
 def _sizes(result: LimitsTest) -> str:
-    heads = ["family, T", "text tokens", "contexts", "prompts", "texts decoded"]
+    heads = ["family, T", "text tokens", "contexts", "prompts (first turns)", "texts decoded"]
     rows = [
         [
             f"{size.family}, {size.temperature}",

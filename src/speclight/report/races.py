@@ -59,6 +59,7 @@ DIFFERENCES: tuple[tuple[str, str, int], ...] = (
     ("gls", "tree", 32),
 )
 COLUMNS = 2
+TEXTS = "Every text answers the first turn of a prompt, also where it has several."
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +92,11 @@ DRAWN: tuple[_Line, ...] = (
 def markdown(experiment: RaceExperiment) -> str:
     """A table for each drafter and temperature: tokens per call and half the 95% interval, by rule and k.
 
-    Before them the differences between the race and other rules; after them one for each drafter whose trees
-    were really drafted, and one of drafter invariance.
+    Before them what the texts are, and the differences between the race and other rules; after them one for
+    each drafter whose trees were really drafted, and one of drafter invariance.
     """
     comparison = experiment.comparison
-    tables = [_difference_table(comparison)]
+    tables = [TEXTS, _difference_table(comparison)]
     tables += [_table(comparison, group) for group in comparison.accounting]
     groups = dict.fromkeys((row.drafter, row.temperature) for row in experiment.trees)
     tables += [

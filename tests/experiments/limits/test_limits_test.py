@@ -149,6 +149,7 @@ def test_the_whole_chain_on_a_toy(tmp_path):
     assert again == result
     tables = markdown(result)
     assert "| all | 8 |" in tables
+    assert "prompts (first turns)" in tables
     assert "| toys, 1.0 | 8 | 24 |" in tables
     assert "theorem_1" in draw(result, tmp_path / "figure.svg").read_text()
 

@@ -205,6 +205,7 @@ def test_expected_tokens_are_the_mean_over_coins():
 
 def test_tables_and_figure_hold_every_rule(ran, tmp_path):
     text = markdown(ran[2])
+    assert text.startswith("Every text answers the first turn of a prompt")
     for rule in ("block", "gls", "k_seq", "transport, distinct", "bound, H[R] pooled", "traversal", "random"):
         assert f"| {rule} |" in text
     assert draw(ran[2].comparison, tmp_path / "race.svg").read_text(encoding="utf-8").startswith("<?xml")

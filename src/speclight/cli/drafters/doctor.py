@@ -41,8 +41,9 @@ class DoctorOptions:
 def doctor(head: str = SHIPPED, /, *, options: DoctorOptions = DoctorOptions()) -> None:
     """Check an EAGLE-3 head against its target, and try every neighbouring convention on the same texts.
 
-    The last line says what is wrong, if anything is, and how to mend it. Exits with 0 for a head without
-    fault, with 1 for a fault found, with 2 for a head that cannot be read.
+    Of prompts with several turns the first is answered. The last line says what is wrong, if anything is, and
+    how to mend it. Exits with 0 for a head without fault, with 1 for a fault found, with 2 for a head that
+    cannot be read.
 
         speclight doctor HEAD --target FOLDER
 

@@ -94,3 +94,28 @@ def test_draws_by_position_are_uniform_and_differ_from_position_to_position():
     assert stats.kstest(differences, "uniform").pvalue > 0.001
     noise.at(7)
     assert noise.for_verification(root).draws.tolist() == [draws[7], draws[8], draws[8]]
+
+
+def test_what_is_recorded_on_request_takes_no_time_of_a_call(monkeypatch):
+    """On a clock that only recording moves, no call takes any time; and what is recorded is what it says."""
+    now = [0.0]
+
+    def slowly(wrapped):
+        def recorded(*arguments):
+            now[0] += 100.0
+            return wrapped(*arguments)
+
+        return recorded
+
+    monkeypatch.setattr(running_text.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(running_text.NodeLaws, "node_log_probs", slowly(running_text.NodeLaws.node_log_probs))
+    monkeypatch.setattr(running_text, "expected_tokens", slowly(running_text.expected_tokens))
+    target = tiny_target(6, seed=2)
+    settings = DecodeSettings(5, 20, seed=3, record_target_log_probs=True, record_expected_tokens=True)
+    drafter = new_drafter(NGram(), target)
+    calls = list(decode(target, drafter, RULES["target_sample"], [0, 1, 2, 0, 1], settings))
+    assert now[0] == 200.0 * len(calls)
+    assert all(call.seconds.total == 0.0 for call in calls)
+    assert any(len(call.tree) > 1 for call in calls)
+    for call in calls:
+        assert call.tokens_by_rule == pytest.approx(call.expected_tokens)

@@ -36,7 +36,13 @@ SPELLED = {
     "tokens": "max-tokens",
 }
 # Fields of settings classes that only a program can give: functions, sets of ids, what is derived.
-NOT_FLAGS = ("processors", "stop_token_ids", "stop_criteria", "record_target_log_probs")
+NOT_FLAGS = (
+    "processors",
+    "stop_token_ids",
+    "stop_criteria",
+    "record_target_log_probs",
+    "record_expected_tokens",
+)
 SEVERAL_NUMBERS = (tuple[int, ...], tuple[float, ...])
 WHOLE_NUMBERS = (int, tuple[int, ...], int | Auto)
 WHOLE = re.compile(r"[+-]?\d[\d_]*")

@@ -18,6 +18,8 @@ from speclight.trees.growing_tree import DraftCost
 class PhaseSeconds:
     """Wall time of one call by phase, seconds: drafting, the target's forward pass, verifying, committing.
 
+    What a trace records on request (target log-probabilities, expected tokens, ranks) is not counted.
+
     Of a call for several texts, each text's trace has an equal share of the target's pass, so that the totals
     of all traces add up to the time taken.
     """
@@ -45,7 +47,9 @@ class CallTrace:
     before temperature (logit units): where it is small, batched and single-row arithmetic may decide
     differently.
     target_log_probs: [nodes] log-probability of each drafted node given its parent under the target's
-    processed law (0 at the root), or None when it was not asked for. seconds: wall time by phase.
+    processed law (0 at the root), or None when it was not asked for. tokens_by_rule: E[X | tree] of the rule
+    over its own coins; None when not asked for, and for drafts that share their noise with the verdict.
+    seconds: wall time by phase.
     finish_reason: why the text ends with this call; None if it goes on.
     ranks: [emitted] R of each token where the drafter's law was known, or None when not asked for.
     text_number: which text of those decoded together, from 0. prefill_seconds: in a text's first call, wall
@@ -64,6 +68,7 @@ class CallTrace:
     text_number: int = 0
     prefill_seconds: float = 0.0
     ranks: tuple[RankTrace | None, ...] | None = None
+    tokens_by_rule: float | None = None
 
     @property
     def accepted_ranks(self) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from speclight.decoding.logits_processors import check_repeatable
 from speclight.decoding.node_laws import NodeLaws
 from speclight.decoding.noise_streams import FollowsText, NoiseStreams, SeededNoise, TextNoise
 from speclight.decoding.pace import pace_of
-from speclight.decoding.rank_trace import traced_ranks
+from speclight.decoding.rank_trace import RankTrace, traced_ranks
 from speclight.decoding.settings import AUTO, DecodeSettings
 from speclight.decoding.stopping import Stopping
 from speclight.drafting.guarded import GuardedDrafter
@@ -26,6 +26,7 @@ from speclight.errors import BrokenModelOutput, InvalidInput
 from speclight.models.causal_lm import CausalLM
 from speclight.models.scored_text import ScoredText
 from speclight.trees.draft_tree import DraftTree
+from speclight.verification.expectation import expected_tokens
 from speclight.verification.rule import VerifyRule
 
 
@@ -142,11 +143,6 @@ class RunningText:
         verdict = self._rule.verify(tree, laws, self._noise.for_verification(tree))
         emitted = self._stopping.cut(verdict.tokens(tree))
         margins = laws.top_two_margins(verdict.path[: len(emitted)])
-        log_probs = laws.node_log_probs() if self._settings.record_target_log_probs else None
-        ranks = None
-        if self._settings.record_ranks:
-            race, ends = race_of(self._draft_noise), text.model.end_of_text
-            ranks = traced_ranks(self._draft, verdict.path, emitted, laws, race, ends)
         clock.append(time.perf_counter())
         features = text.commit(verdict.path, emitted)
         self._drafter.observe(tree, _best_tokens(logits))
@@ -164,16 +160,27 @@ class RunningText:
             path=verdict.path,
             emitted_tokens=tuple(emitted),
             top_two_margins=margins,
-            target_log_probs=log_probs,
+            target_log_probs=laws.node_log_probs() if self._settings.record_target_log_probs else None,
             seconds=PhaseSeconds(self._draft_seconds, target_seconds, *np.diff(clock).tolist()),
             finish_reason=reason,
             text_number=self._number,
             prefill_seconds=prefill_seconds,
-            ranks=ranks,
+            ranks=self._ranks(verdict.path, emitted, laws),
+            tokens_by_rule=(
+                expected_tokens(self._rule, tree, laws) if self._settings.record_expected_tokens else None
+            ),
         )
         if self._pace is not None:
             self._pace.learn(trace)
         return trace
+
+    def _ranks(
+        self, path: IntArray, emitted: list[int], laws: NodeLaws
+    ) -> tuple[RankTrace | None, ...] | None:
+        if not self._settings.record_ranks:
+            return None
+        race, ends = race_of(self._draft_noise), self.scored.model.end_of_text
+        return traced_ranks(self._draft, path, emitted, laws, race, ends)
 
     def _node_budget(self) -> int:
         if self._pace is not None:

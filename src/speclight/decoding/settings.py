@@ -41,6 +41,8 @@ class DecodeSettings:
     """Temperature, top-k and top-p of the target's law."""
     record_target_log_probs: bool = False
     """Whether traces hold the target's log-probability of every drafted node."""
+    record_expected_tokens: bool = False
+    """Whether traces hold the tokens that the rule is expected to emit of every draft tree."""
     record_ranks: bool = False
     """With the rule race: where each token stood among the drafter's candidates, H[R], and its bound."""
     repetition_penalty: float = 1.0

@@ -12,13 +12,14 @@ from speclight.experiments.races.comparison import (
     RaceExperimentSettings,
     run_race_experiment,
 )
-from speclight.experiments.races.drafted_trees import TREE_DRAFTED, expected_tokens
+from speclight.experiments.races.drafted_trees import TREE_DRAFTED
 from speclight.experiments.races.laws import laws_along, race_drafter
 from speclight.experiments.races.run import ANY_RULE, DRAFTED
 from speclight.experiments.races.texts import RaceTextSettings, read_texts
 from speclight.measure.prompts import Prompt
 from speclight.report.races import comparison_figure, draw, markdown
 from speclight.trees.draft_tree import DraftTree, SampledChildren
+from speclight.verification.expectation import expected_tokens
 from speclight.verification.noise import NoiseShape, uniform_noise
 from speclight.verification.rules import rule_named
 from tabular import TabularPair

@@ -22,6 +22,7 @@ SETTINGS = DecodeSettings(
     seed=7,
     sampling=SamplingSettings(0.8, top_k=5),
     record_target_log_probs=True,
+    record_expected_tokens=True,
     record_ranks=True,
     repetition_penalty=1.3,
     processors=(lambda ids, logits: logits,),

@@ -33,9 +33,9 @@ from speclight.models.sampling import SamplingSettings, processed_probabilities
 from speclight.seeds import stream
 from speclight.trees.draft_tree import DraftTree
 from speclight.trees.race_noise import RaceField, RaceView
-from speclight.verification.enumeration import enumerate_outcomes
-from speclight.verification.noise import Noise, UniformNoise
-from speclight.verification.rule import TargetLaws, VerifyRule
+from speclight.verification.expectation import expected_tokens
+from speclight.verification.noise import UniformNoise
+from speclight.verification.rule import TargetLaws
 from speclight.verification.rules import rule_named
 
 TREE_DRAFTED = (4, 8, 16, 32)
@@ -75,23 +75,6 @@ def tokens_on_trees(
     return read_arrays(cache, unit, ["tokens"])["tokens"]
 
 
-def expected_tokens(rule: VerifyRule, tree: DraftTree, laws: TargetLaws) -> float:
-    """E[X | tree] of a rule that flips coins: the accepted path with its root, over all of its coins."""
-    outcomes = enumerate_outcomes(lambda noise: len(rule.verify(tree, laws, _PathOnly(noise)).path))
-    return sum(outcome.result * outcome.probability for outcome in outcomes)
-
-
-class _PathOnly:
-    """The coins of other noise; the token after the path is not of interest."""
-
-    def __init__(self, coins: Noise) -> None:
-        self.accepts = coins.accepts
-        self.race_winner = coins.race_winner
-
-    def sample(self, node: int, law: FloatArray) -> int:
-        return 0
-
-
 def _computed(
     target: CausalLM, drafter: RaceDrafter, text: RaceText, rates: TreeRates, plan: TreePlan
 ) -> FloatArray:
@@ -125,12 +108,18 @@ def _of_budget(
     }
     tree = context.drafted(growth_start(coins, target), drafted + 1, noise)
     laws = context.laws_inside(tree)
-    tokens = [expected_tokens(rule_named(rule), tree, laws) for rule in COINS]
+    tokens = [_over_coins(rule, tree, laws) for rule in COINS]
     for name in RACES:
         tree = context.drafted(growth_start(raced[name], target), drafted + 1, noise)
         shared = UniformNoise(np.zeros(0), np.zeros(0), race)
         tokens.append(float(len(rule_named("race").verify(tree, context.laws_on_path(tree), shared).path)))
     return tokens
+
+
+def _over_coins(rule: str, tree: DraftTree, laws: TargetLaws) -> float:
+    found = expected_tokens(rule_named(rule), tree, laws)
+    assert found is not None, "drafts of these rules share no noise with the verdict"
+    return found
 
 
 class _Context:

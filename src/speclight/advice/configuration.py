@@ -1,0 +1,31 @@
+"""A setting of speculative decoding that a trace can judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from speclight.drafting.drafter_choices import NO_DRAFTER
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Configuration:
+    """Who drafts which tree of how many nodes, and the rule that verifies it.
+
+    drafter: as the trace names it. growth: how the tree is grown, as the command line writes it.
+    node_budget: P, the root included.
+    """
+
+    drafter: str
+    growth: str
+    rule: str
+    node_budget: int
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is drafted."""
+        return self.drafter == NO_DRAFTER
+
+    def __str__(self) -> str:
+        if self.is_plain:
+            return "no speculation"
+        return f"{self.drafter}, {self.growth}, {self.rule}, P = {self.node_budget}"

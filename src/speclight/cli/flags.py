@@ -17,6 +17,7 @@ from speclight.experiments.races.settings import RaceExperimentSettings
 from speclight.experiments.races.text_settings import RaceTextSettings
 from speclight.experiments.trees.settings import TreeSettings
 from speclight.measure.drafter_profile_settings import DrafterProfileSettings
+from speclight.measure.latency.settings import LatencySettings
 from speclight.measure.oracle_settings import OracleSettings
 from speclight.measure.profile_settings import ProfileSettings
 from speclight.models.sampling_settings import SamplingSettings
@@ -72,6 +73,7 @@ for settings in (
     DecodeSettings,
     DrafterComparisonSettings,
     DrafterProfileSettings,
+    LatencySettings,
     LimitsTestSettings,
     ManyToOneSettings,
     OracleSettings,

@@ -40,6 +40,7 @@ from speclight.cli.experiments.replay_drafters import replay_drafters
 from speclight.cli.flags import FLAGS, spelled
 from speclight.cli.limits.bound import bound
 from speclight.cli.limits.demo import demo
+from speclight.cli.limits.latency import latency
 from speclight.cli.limits.oracle import oracle
 from speclight.cli.limits.profile import profile
 from speclight.cli.limits.report import report
@@ -52,6 +53,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "profile": profile,
         "bound": bound,
         "oracle": oracle,
+        "latency": latency,
         "report": report,
     },
     "Decoding": {"generate": generate, "verify": verify},

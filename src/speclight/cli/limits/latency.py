@@ -1,0 +1,131 @@
+"""`speclight latency`: how long a call of the target takes, by the size of its tree and of its context."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyclopts import Parameter
+
+from speclight.cli.options import (
+    JsonFlag,
+    TargetOptions,
+    check_budgets,
+    check_picture,
+    check_target,
+    check_writable,
+    load_target,
+)
+from speclight.cli.output import command_output
+from speclight.cli.progress import progress_bars
+from speclight.measure.latency.settings import LatencySettings
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+    from speclight.measure.latency.curve import CallTimeCurve
+    from speclight.measure.latency.record import LatencyRecord
+    from speclight.report.table import Table
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyOptions:
+    """Options of `speclight latency`."""
+
+    out: Path = Path("out/latency")
+    """Folder for the record; a killed run goes on where it stopped when the command is repeated."""
+    plot: Path | None = None
+    """Draw the curve beside the machine's roofline into this .png or .svg file."""
+    settings: LatencySettings = field(default_factory=LatencySettings)
+    target: TargetOptions = field(default_factory=TargetOptions)
+    json: JsonFlag = False
+
+
+def latency(options: LatencyOptions = LatencyOptions()) -> None:
+    """Time calls of the target, T(nodes, context), and set them beside what the machine can do at best.
+
+    Speculation pays while a call with a tree takes about as long as one without. Sizes and contexts take
+    turns, round after round; medians and quartiles are shown as measured, nothing is smoothed. The dashed
+    roofline is the least time in which this machine could read the call's bytes and do its operations.
+
+        speclight latency --budget 1,2,4,8,16,32,64 --context-tokens 64,1024 --plot latency.svg
+
+    Measure on a quiet machine, with the same --threads, --dtype and --kernels as in decoding.
+    """
+    check_budgets(options.settings.node_budgets)
+    check_target(options.target)
+    check_writable(options.out)
+    if options.plot is not None:
+        check_picture("--plot", options.plot)
+
+    from speclight.measure.latency.run import run_latency
+
+    with command_output(options.json) as output:
+        target = load_target(options.target)
+        with progress_bars() as progress:
+            record = run_latency(target, options.settings, options.out, progress=progress)
+        from speclight.report.latency import draw, latency_table, sentences
+
+        if options.plot is not None:
+            output.show(f"figure: {draw(record, options.plot)}")
+        if options.json:
+            output.write_json({"folder": options.out, **_document(record)})
+        else:
+            output.show(*(_rich(latency_table(record, curve)) for curve in record.curves))
+            output.show(*sentences(record), f"record: {options.out}")
+
+
+def _document(record: LatencyRecord) -> dict[str, object]:
+    ceilings = record.ceilings
+    return {
+        "target": record.target,
+        "machine": record.plan.get("machine"),
+        "threads": record.plan.get("threads"),
+        "dtype": record.plan.get("dtype"),
+        "is_shared": None if record.load is None else record.load.is_shared,
+        "memory_bytes_per_second": None if ceilings is None else ceilings.memory_bytes_per_second,
+        "flops_per_second": None if ceilings is None else ceilings.flops_per_second,
+        "stream_bytes_per_second": None if ceilings is None else ceilings.stream_bytes_per_second,
+        "curves": [_curve_document(record, curve) for curve in record.curves],
+    }
+
+
+def _curve_document(record: LatencyRecord, curve: CallTimeCurve) -> dict[str, object]:
+    def least(tokens: int) -> list[float] | None:
+        if record.work is None or record.ceilings is None:
+            return None
+        ceilings, work, batch = record.ceilings, record.work, curve.batch_size
+        return [ceilings.least_seconds(work, int(nodes), tokens, batch) for nodes in curve.nodes]
+
+    return {
+        "batch_size": curve.batch_size,
+        "nodes": curve.nodes,
+        "contexts": [
+            {
+                "context_tokens": tokens,
+                "seconds": curve.medians[place],
+                "low": curve.low[place],
+                "high": curve.high[place],
+                "roofline_seconds": least(tokens),
+                "flat_to_nodes": curve.flat_to(tokens),
+            }
+            for place, tokens in enumerate(curve.context_tokens.tolist())
+        ],
+        "falls": [
+            {"context_tokens": fall.context_tokens, "smaller": fall.smaller, "larger": fall.larger}
+            for fall in curve.falls
+        ],
+    }
+
+
+def _rich(table: Table) -> RichTable:
+    from rich.table import Table as RichTable
+
+    shown = RichTable(title=table.caption, title_justify="left")
+    for column in table.columns:
+        shown.add_column(f"{column.group}\n{column.label}" if column.group else column.label, justify="right")
+    for row in table.rows:
+        shown.add_row(*(f"{cell.text} ({cell.note})" if cell.note else cell.text for cell in row))
+    return shown

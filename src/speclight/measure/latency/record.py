@@ -1,0 +1,130 @@
+"""The record of call times: every timing as it was taken, and what the machine could do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from speclight.arrays import FloatArray
+from speclight.errors import InvalidInput
+from speclight.measure.latency.curve import CallTimeCurve
+from speclight.measure.latency.roofline import CallWork, Ceilings
+from speclight.measure.machine_load import MachineLoad
+from speclight.measure.store import is_recorded, read_table, reading
+
+KIND = "latency"
+MACHINE = "machine"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LatencyRecord:
+    """How long calls of a target take on one machine.
+
+    curves: one for each batch size, the smallest first. work, ceilings: None where they are not known (read
+    from an engine's file, or for a mixture of experts). plan: what was asked for, and of which target.
+    load: of the machine around the timing; None where it is not known.
+    """
+
+    target: str
+    curves: tuple[CallTimeCurve, ...]
+    work: CallWork | None
+    ceilings: Ceilings | None
+    load: MachineLoad | None
+    plan: dict[str, Any]
+
+    @property
+    def curve(self) -> CallTimeCurve:
+        """The curve of the smallest batch."""
+        return self.curves[0]
+
+    def of_batch(self, batch_size: int) -> CallTimeCurve:
+        """The curve of one batch size. Raises InvalidInput for one that was not timed."""
+        for curve in self.curves:
+            if curve.batch_size == batch_size:
+                return curve
+        raise InvalidInput(
+            f"got batch size {batch_size}, expected one of those timed "
+            f"({', '.join(str(curve.batch_size) for curve in self.curves)}); measure that one too",
+            argument="batch_sizes",
+        )
+
+
+def round_name(number: int) -> str:
+    """The unit of one round."""
+    return f"calls-{number:04d}"
+
+
+def round_table(
+    taken: FloatArray,
+    batch_sizes: Sequence[int],
+    context_tokens: Sequence[int],
+    node_budgets: Sequence[int],
+) -> pa.Table:
+    """One round, [batch sizes, contexts, sizes] seconds, as a table of one row for each call."""
+    places = np.array(list(np.ndindex(taken.shape)))
+    return pa.table(
+        {
+            "batch_size": np.array(batch_sizes)[places[:, 0]],
+            "context_tokens": np.array(context_tokens)[places[:, 1]],
+            "nodes": np.array(node_budgets)[places[:, 2]],
+            "seconds": taken.ravel(),
+        }
+    )
+
+
+def read_latency(folder: Path) -> LatencyRecord:
+    """The record of call times in a folder.
+
+    Raises StorageError if there is none, it is damaged, or of another kind.
+    """
+    with reading(folder, KIND) as plan:
+        rounds = [read_table(folder, round_name(number)) for number in range(plan["settings"]["rounds"])]
+        ceilings, load = _machine(folder)
+        return LatencyRecord(
+            target=plan["target"],
+            curves=_curves(rounds),
+            work=None if plan["work"] is None else CallWork(**plan["work"]),
+            ceilings=ceilings,
+            load=load,
+            plan=plan,
+        )
+
+
+def _curves(rounds: Sequence[pa.Table]) -> tuple[CallTimeCurve, ...]:
+    columns = [{name: table[name].to_numpy() for name in table.column_names} for table in rounds]
+    first = columns[0]
+    batches, contexts, nodes = (np.unique(first[name]) for name in ("batch_size", "context_tokens", "nodes"))
+    shape = (len(rounds), len(batches), len(contexts), len(nodes))
+    taken = np.stack([column["seconds"] for column in columns]).reshape(shape)
+    return tuple(
+        CallTimeCurve.of_rounds(nodes.tolist(), contexts.tolist(), taken[:, place], int(batch))
+        for place, batch in enumerate(batches)
+    )
+
+
+def machine_table(ceilings: Ceilings, load: MachineLoad) -> pa.Table:
+    """What was measured of the machine, as a table of one row."""
+    return pa.Table.from_pylist(
+        [
+            {
+                **asdict(ceilings),
+                "load_before": load.before,
+                "load_after": load.after,
+                "threads": load.threads,
+                "cores": load.cores,
+            }
+        ]
+    )
+
+
+def _machine(folder: Path) -> tuple[Ceilings | None, MachineLoad | None]:
+    if not is_recorded(folder, MACHINE):
+        return None, None
+    (row,) = read_table(folder, MACHINE).to_pylist()
+    ceilings = Ceilings(**{field.name: row[field.name] for field in fields(Ceilings)})
+    return ceilings, MachineLoad(row["load_before"], row["load_after"], row["threads"], row["cores"])

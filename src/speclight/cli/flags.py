@@ -13,6 +13,7 @@ from speclight.experiments.drafters.replay_settings import ReplaySettings
 from speclight.experiments.drafters.settings import DrafterComparisonSettings
 from speclight.experiments.limits.settings import LimitsTestSettings
 from speclight.experiments.many_to_one_settings import ManyToOneSettings
+from speclight.experiments.papers.settings import PapersSettings
 from speclight.experiments.races.settings import RaceExperimentSettings
 from speclight.experiments.races.text_settings import RaceTextSettings
 from speclight.experiments.trees.settings import TreeSettings
@@ -77,6 +78,7 @@ for settings in (
     LimitsTestSettings,
     ManyToOneSettings,
     OracleSettings,
+    PapersSettings,
     ProfileSettings,
     RaceExperimentSettings,
     RaceTextSettings,

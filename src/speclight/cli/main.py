@@ -34,9 +34,9 @@ from speclight.cli.experiments.doctor_faults import doctor_faults
 from speclight.cli.experiments.limits_picture import limits_picture
 from speclight.cli.experiments.limits_test import limits_test
 from speclight.cli.experiments.many_to_one import many_to_one
-from speclight.cli.experiments.published_limits import published_limits
 from speclight.cli.experiments.race_vs_rejection import race_vs_rejection
 from speclight.cli.experiments.replay_drafters import replay_drafters
+from speclight.cli.experiments.reproduce import reproduce
 from speclight.cli.flags import FLAGS, spelled
 from speclight.cli.limits.bound import bound
 from speclight.cli.limits.demo import demo
@@ -59,6 +59,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Decoding": {"generate": generate, "verify": verify},
     "Drafters": {"drafter-profile": drafter_profile, "doctor": doctor, "train-head": train_head},
     "Inference servers": {"engine-check": engine_check, "import": import_report},
+    "The papers": {"reproduce": reproduce},
     "Housekeeping": {"cache": cache},
 }
 # Below `speclight experiment`: comparisons, and the studies behind the documentation.
@@ -69,7 +70,6 @@ EXPERIMENTS: dict[str, Callable[..., None]] = {
     "limits-picture": limits_picture,
     "limits-test": limits_test,
     "many-to-one": many_to_one,
-    "published-limits": published_limits,
     "race-vs-rejection": race_vs_rejection,
     "replay-drafters": replay_drafters,
 }

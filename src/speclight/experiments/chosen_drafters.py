@@ -31,6 +31,11 @@ class ComparedDrafter:
         """What to make it from. Raises InvalidInput for weights or layers that do not fit the name."""
         return drafter_named(self.name, self.weights, self.layers)
 
+    @property
+    def label(self) -> str:
+        """The name, and of weights that were given the name of their file or folder."""
+        return self.name if self.weights is None else f"{self.name}-{Path(self.weights).name}"
+
     def plan(self) -> dict[str, object]:
         """What identifies it in the plan of a record folder: the bytes of its weights, not where they lie."""
         return {"name": self.name, "layers": self.layers, "weights": self._weight_hashes()}

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from speclight.cli.main import main
-from speclight.experiments.limits.published import TABLE_1, published_values
+from speclight.experiments.papers.published import SYSTEMS, TABLE_1
+from speclight.experiments.papers.systems import published_values, systems_beside_limits
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "results" / "published.md"
 
@@ -34,5 +35,17 @@ def test_values_of_two_rows():
 
 
 def test_the_documentation_shows_what_the_command_prints(capsys):
-    assert main(["experiment", "published-limits"]) == 0
+    assert main(["reproduce", "published"]) == 0
     assert capsys.readouterr().out.strip() in DOCUMENT.read_text(encoding="utf-8")
+
+
+def test_systems_beside_limits():
+    """Every published system has moments; those above ln(P)/mu show that it is no limit at P = 60."""
+    rows = systems_beside_limits()
+    assert len(rows) == len(SYSTEMS) == 15
+    (first,) = [row for row in rows if (row.target, row.data) == ("Llama-3.1-8B", "MT-bench")]
+    assert (first.tokens_per_call, first.drafter) == (4.24, "EAGLE-3")
+    assert first.limits["limit"] == pytest.approx(3.76, abs=6e-3)
+    assert first.above_leading_term
+    assert first.share_of_two_moments == pytest.approx(4.24 / 9.39, abs=2e-3)
+    assert not any(row.tokens_per_call > row.limits["two_moments"] for row in rows)

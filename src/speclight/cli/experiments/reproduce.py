@@ -1,0 +1,129 @@
+"""`speclight reproduce`: the papers' tables and figures, measured again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from cyclopts import Parameter
+
+from speclight.cli.options import (
+    JsonFlag,
+    TargetOptions,
+    check_budgets,
+    check_target,
+    check_writable,
+    load_target,
+    read_drafter_option,
+)
+from speclight.cli.output import command_output, json_line
+from speclight.cli.progress import progress_bars
+from speclight.errors import InvalidInput
+from speclight.experiments.papers.settings import PapersSettings
+
+if TYPE_CHECKING:
+    from speclight.experiments.papers.run import Reproduced
+
+# The first needs no model; the others share their records.
+Experiment = Literal["published", "table-1", "figure-1", "figure-2", "claims", "all"]
+PUBLISHED_BUDGETS = (8, 60, 1024)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReproduceOptions:
+    """Options of `speclight reproduce`."""
+
+    questions: tuple[Path, ...] = ()
+    """Question files (JSON lines), each a data set; EAGLE's are named as in the papers."""
+    drafter: tuple[str, ...] = ()
+    """Drafters of the figures, as NAME or NAME=WEIGHTS: ngram, layer_skip, model, eagle3, medusa. If none
+    is given, all that need no weights."""
+    out: Path = Path("out/papers")
+    """Folder for records, tables and figures; a killed run goes on where it stopped."""
+    settings: PapersSettings = field(default_factory=PapersSettings)
+    target: TargetOptions = field(default_factory=TargetOptions)
+    json: JsonFlag = False
+
+
+def reproduce(experiment: Experiment, /, options: ReproduceOptions = ReproduceOptions()) -> None:
+    """Run an experiment of arXiv 2512.11718v1 again, on your target and question files, beside its numbers.
+
+    published: its Table 1 under every form of its theorem, and deployed drafters against those limits.
+    table-1: mu and mu2 by data set. figure-1: Lemma 7 against the tokens per call of drafters. figure-2:
+    tokens per call over P, measured, searched and bounded. claims: a verdict on each, by rules fixed before.
+
+        speclight reproduce table-1 --questions gsm8k.jsonl --questions mt_bench.jsonl --temperature 1
+    """
+    if experiment == "published":
+        _published(options)
+        return
+    if not options.questions:
+        raise InvalidInput(
+            f"{experiment} needs question files, got none; give --questions FILE for each data set"
+        )
+    check_budgets(options.settings.node_budgets)
+    for drafter in options.drafter:
+        read_drafter_option(drafter)
+    check_target(options.target)
+    check_writable(options.out)
+
+    from speclight.experiments.papers.question_files import read_data_sets
+
+    data_sets = read_data_sets(options.questions, options.settings.prompts_per_file)
+
+    from speclight.experiments.chosen_drafters import compared_drafters
+    from speclight.experiments.papers.run import LAID_DRAFTERS
+    from speclight.experiments.papers.run import reproduce as run
+    from speclight.report.papers import reproduced_markdown
+    from speclight.writing import write_whole
+
+    with command_output(options.json) as output:
+        target = load_target(options.target)
+        drafters = compared_drafters(target, LAID_DRAFTERS, options.drafter)
+        with progress_bars() as progress:
+            found = run(target, experiment, data_sets, drafters, options.settings, options.out, progress)
+        tables = reproduced_markdown(found)
+        write_whole(options.out / "tables.md", (tables + "\n").encode())
+        write_whole(options.out / "reproduced.json", (json_line(asdict(found)) + "\n").encode())
+        figures = _figures(found, options.out)
+        if options.json:
+            output.write_json({**asdict(found), "folder": options.out, "figures": figures})
+        else:
+            output.show(tables, f"\nrecords and figures: {options.out.as_posix()}")
+
+
+def _published(options: ReproduceOptions) -> None:
+    from speclight.experiments.papers.published import TABLE_1
+    from speclight.experiments.papers.systems import published_values, systems_beside_limits
+    from speclight.report.papers import published_page
+
+    with command_output(options.json) as output:
+        if not options.json:
+            output.show(published_page(PUBLISHED_BUDGETS))
+            return
+        rows = [
+            {
+                "target": row.target,
+                "data": row.data,
+                "mu": row.mu,
+                "mu2": row.mu2,
+                "limits": [
+                    {"node_budget": budget, **published_values(row, budget)} for budget in PUBLISHED_BUDGETS
+                ],
+            }
+            for row in TABLE_1
+        ]
+        output.write_json({"rows": rows, "systems": [asdict(each) for each in systems_beside_limits()]})
+
+
+def _figures(found: Reproduced, folder: Path) -> list[Path]:
+    from speclight.report.paper_figures import draw_figure_1, draw_figure_2
+
+    figures: list[Path] = []
+    if found.points:
+        figures.append(draw_figure_1(found.points, found.fits, folder / "figure-1.svg"))
+    if found.panels:
+        figures.append(draw_figure_2(found.panels, folder / "figure-2.svg"))
+    return figures

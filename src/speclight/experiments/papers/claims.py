@@ -1,0 +1,165 @@
+"""What arXiv 2512.11718v1 claims, and what the experiments say to it: a verdict, and the numbers behind it.
+
+The rules of the verdicts are fixed below, before any number is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from speclight.experiments.papers.figure_1 import LineFit
+from speclight.experiments.papers.figure_2 import BudgetPanel
+from speclight.experiments.papers.published import TABLE_1
+from speclight.experiments.papers.table_1 import MeasuredMoments
+
+# Growth is called logarithmic where a line in ln P misses no budget by more than this share.
+LOG_GROWTH_TOLERANCE = 0.05
+# The lemma is called near linear where a line explains this much of the spread, with its whole interval.
+NEAR_LINEAR = 0.9
+# A bound is called close where it is within this factor of the best tree.
+CLOSE = 1.25
+
+
+class Verdict(StrEnum):
+    """What the measurements say to a claim."""
+
+    CONFIRMED = "confirmed"
+    REFUTED = "refuted"
+    MIXED = "holds on some data, not on others"
+    UNDECIDED = "not decided"
+    OUT_OF_REACH = "out of reach here"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One claim. rule: when it is called confirmed. evidence: the numbers, in words."""
+
+    claim: str
+    rule: str
+    verdict: Verdict
+    evidence: str
+
+
+def judged_claims(
+    moments: Sequence[MeasuredMoments], fits: Sequence[LineFit], panels: Sequence[BudgetPanel]
+) -> tuple[Claim, ...]:
+    """A verdict for each claim; what was not measured is out of reach."""
+    return (
+        _log_growth(panels),
+        _larger_is_surer(),
+        _near_linear(fits),
+        _gap(panels),
+        _close(panels),
+        _independent(moments),
+    )
+
+
+def _overall(holds: Sequence[bool]) -> Verdict:
+    if not holds:
+        return Verdict.OUT_OF_REACH
+    return Verdict.CONFIRMED if all(holds) else Verdict.MIXED if any(holds) else Verdict.REFUTED
+
+
+def _log_growth(panels: Sequence[BudgetPanel]) -> Claim:
+    misses: list[float] = []
+    for panel in panels:
+        if panel.oracle is not None and len(panel.node_budgets) > 2:
+            logs = np.log(panel.node_budgets)
+            values = np.array([estimate.value for estimate in panel.oracle])
+            slope, intercept = np.polyfit(logs, values, 1)
+            misses.append(float(np.abs((intercept + slope * logs) / values - 1.0).max()))
+    return Claim(
+        "The best tokens per call grow with ln P.",
+        f"a line in ln P is within {LOG_GROWTH_TOLERANCE:.0%} of the best trees at every budget measured",
+        _overall([miss <= LOG_GROWTH_TOLERANCE for miss in misses]),
+        f"largest deviation by data set and temperature: {_range(misses, '.1%')}" if misses else _NOTHING,
+    )
+
+
+def _larger_is_surer() -> Claim:
+    of = {(row.target, row.data): row.mu for row in TABLE_1 if row.data != "mean"}
+    data = [data for target, data in of if target == "Llama-3.3-70B"]
+    lower = sum(of["Llama-3.3-70B", name] < of["Llama-3.1-8B", name] for name in data)
+    return Claim(
+        "A larger model has a lower mu.",
+        "mu falls with size within a family, measured on the same answers' prompts",
+        Verdict.OUT_OF_REACH,
+        f"one target was measured; in the paper's own Table 1 the 70B model's is lower on {lower} of "
+        f"{len(data)} data sets",
+    )
+
+
+def _near_linear(fits: Sequence[LineFit]) -> Claim:
+    printed = [fit for fit in fits if fit.reading == "lemma_7_printed" and fit.low is not None]
+    holds = [fit.low is not None and fit.low >= NEAR_LINEAR for fit in printed]
+    fails = [fit.high is not None and fit.high < NEAR_LINEAR for fit in printed]
+    verdict = _overall(holds)
+    if printed and not any(holds) and not all(fails):
+        verdict = Verdict.UNDECIDED
+    told = "; ".join(
+        f"T = {fit.temperature:g}: R² = {fit.r_squared:.2f} ({fit.low:.2f} to {fit.high:.2f}), "
+        f"{fit.points} points, measured minus lemma {fit.mean_gap:+.2f}"
+        for fit in printed
+    )
+    return Claim(
+        "Tokens per call are near linear in Lemma 7, a constant below it missing.",
+        f"the 95% interval of R² lies above {NEAR_LINEAR}",
+        verdict,
+        told or _NOTHING,
+    )
+
+
+def _gap(panels: Sequence[BudgetPanel]) -> Claim:
+    """The factor between the paper's Theorem 1 and a drafter, taken apart at the largest budget."""
+    shares: list[float] = []
+    told: list[str] = []
+    for panel in panels:
+        if panel.oracle is None:
+            continue
+        best, printed = panel.oracle[-1].value, panel.bounds["theorem_1"][-1]
+        for drafter, measured in panel.measured.items():
+            whole, error = printed / measured[-1].value, best / measured[-1].value
+            if whole > 1.0:
+                shares.append(float(np.log(error) / np.log(whole)))
+                told.append(f"{panel.data}, {drafter}: {whole:.1f} = {printed / best:.1f} x {error:.1f}")
+    return Claim(
+        "The gap between bound and drafter is a factor of about 2, and speculation error.",
+        "more than half of the logarithm of (Theorem 1 / drafter) is (best tree / drafter)",
+        _overall([share > 0.5 for share in shares]),
+        f"Theorem 1 over drafter = (Theorem 1 over best tree) x (best tree over drafter): {'; '.join(told)}"
+        if told
+        else _NOTHING,
+    )
+
+
+def _close(panels: Sequence[BudgetPanel]) -> Claim:
+    ratios = [
+        panel.bounds["theorem_1"][-1] / panel.oracle[-1].value for panel in panels if panel.oracle is not None
+    ]
+    return Claim(
+        "Theorem 1 is close to what is possible.",
+        f"it is within a factor of {CLOSE} of the best tree at the largest budget",
+        _overall([ratio <= CLOSE for ratio in ratios]),
+        f"Theorem 1 over best tree: {_range(ratios, '.2f')}" if ratios else _NOTHING,
+    )
+
+
+def _independent(moments: Sequence[MeasuredMoments]) -> Claim:
+    holds = [row.neighbours.low is not None and row.neighbours.low <= 0.0 for row in moments]
+    return Claim(
+        "Contexts can be taken as independent draws (Assumption 2).",
+        "the surprisals of neighbouring tokens have no correlation that the 95% interval can tell from 0",
+        _overall(holds),
+        f"correlation: {_range([row.neighbours.value for row in moments], '.2f')}" if moments else _NOTHING,
+    )
+
+
+_NOTHING = "not measured"
+
+
+def _range(values: Sequence[float], form: str) -> str:
+    return f"{min(values):{form}} to {max(values):{form}}"

@@ -1,0 +1,132 @@
+"""Figure 2: tokens per call against P on one data set, of drafters, of the best tree, and by each bound.
+
+The paper's lines are Theorem 1, ln(P)/mu and Lemma 7 to leading order; ours are drawn beside them: two
+moments, the renewal bound of the step law, the bound that needs no independence, and the true limit by
+search. The limits of a whole decode stand in the tables alone, because they answer another question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from speclight.experiments.papers.drafted import DraftedAnswers
+from speclight.experiments.papers.settings import PapersSettings
+from speclight.experiments.papers.texts import Answers
+from speclight.measure.drafter_limits import known_drafter, measured_tokens
+from speclight.measure.estimates import Estimate
+from speclight.measure.oracle_run import OracleRecord, OracleSettings, run_oracle
+from speclight.models.causal_lm import CausalLM
+from speclight.progress import Progress, silent
+from speclight.theory.catalogue import BY_NAME
+from speclight.theory.ergodic.certificates import LowerEstimate, certified_decode
+from speclight.theory.ergodic.decode import decode_bound
+from speclight.theory.ergodic.least_cost import UpperEstimate
+from speclight.theory.known import Known, known_from_texts
+
+# Of the target, in the order drawn; of the drafter Lemma 7 as the paper draws it.
+DRAWN = ("theorem_1", "two_moments", "limit", "renewal", "ergodic_renewal")
+LEMMA_7 = "lemma_7_printed"
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeLimits:
+    """Limits of a whole decode at P: certified from below, and bounded from above."""
+
+    node_budget: int
+    certified: LowerEstimate
+    bound: UpperEstimate
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetPanel:
+    """One data set at one temperature.
+
+    bounds: by statement, [budgets]. lemma_7: by drafter. measured: by drafter, tokens per call of best-first
+    trees at uniform positions. oracle: of the best trees at uniform positions, None where none were searched.
+    """
+
+    data: str
+    temperature: float
+    node_budgets: tuple[int, ...]
+    bounds: dict[str, tuple[float, ...]]
+    lemma_7: dict[str, tuple[float, ...]]
+    measured: dict[str, tuple[Estimate, ...]]
+    oracle: tuple[Estimate, ...] | None
+    decode: tuple[DecodeLimits, ...]
+
+
+def searched(
+    model: CausalLM,
+    found: Sequence[Answers],
+    settings: PapersSettings,
+    folder: Path,
+    progress: Progress = silent,
+) -> dict[tuple[str, float], OracleRecord]:
+    """The best trees at contexts of the answers, by data set and temperature; nothing if not asked for.
+
+    Raises StorageError if the folder holds records of other settings, InvalidInput for short answers.
+    """
+    if settings.contexts == 0:
+        return {}
+    search = OracleSettings(settings.contexts, max(settings.node_budgets), settings.seed)
+    return {
+        (item.data, item.temperature): run_oracle(
+            model, item.profile, search, folder / item.folder / "oracle", progress
+        )
+        for item in found
+    }
+
+
+def budget_panels(
+    found: Sequence[Answers],
+    drafted: Sequence[DraftedAnswers],
+    oracles: Mapping[tuple[str, float], OracleRecord],
+    node_budgets: tuple[int, ...],
+) -> tuple[BudgetPanel, ...]:
+    """A panel for each of the answers. Raises InvalidInput for answers too short for the largest P."""
+    return tuple(
+        _panel(
+            item,
+            [each for each in drafted if (each.data, each.temperature) == (item.data, item.temperature)],
+            oracles.get((item.data, item.temperature)),
+            node_budgets,
+        )
+        for item in found
+    )
+
+
+def _panel(
+    item: Answers,
+    drafted: Sequence[DraftedAnswers],
+    oracle: OracleRecord | None,
+    node_budgets: tuple[int, ...],
+) -> BudgetPanel:
+    texts = item.profile.sampled_texts(item.data)
+    known = known_from_texts(texts, max(node_budgets), item.profile.step_laws[item.data])
+    by_budget = [
+        {bound.name: bound.value for bound in known.bounds(budget, [BY_NAME[name] for name in DRAWN])}
+        for budget in node_budgets
+    ]
+    lemma_7: dict[str, tuple[float, ...]] = {}
+    measured: dict[str, tuple[Estimate, ...]] = {}
+    for each in drafted:
+        of_drafter = Known(drafter=known_drafter(each.record, replicas=0))
+        lemma_7[each.drafter] = tuple(
+            of_drafter.bounds(budget, [BY_NAME[LEMMA_7]])[0].value for budget in node_budgets
+        )
+        measured[each.drafter] = tuple(measured_tokens(each.record, budget) for budget in node_budgets)
+    return BudgetPanel(
+        item.data,
+        item.temperature,
+        node_budgets,
+        {name: tuple(values[name] for values in by_budget) for name in DRAWN},
+        lemma_7,
+        measured,
+        None if oracle is None else tuple(oracle.tokens_per_call(None, budget) for budget in node_budgets),
+        tuple(
+            DecodeLimits(budget, certified_decode(texts, budget), decode_bound(texts, budget).going_on)
+            for budget in node_budgets
+        ),
+    )

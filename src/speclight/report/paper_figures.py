@@ -1,0 +1,158 @@
+"""Figures 1 and 2 of the paper, drawn from what was measured here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from speclight.experiments.papers.figure_1 import DrafterPoint, LineFit
+from speclight.experiments.papers.figure_2 import BudgetPanel
+from speclight.measure.estimates import Estimate
+from speclight.report.canvas import canvas, checked_format, dash_pattern, write_figure
+from speclight.report.curve_style import COLOURS, drafter_marks, statement_style
+from speclight.theory.catalogue import BY_NAME
+
+READING = "lemma_7_printed"
+_COLOURS = ("#d55e00", "#0072b2", "#008f68", "#7a4fb5", "#b06f00", "#b4558c")
+
+
+def draw_figure_1(points: Sequence[DrafterPoint], fits: Sequence[LineFit], path: Path) -> Path:
+    """Measured tokens per call over Lemma 7 as printed: a panel per temperature, a shape per drafter.
+
+    Colours tell data sets apart; the line is the least-squares one, the grey one is equality. Returns `path`.
+    """
+    checked_format(path)
+    temperatures = list(dict.fromkeys(point.temperature for point in points))
+    marks = drafter_marks(point.drafter for point in points)
+    data = list(dict.fromkeys(point.data for point in points))
+    with canvas():
+        figure = Figure(figsize=(4.4 * len(temperatures), 4.6), layout="constrained")
+        panels = figure.subplots(1, len(temperatures), squeeze=False)
+        for axes, temperature in zip(panels.flat, temperatures, strict=True):
+            own = [point for point in points if point.temperature == temperature]
+            for point in own:
+                colour = _COLOURS[data.index(point.data) % len(_COLOURS)]
+                low, high = _arms(point.measured)
+                axes.errorbar(
+                    point.readings[READING],
+                    point.measured.value,
+                    yerr=[[low], [high]],
+                    marker=marks[point.drafter].marker,
+                    color=colour,
+                    linestyle="none",
+                    elinewidth=0.8,
+                )
+            _lines(
+                axes, own, [fit for fit in fits if (fit.reading, fit.temperature) == (READING, temperature)]
+            )
+            axes.set_title(f"T = {temperature:g}, P = {own[0].node_budget}", loc="left")
+            axes.set_xlabel("Lemma 7 as printed, tokens per call")
+            axes.set_ylabel("measured tokens per call")
+            axes.grid()
+        _legend(figure, panels.flat[0], data, [(name, marks[name].marker) for name in marks])
+        return write_figure(figure, path)
+
+
+def _lines(axes: Axes, points: Sequence[DrafterPoint], fits: Sequence[LineFit]) -> None:
+    ends = [min(p.readings[READING] for p in points), max(p.readings[READING] for p in points)]
+    axes.plot(ends, ends, color="#a9b1bb", linewidth=1.0)
+    for fit in fits:
+        axes.plot(ends, [fit.intercept + fit.slope * end for end in ends], color="#5f6670", linewidth=1.4)
+        within = "" if fit.low is None or fit.high is None else f" ({fit.low:.2f} to {fit.high:.2f})"
+        axes.text(0.03, 0.95, f"R² = {fit.r_squared:.2f}{within}", transform=axes.transAxes, va="top")
+
+
+def _legend(figure: Figure, axes: Axes, data: Sequence[str], drafters: Sequence[tuple[str, str]]) -> None:
+    handles = [
+        axes.plot([], [], "s", color=_COLOURS[number % len(_COLOURS)], label=name)[0]
+        for number, name in enumerate(data)
+    ]
+    handles += [axes.plot([], [], marker, color="#5f6670", label=name)[0] for name, marker in drafters]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+
+
+def draw_figure_2(panels: Sequence[BudgetPanel], path: Path) -> Path:
+    """Tokens per call over P, a panel per data set and temperature. Returns `path`."""
+    checked_format(path)
+    columns = min(3, len(panels))
+    rows = ceil(len(panels) / columns)
+    marks = drafter_marks(name for panel in panels for name in panel.measured)
+    with canvas():
+        figure = Figure(figsize=(4.2 * columns, 3.4 * rows + 0.9), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False)
+        for number, ax in enumerate(axes.flat):
+            if number < len(panels):
+                _budgets(ax, panels[number], {name: mark.marker for name, mark in marks.items()})
+            else:
+                ax.set_axis_off()
+        handles = {
+            label: handle
+            for ax in axes.flat
+            for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+        }
+        figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3)
+        return write_figure(figure, path)
+
+
+def _budgets(axes: Axes, panel: BudgetPanel, markers: dict[str, str]) -> None:
+    for name, values in panel.bounds.items():
+        style = statement_style(name)
+        axes.plot(
+            panel.node_budgets,
+            values,
+            linestyle=dash_pattern(style.dashes),
+            color=COLOURS[style.variable].light,
+            marker=style.marker or None,
+            markersize=3.5,
+            linewidth=style.width,
+            label=BY_NAME[name].label,
+        )
+    if panel.oracle is not None:
+        _measured(axes, panel, panel.oracle, COLOURS["oracle"].light, "", "best tree, searched")
+    for number, (drafter, values) in enumerate(panel.measured.items()):
+        colour = _COLOURS[number % len(_COLOURS)]
+        _measured(axes, panel, values, colour, markers[drafter], drafter)
+        axes.plot(
+            panel.node_budgets,
+            panel.lemma_7[drafter],
+            linestyle=dash_pattern((2, 3)),
+            color=colour,
+            linewidth=1.2,
+            label=f"Lemma 7 as printed, {drafter}",
+        )
+    shown = panel.bounds["renewal"] if panel.oracle is None else [each.value for each in panel.oracle]
+    axes.set_ylim(
+        0, max(4.0, 2.5 * max(shown))
+    )  # looser bounds leave the picture rather than flatten the rest
+    axes.set_xscale("log", base=2)
+    axes.set_xlabel("node budget P")
+    axes.set_ylabel("tokens per call")
+    axes.set_title(f"{panel.data}, T = {panel.temperature:g}", loc="left")
+    axes.grid()
+
+
+def _measured(
+    axes: Axes, panel: BudgetPanel, values: Sequence[Estimate], colour: str, marker: str, label: str
+) -> None:
+    arms = [_arms(value) for value in values]
+    axes.errorbar(
+        panel.node_budgets,
+        [value.value for value in values],
+        yerr=[[low for low, _ in arms], [high for _, high in arms]],
+        color=colour,
+        marker=marker or None,
+        markersize=4,
+        linewidth=2.0,
+        elinewidth=0.8,
+        label=label,
+    )
+
+
+def _arms(estimate: Estimate) -> tuple[float, float]:
+    if estimate.low is None or estimate.high is None:
+        return 0.0, 0.0
+    return estimate.value - estimate.low, estimate.high - estimate.value

@@ -2,8 +2,8 @@
 
 import pytest
 
+from speclight.drafting.chosen_drafters import ComparedDrafter
 from speclight.errors import InvalidInput, StorageError
-from speclight.experiments.chosen_drafters import ComparedDrafter
 from speclight.experiments.drafters.replayed import ReplaySettings, replay_drafters
 from speclight.measure.prompts import Prompt
 from speclight.training.shards import read_shard

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from speclight.decoding.generate import generate_from_ids
+from speclight.drafting.chosen_drafters import ComparedDrafter
 from speclight.drafting.drafter_choices import LayerSkip, NGram
 from speclight.drafting.drafters import new_drafter
 from speclight.errors import InvalidInput, StorageError
-from speclight.experiments.chosen_drafters import ComparedDrafter
 from speclight.experiments.drafters.limit_checks import check_drafters
 from speclight.experiments.drafters.run import DrafterComparisonSettings, run_drafter_comparison
 from speclight.experiments.drafters.summary import summarise_drafters

@@ -7,11 +7,11 @@ import pytest
 
 from speclight.decoding.noise_streams import SeededNoise
 from speclight.drafting.along_text import AlongText, stops_with_target
+from speclight.drafting.chosen_drafters import ComparedDrafter
 from speclight.drafting.drafter_choices import DRAFTERS, LayerSkip, Oracle
 from speclight.drafting.drafters import law_source
 from speclight.drafting.layer_skip import early_exit
 from speclight.errors import InvalidInput
-from speclight.experiments.chosen_drafters import ComparedDrafter
 from speclight.experiments.trees.run import (
     TREES,
     DrafterTrees,

@@ -54,7 +54,7 @@ def compare_drafters(options: CompareDraftersOptions = CompareDraftersOptions())
     check_writable(options.out)
     prompts = read_prompt_options(options.prompts)
 
-    from speclight.experiments.chosen_drafters import ALL_DRAFTERS, compared_drafters
+    from speclight.drafting.chosen_drafters import ALL_DRAFTERS, compared_drafters
     from speclight.experiments.drafters.limit_checks import check_drafters
     from speclight.experiments.drafters.run import run_drafter_comparison
     from speclight.experiments.drafters.summary import summarise_drafters

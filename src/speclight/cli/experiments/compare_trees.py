@@ -54,7 +54,7 @@ def compare_trees(options: CompareTreesOptions = CompareTreesOptions()) -> None:
     check_writable(options.out)
     prompts = read_prompt_options(options.prompts)
 
-    from speclight.experiments.chosen_drafters import compared_drafters
+    from speclight.drafting.chosen_drafters import compared_drafters
     from speclight.experiments.trees.run import DRAFTERS_WITH_A_LAW, run_tree_comparison
     from speclight.experiments.trees.summary import summarise_trees
     from speclight.report.trees import draw, markdown

@@ -60,7 +60,7 @@ def replay_drafters(options: ReplayDraftersOptions = ReplayDraftersOptions()) ->
     check_writable(options.out)
     prompts = read_prompt_options(options.prompts)
 
-    from speclight.experiments.chosen_drafters import compared_drafters
+    from speclight.drafting.chosen_drafters import compared_drafters
     from speclight.experiments.drafters.replayed import REPLAYED_DRAFTERS, replay_drafters
 
     with command_output(options.json) as output:

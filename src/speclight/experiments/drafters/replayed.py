@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from speclight.drafting.chosen_drafters import ComparedDrafter
 from speclight.drafting.drafters import law_source
 from speclight.drafting.eagle3.conventions import default_layers
 from speclight.drafting.protocol import LawSource
 from speclight.errors import InvalidInput
-from speclight.experiments.chosen_drafters import ComparedDrafter
 from speclight.experiments.drafters.replay_settings import ReplaySettings as ReplaySettings
 from speclight.measure.plan import run_plan
 from speclight.measure.prompts import Prompt

@@ -17,10 +17,10 @@ import torch
 
 from speclight.decoding.call_trace import CallTrace
 from speclight.decoding.divergence import NEAR_TIE_LOGITS, Divergence, first_divergence
+from speclight.drafting.chosen_drafters import ComparedDrafter
 from speclight.drafting.drafter_choices import NO_DRAFTER
 from speclight.drafting.drafters import new_drafter
 from speclight.drafting.protocol import Drafter
-from speclight.experiments.chosen_drafters import ComparedDrafter
 from speclight.experiments.drafters.settings import DrafterComparisonSettings as DrafterComparisonSettings
 from speclight.measure.decoded_run.decoding import DecodedPrompt, decode_turns
 from speclight.measure.plan import run_plan

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from speclight.drafting.chosen_drafters import ComparedDrafter
 from speclight.drafting.drafter_choices import FOR_ANALYSIS, NO_DRAFTER
-from speclight.experiments.chosen_drafters import ComparedDrafter
 from speclight.experiments.drafters.run import DraftedText, DrafterComparison
 from speclight.measure.estimates import Estimate, ratio_of_totals, within
 from speclight.measure.looping import looping_tokens

@@ -17,13 +17,13 @@ import pyarrow as pa
 from speclight.arrays import FloatArray
 from speclight.decoding.noise_streams import SeededNoise
 from speclight.drafting.along_text import AlongText, stops_with_target
+from speclight.drafting.chosen_drafters import ComparedDrafter
 from speclight.drafting.drafters import law_source
 from speclight.drafting.growth_start import growth_start
 from speclight.drafting.protocol import LawSource
 from speclight.drafting.tree_choices import Batch, BestFirst, Chain, Eagle2, Static
 from speclight.drafting.tree_drafter import GrowthStart
 from speclight.errors import InvalidInput
-from speclight.experiments.chosen_drafters import ComparedDrafter
 from speclight.experiments.trees.settings import TreeSettings as TreeSettings
 from speclight.experiments.trees.values import (
     expected_tokens,

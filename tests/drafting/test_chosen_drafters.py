@@ -2,9 +2,9 @@
 
 import pytest
 
+from speclight.drafting.chosen_drafters import ALL_DRAFTERS, ComparedDrafter, compared_drafters
 from speclight.drafting.drafter_choices import LayerSkip, Model, TwoStage
 from speclight.errors import InvalidInput
-from speclight.experiments.chosen_drafters import ALL_DRAFTERS, ComparedDrafter, compared_drafters
 from speclight.models.default_target import DEFAULT_NAME
 from toys import tiny_target
 

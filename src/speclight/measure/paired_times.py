@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
-from typing import Literal
+from typing import Literal, TypeVar
 
 from speclight.measure.estimates import Estimate, geometric_mean
 
 SpeedVerdict = Literal["faster", "slower", "not decided"]
+Run = TypeVar("Run")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +46,14 @@ class SpeedUp:
 
 
 def interleaved(
-    decoders: Mapping[str, Callable[[], TimedRun]], rounds: int, *, backwards: bool = False
-) -> tuple[dict[str, TimedRun], ...]:
+    decoders: Mapping[str, Callable[[], Run]], rounds: int, *, backwards: bool = False
+) -> tuple[dict[str, Run], ...]:
     """Run every decoder once per round, one after the other, each round in the order opposite to the last.
 
     What slows the machine for a while then meets all of them, and a steady drift cancels over two rounds.
     backwards: whether the first round goes from the last decoder to the first.
     """
-    timed: list[dict[str, TimedRun]] = []
+    timed: list[dict[str, Run]] = []
     for number in range(rounds):
         names = list(decoders)
         if backwards != (number % 2 == 1):

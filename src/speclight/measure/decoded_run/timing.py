@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from transformers import StoppingCriteriaList
@@ -12,7 +13,8 @@ from transformers import StoppingCriteriaList
 from speclight.decoding.decode import DecodeSettings
 from speclight.decoding.fitting_drafters import drafter_for
 from speclight.measure.decoded_run.decoding import OWN_LOOP, TRANSFORMERS, DecodedPrompt, decode_turns
-from speclight.measure.paired_times import TimedPrompt, TimedRun, interleaved
+from speclight.measure.decoded_run.in_turn import answered_in_turn
+from speclight.measure.paired_times import TimedPrompt, TimedRun
 from speclight.measure.prompts import Prompt
 from speclight.measure.turns import AskedTurn, first_turns
 from speclight.models.causal_lm import CausalLM
@@ -66,16 +68,19 @@ def time_in_turn(
             decoded[name].append(found)
         return TimedRun(len(found.generation.token_ids), found.generation.seconds)
 
+    decoders: dict[str, Callable[[AskedTurn], TimedRun]] = {
+        **{name: partial(decode, name) for name in of_decoder},
+        TRANSFORMERS: lambda asked: transformers_run(model, asked, plain),
+    }
     for first in first_turns(prompts):
-        asked: AskedTurn | None = first
-        while asked is not None:
-            decoders: dict[str, Callable[[], TimedRun]] = {
-                name: lambda name=name, asked=asked: decode(name, asked) for name in of_decoder
-            }
-            decoders[TRANSFORMERS] = lambda asked=asked: transformers_run(model, asked, plain)
-            runs = interleaved(decoders, rounds, backwards=len(timed) % 2 == 1)
+        for asked, runs in answered_in_turn(
+            first,
+            decoders,
+            lambda _: decoded[OWN_LOOP][-1].generation.text,
+            rounds,
+            backwards=len(timed) % 2 == 1,
+        ):
             timed.append(TimedPrompt(asked.prompt.prompt_id, runs))
-            asked = asked.after(decoded[OWN_LOOP][-1].generation.text)
     return TimedFamily(tuple(timed), decoded)
 
 

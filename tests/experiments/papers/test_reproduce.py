@@ -6,10 +6,10 @@ from math import log
 
 import numpy as np
 import pytest
+from speclight.experiments.chosen_drafters import ComparedDrafter
 
 from speclight.cli.main import main
 from speclight.errors import InvalidInput
-from speclight.experiments.chosen_drafters import ComparedDrafter
 from speclight.experiments.papers.claims import Verdict, judged_claims
 from speclight.experiments.papers.figure_1 import READINGS, DrafterPoint, line_fits
 from speclight.experiments.papers.figure_2 import BudgetPanel

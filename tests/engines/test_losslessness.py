@@ -117,6 +117,7 @@ def test_a_served_model_is_judged_from_its_own_words(lossy: bool) -> None:
     assert verdict.detectable_at_500_nats < 0.5
 
 
+@pytest.mark.slow
 def test_the_tokens_of_two_real_servers(capsys: pytest.CaptureFixture[str]) -> None:
     """The default target behind a CPU build of vLLM 0.32, plain and with n-gram speculation at temperature
     1.

@@ -39,6 +39,7 @@ def test_node_counts_of_a_toy_agree_at_every_context(end_of_text):
         assert (counts.standard_error < 0.2 * counts.exact).all()
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_node_counts_of_the_default_target_agree_at_every_context():
     """3 contexts x 3 levels, 150 continuations each. False alarm: |z| > 4.5 with 150 draws of bounded weight,
@@ -51,6 +52,7 @@ def test_node_counts_of_the_default_target_agree_at_every_context():
         assert np.abs(counts.z_scores).max() < 4.5, start
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_full_laws_and_sampled_surprisals_of_the_default_target_agree():
     """mu, mu2 and the counts of tokens within 1, 2 and 3 nats, from full rows and from the sampled token.
@@ -82,6 +84,7 @@ def test_full_laws_and_sampled_surprisals_of_the_default_target_agree():
     assert (np.sqrt((gaps[:, 2:] ** 2).sum(axis=0)) < 0.2 * full_counts).all()
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_ergodic_estimates_and_kernel_of_the_default_target_agree_with_and_without_laws():
     """24 texts of 12 tokens, each its own prompt. Bound at P = 6, E N_6 at 1 and 2 nats, counts

@@ -262,6 +262,7 @@ def test_the_package_emits_the_winners_of_the_field_whatever_the_calls(name, kin
 LIST_TEXTS = 3_000
 
 
+@pytest.mark.slow
 def test_list_sampling_has_the_targets_law():
     """3,000 texts with 3 noise sets and chains of 2. False alarm 1e-4; a law off by TV 0.07 is noticed with
     probability > 0.99 (noncentrality N sum d^2 / e > 60 at 26 degrees of freedom)."""

@@ -87,9 +87,10 @@ def p_value(counts, length):
     [
         ("rejection", "with_replacement", BATCH),
         ("rejection_without_replacement", "without_replacement", BATCH),
-        ("k_seq", "with_replacement", BATCH),
-        ("traversal", "without_replacement", FORK),
-        ("block", "with_replacement", CHAIN),
+        # Enumerated exactly in test_losslessness_of_rules.py; here seconds of sampling each.
+        pytest.param("k_seq", "with_replacement", BATCH, marks=pytest.mark.slow),
+        pytest.param("traversal", "without_replacement", FORK, marks=pytest.mark.slow),
+        pytest.param("block", "with_replacement", CHAIN, marks=pytest.mark.slow),
     ],
 )
 def test_texts_follow_the_targets_law(name, kind, shape):

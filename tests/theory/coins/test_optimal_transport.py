@@ -89,7 +89,7 @@ def test_sets_of_smallest_ratio_are_enough(pair, candidates):
 ROUNDED_APART = (np.array([0.0, 0.05, 0.05, 0.15, 0.75]), np.array([0.0, 1 / 27, 1 / 9, 8 / 27, 15 / 27]))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(law_pairs(largest_vocabulary=6), st.integers(1, 4))
 @example(ROUNDED_APART, 1)
 def test_every_rule_stays_below_its_ceiling(pair, candidates):

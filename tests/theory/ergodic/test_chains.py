@@ -23,10 +23,15 @@ from speclight.theory.truth.sources import TokenSource, sample_texts, tabular_so
 
 ROUNDING_RTOL = 1e-9
 TOKENS = 300
-SOURCES = [(4, 3, 7), (5, 2, 8), (6, 4, 9)]
+# States, vocabulary and seed of a source.
+SOURCES = [
+    pytest.param((4, 3, 7), id="4 states"),
+    pytest.param((5, 2, 8), id="5 states", marks=pytest.mark.slow),
+    pytest.param((6, 4, 9), id="6 states", marks=pytest.mark.slow),
+]
 
 
-@pytest.fixture(scope="module", params=SOURCES, ids=["4 states", "5 states", "6 states"])
+@pytest.fixture(scope="module", params=SOURCES)
 def source_and_texts(request):
     states, vocabulary, seed = request.param
     source = tabular_source(states, vocabulary, np.random.default_rng(seed))

@@ -6,9 +6,9 @@ from math import log
 
 import numpy as np
 import pytest
-from speclight.experiments.chosen_drafters import ComparedDrafter
 
 from speclight.cli.main import main
+from speclight.drafting.chosen_drafters import ComparedDrafter
 from speclight.errors import InvalidInput
 from speclight.experiments.papers.claims import Verdict, judged_claims
 from speclight.experiments.papers.figure_1 import READINGS, DrafterPoint, line_fits

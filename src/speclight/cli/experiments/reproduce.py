@@ -73,7 +73,7 @@ def reproduce(experiment: Experiment, /, options: ReproduceOptions = ReproduceOp
 
     data_sets = read_data_sets(options.questions, options.settings.prompts_per_file)
 
-    from speclight.experiments.chosen_drafters import compared_drafters
+    from speclight.drafting.chosen_drafters import compared_drafters
     from speclight.experiments.papers.run import LAID_DRAFTERS
     from speclight.experiments.papers.run import reproduce as run
     from speclight.report.papers import reproduced_markdown

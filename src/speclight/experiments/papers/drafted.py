@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from speclight.drafting.chosen_drafters import ComparedDrafter
 from speclight.drafting.drafters import law_source
-from speclight.experiments.chosen_drafters import ComparedDrafter
 from speclight.experiments.papers.settings import PapersSettings
 from speclight.experiments.papers.texts import Answers
 from speclight.measure.drafter_profile import DrafterProfile

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from speclight.experiments.chosen_drafters import ComparedDrafter
+from speclight.drafting.chosen_drafters import ComparedDrafter
 from speclight.experiments.papers.claims import Claim, judged_claims
 from speclight.experiments.papers.drafted import drafted_answers
 from speclight.experiments.papers.figure_1 import DrafterPoint, LineFit, drafter_points, line_fits

@@ -121,6 +121,19 @@ def test_tree_drafting_equals_path_by_path(tmp_path):
         np.testing.assert_allclose(node_law.log_probs, chain[-1], rtol=0, atol=FLOAT64_ATOL)
 
 
+def test_a_chain_asked_for_at_once_has_the_laws_of_one_asked_for_node_by_node(tmp_path):
+    target = six_layers()
+    head = load_head(write_head(tmp_path, "SpecForge"), target)
+    features = features_of(target, TEXT, LAYERS)
+    law, known, nodes = law_of(head), GrowingTree(TEXT[-1]), [0]
+    law.begin(TEXT, features)
+    for token in (3, 9, 7):  # 9 is none of the head's own tokens
+        nodes += known.add(nodes[-1], np.array([token]), np.zeros(1))
+    at_once = np.stack([each.log_probs for each in law.laws(known, nodes)])
+    chain = drafted_log_probs(law_of(head), TEXT, features, [3, 9, 7])
+    np.testing.assert_allclose(at_once, chain, rtol=0, atol=FLOAT64_ATOL)
+
+
 def test_text_extended_in_pieces_equals_text_at_once(tmp_path):
     """Drafted slots are rolled back: after drafts and two extensions the law is that of a fresh start."""
     target = six_layers()

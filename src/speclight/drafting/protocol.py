@@ -81,7 +81,7 @@ class LawSource(Protocol):
         """The law after each of the given nodes, in one batched call.
 
         known: the tree grown so far on the committed text; it only grows between `extend`s, parents are
-        asked for before their children, and its root is the last committed token.
+        asked for before their children or together with them, and its root is the last committed token.
         """
         ...
 

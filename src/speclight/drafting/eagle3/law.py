@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
@@ -67,8 +69,9 @@ class Eagle3Law:
         if self._unread:
             self._read_committed()
         new = [path for path in dict.fromkeys(paths) if path not in self._laws]
-        if new:
-            self._read_drafted(new)
+        # A chain asked for at once is read a node at a time: each is fed with the state before it.
+        for _, level in groupby(sorted(new, key=len), key=len):
+            self._read_drafted(list(level))
         return [self._laws[path] for path in paths]
 
     def _read_committed(self) -> None:

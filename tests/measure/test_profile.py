@@ -8,6 +8,7 @@ import pytest
 from speclight.errors import InvalidInput, StorageError
 from speclight.experiments.demo.family_profiles import family_profile
 from speclight.experiments.demo.limit_curves import family_limits
+from speclight.measure import public
 from speclight.measure.oracle_run import OracleSettings, read_oracle, run_oracle
 from speclight.measure.profile import ProfileSettings, read_profile
 from speclight.measure.profile_run import run_profile
@@ -176,12 +177,18 @@ def test_oracle_and_limits_on_a_profile(target, measured, tmp_path):
         ({"samples": 0}, "samples"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"batch_size": 0}, "batch_size"),
-        ({"sampling": SamplingSettings(temperature=0.0)}, "temperature above 0"),
     ],
 )
 def test_settings_out_of_range(fields, message):
     with pytest.raises(InvalidInput, match=message):
         ProfileSettings(**fields)
+
+
+def test_a_profile_of_greedy_texts_is_refused_before_anything_is_sampled(target, tmp_path):
+    greedy = ProfileSettings(sampling=SamplingSettings(temperature=0.0))
+    with pytest.raises(InvalidInput, match="temperature above 0"):
+        public.profile(target, ["t1"], tmp_path, greedy)
+    assert not list(tmp_path.iterdir())
 
 
 def test_texts_too_short_for_the_oracle(target, measured, tmp_path):

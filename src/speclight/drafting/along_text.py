@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 
+from speclight.arrays import FloatArray
 from speclight.drafting.protocol import LawSource
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
@@ -64,6 +65,18 @@ class AlongText:
         for token in self.token_ids[self._committed : end - 1]:
             nodes += known.add(nodes[-1], np.array([token]), np.array([0.0]))
         return self.source.laws(known, nodes)
+
+    def log_probs_ahead(self, tokens: Sequence[int], never_drafted: Collection[int]) -> FloatArray:
+        """[tokens] log-probability of each of the text's next tokens, those before it being one draft.
+
+        -inf for a token that cannot be drafted.
+        """
+        found = np.full(len(tokens), -np.inf)
+        for depth, (token, law) in enumerate(zip(tokens, self.laws_ahead(len(tokens)), strict=True)):
+            there = np.flatnonzero(law.tokens == token)
+            if len(there) and token not in never_drafted:
+                found[depth] = law.log_probs[there[0]]
+        return found
 
     def drafted(self, growth: Growth) -> Draft:
         """A growth, begun at `root`, grown to its end."""

@@ -59,6 +59,7 @@ def profile_engine(
     Raises EngineError if an answer cannot be used, the log-probabilities are not of the law sampled from, or
     another model answers than at the start; StorageError if the folder holds another plan.
     """
+    settings.check_entropy()
     first = _first_answer(client, prompts, settings, rendering)
     items = _items(prompts, settings)
     plan = _plan(client, prompts, settings, top, first, 1 + items[-1].unit)

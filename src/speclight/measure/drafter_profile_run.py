@@ -7,7 +7,6 @@ more. So the drafter reads text that was sampled once, and tokens per call need 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from speclight.arrays import FloatArray
 from speclight.drafting.along_text import AlongText, features_along
 from speclight.drafting.protocol import LawSource
 from speclight.errors import InvalidInput
@@ -125,19 +123,9 @@ def _lay_over(
         histogram.add(dense)
         pair = pair_of_laws(law, root_law.tokens, root_law.log_probs, never)
         places = tree.follow(text.token_ids[start:])
-        ahead = _log_probs_ahead(along, text.token_ids[start : start + settings.depths], never)
+        ahead = along.log_probs_ahead(text.token_ids[start : start + settings.depths], never)
         target_ahead = text.log_probs[start : start + settings.depths]
         found.append(DraftedStart(text.prompt_id, text.family, start, pair, places, ahead, target_ahead))
-    return found
-
-
-def _log_probs_ahead(along: AlongText, tokens: Sequence[int], never: Sequence[int]) -> FloatArray:
-    """Log-probability of each token ahead, those before it being one draft; -inf at a miss."""
-    found = np.full(len(tokens), -np.inf)
-    for depth, (token, law) in enumerate(zip(tokens, along.laws_ahead(len(tokens)), strict=True)):
-        there = np.flatnonzero(law.tokens == token)
-        if len(there) and token not in never:
-            found[depth] = law.log_probs[there[0]]
     return found
 
 

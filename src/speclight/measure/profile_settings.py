@@ -22,10 +22,13 @@ class ProfileSettings:
     seed: int = 0
     """Seed of all randomness."""
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
-    """The law that is sampled and profiled; its temperature is above 0."""
+    """The law that is sampled and profiled."""
 
     def __post_init__(self) -> None:
         check_whole_numbers(self, "samples", "max_tokens", "batch_size")
+
+    def check_entropy(self) -> None:
+        """Raise InvalidInput for greedy texts: a trace takes them, bounds have nothing to say of them."""
         if self.sampling.temperature == 0.0:
             raise InvalidInput(
                 "a profile needs a temperature above 0, got 0: greedy text has no entropy; the limits of a "

@@ -29,13 +29,13 @@ def profile(
     """The entropy profile of a target along its own text, recorded in a folder and resumed from there.
 
     prompts: texts, or prompts with families of their own; the shipped ones if None. settings: lengths and
-    the law that is sampled, ProfileSettings() if None. Raises InvalidInput for anything but prompts, and
-    StorageError if the folder holds another plan.
+    the law that is sampled, ProfileSettings() if None. Raises InvalidInput for anything but prompts and for
+    temperature 0, and StorageError if the folder holds another plan.
     """
     check_target(target)
-    return run_profile(
-        target, _prompts(prompts), settings or ProfileSettings(), Path(folder), progress, keep_laws=True
-    )
+    settings = settings or ProfileSettings()
+    settings.check_entropy()
+    return run_profile(target, _prompts(prompts), settings, Path(folder), progress, keep_laws=True)
 
 
 def oracle(

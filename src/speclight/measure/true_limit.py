@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from speclight.models.causal_lm import CausalLM
 from speclight.models.forest import Forest, ForestNode
 from speclight.models.sampling import SamplingSettings
 from speclight.trees.best_first import BestFirstGrowth
+from speclight.trees.draft_tree import DraftTree
 from speclight.trees.growing_tree import CandidateLaw
 
 
@@ -54,11 +55,26 @@ def oracle_contexts(
     too. roots: ascending. Source: arXiv 2512.11718v1, Lemma 1, which needs no independence.
     """
     forest = Forest(model, token_ids, roots, sampling)
-    searches = [BestFirstGrowth(token_ids[root], node_budget, model.end_of_text) for root in roots]
-    handles: list[dict[int, int]] = [{} for _ in roots]  # per search: node -> handle in the forest
-    calls = np.ones(len(roots), dtype=np.int64)
+    tokens = [token_ids[root] for root in roots]
+    found = best_trees(forest, tokens, node_budget, model.end_of_text)
+    return [
+        OracleContext(root, tree.path_log_probs, tree.depths, calls)
+        for root, (tree, calls) in zip(roots, found, strict=True)
+    ]
+
+
+def best_trees(
+    forest: Forest, root_tokens: Sequence[int], node_budget: int, end_of_text: Collection[int]
+) -> list[tuple[DraftTree, int]]:
+    """The best tree at each root of a forest, and the target calls its search took; see `oracle_contexts`.
+
+    The nodes scored stay in the forest.
+    """
+    searches = [BestFirstGrowth(token, node_budget, end_of_text) for token in root_tokens]
+    handles: list[dict[int, int]] = [{} for _ in searches]  # per search: node -> handle in the forest
+    calls = np.ones(len(searches), dtype=np.int64)
     # The end-of-text tokens among the most probable ones are dropped by the search, so ask for as many more.
-    wanted = node_budget + len(model.end_of_text)
+    wanted = node_budget + len(end_of_text)
     for search, law in zip(searches, forest.root_laws, strict=True):
         if node_budget > 1:
             search.expand(0, CandidateLaw.most_probable(law, wanted))
@@ -72,9 +88,7 @@ def oracle_contexts(
             handles[number][node] = handle
             searches[number].expand(node, CandidateLaw.most_probable(law, wanted))
         calls[list({number for number, _ in asked})] += 1
-    return [
-        _context(root, search, int(made)) for root, search, made in zip(roots, searches, calls, strict=True)
-    ]
+    return [(search.tree(), int(made)) for search, made in zip(searches, calls, strict=True)]
 
 
 def _forest_node(
@@ -83,8 +97,3 @@ def _forest_node(
     known = searches[number].known
     parent = known.parents[node]
     return ForestNode(number, known.tokens[node], None if parent == 0 else handles[number][parent])
-
-
-def _context(root: int, search: BestFirstGrowth, calls: int) -> OracleContext:
-    tree = search.tree()
-    return OracleContext(root, tree.path_log_probs, tree.depths, calls)

@@ -22,7 +22,8 @@ LARGEST_PASS = 256
 class ForestNode:
     """A node to score: which root its tree belongs to, its token, and its parent's handle.
 
-    parent: what `score` returned for the parent, or None for a child of the root.
+    parent: what `score` returned for the parent, or will return (see `Forest.next_handle`) if it stands
+    before the node in the same call; None for a child of the root.
     """
 
     root: int
@@ -51,6 +52,16 @@ class Forest:
         # slot of a node -> the slots of its path, itself included, behind the committed text
         self._paths: dict[int, list[int]] = {}
         self.root_laws = self._read(token_ids)
+
+    @property
+    def next_handle(self) -> int:
+        """The handle of the first node of the next `score`; those of the others count on from it."""
+        return self._cache.filled
+
+    def forget(self) -> None:
+        """Drop all nodes, whose handles are void from then on; the text stays read."""
+        self._cache.keep([])
+        self._paths = {}
 
     def score(self, nodes: Sequence[ForestNode]) -> tuple[list[int], FloatArray]:
         """Handles of the nodes and the law after each, [nodes, vocab]."""

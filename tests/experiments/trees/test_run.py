@@ -24,12 +24,12 @@ from speclight.experiments.trees.summary import SUM_ATOL, summarise_trees
 from speclight.experiments.trees.values import (
     expected_tokens,
     target_path_log_probs,
-    union_of,
 )
 from speclight.measure.profile import ProfiledText
 from speclight.measure.prompts import Prompt
 from speclight.models.sampling import SamplingSettings
 from speclight.report.trees import draw, markdown
+from speclight.trees.tree_union import union_of
 from toys import law_after, tiny_target
 
 VOCABULARY = 6

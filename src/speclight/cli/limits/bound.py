@@ -182,6 +182,7 @@ def _known(options: BoundOptions, largest: int) -> tuple[list[KnownFamily], dict
     from speclight.measure.profile import read_profile
 
     measured = read_profile(options.profile)
+    measured.settings.check_entropy()
 
     from speclight.measure.known_families import as_one_family, known_families
 

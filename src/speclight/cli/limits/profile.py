@@ -69,6 +69,7 @@ def profile(options: ProfileOptions = ProfileOptions()) -> None:
     check_target(options.target)
     check_writable(options.out)
     check_server(options.server)
+    options.settings.check_entropy()
     prompts = read_prompt_options(options.prompts)
 
     from speclight.experiments.demo.family_profiles import family_profile

@@ -29,7 +29,6 @@ from speclight.experiments.trees.values import (
     expected_tokens,
     target_law,
     target_path_log_probs,
-    union_of,
 )
 from speclight.measure.plan import run_plan
 from speclight.measure.profile import ProfiledText, ProfileSettings
@@ -39,6 +38,7 @@ from speclight.measure.store import read_table, recording
 from speclight.models.causal_lm import CausalLM
 from speclight.progress import Progress, silent
 from speclight.seeds import stream
+from speclight.trees.tree_union import union_of
 
 BEST_FIRST = "best_first"
 TREES = (BEST_FIRST, "eagle2", "static", "chain", "batch")

@@ -40,3 +40,8 @@ class TreeSettings:
         budgets = self.node_budgets
         if not budgets or min(budgets) < 2 or any(a >= b for a, b in pairwise(budgets)):
             raise InvalidInput(f"got node budgets {budgets}, expected rising numbers >= 2")
+        if self.sampling.temperature == 0.0:
+            raise InvalidInput(
+                "a comparison of trees needs a temperature above 0, got 0: along greedy text trees are told "
+                "apart by the branch that the text follows alone; use `speclight trace`"
+            )

@@ -2,45 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 
-from speclight.arrays import FloatArray, IntArray
+from speclight.arrays import FloatArray
 from speclight.decoding.node_laws import NodeLaws
 from speclight.models.sampling import SamplingSettings
 from speclight.models.scored_text import ScoredText
 from speclight.trees.draft_tree import DraftTree, root_only
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TreeUnion:
-    """Several trees of one root laid over each other, so that the target scores shared paths once.
-
-    tree: all their nodes, each path once. places: for each of the trees, its nodes' places in `tree`.
-    """
-
-    tree: DraftTree
-    places: tuple[IntArray, ...]
-
-
-def union_of(trees: Sequence[DraftTree]) -> TreeUnion:
-    """The union of trees that share their root's token (the first tree's is taken)."""
-    tokens, parents = [int(trees[0].tokens[0])], [-1]
-    children: dict[tuple[int, int], int] = {}
-    places: list[IntArray] = []
-    for tree in trees:
-        own = np.zeros(len(tree), dtype=np.int64)
-        for node in range(1, len(tree)):
-            edge = (int(own[tree.parents[node]]), int(tree.tokens[node]))
-            if edge not in children:
-                children[edge] = len(tokens)
-                parents.append(edge[0])
-                tokens.append(edge[1])
-            own[node] = children[edge]
-        places.append(own)
-    return TreeUnion(DraftTree(np.array(tokens), np.array(parents), np.zeros(len(tokens))), tuple(places))
 
 
 def target_path_log_probs(text: ScoredText, tree: DraftTree, sampling: SamplingSettings) -> FloatArray:

@@ -1,0 +1,134 @@
+"""A target and several drafters at given starts of one text: what a trace is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from speclight.arrays import FloatArray
+from speclight.drafting.along_text import AlongText, features_along
+from speclight.drafting.growth_start import growth_start
+from speclight.drafting.protocol import LawSource
+from speclight.drafting.tree_names import read_tree
+from speclight.errors import InvalidInput
+from speclight.measure.profile import ProfiledText
+from speclight.measure.trace.drafted import DraftedUnion, drafted_union
+from speclight.measure.trace.scored import node_log_probs
+from speclight.measure.trace.settings import TraceSettings
+from speclight.measure.trace.starts import window_numbers
+from speclight.measure.trace.traced import TracedDrafter, TracedStart, TracedTree
+from speclight.measure.true_limit import best_trees
+from speclight.models.causal_lm import CausalLM
+from speclight.models.forest import Forest
+from speclight.models.sampling_settings import SamplingSettings
+from speclight.trees.tree_union import union_of
+
+
+def traced_starts(
+    model: CausalLM,
+    text: ProfiledText,
+    starts: Sequence[int],
+    sources: Mapping[str, LawSource],
+    settings: TraceSettings,
+    sampling: SamplingSettings,
+) -> list[TracedStart]:
+    """The target's best tree and each drafter's trees at the given starts of one text, scored together.
+
+    text: written by the target; of its numbers only log_probs are used. starts: ascending indices of its
+    tokens, those that calls would emit first. sources: the drafters' laws by name, made for this sampling;
+    each is led along the text anew. sampling: the law of the target.
+    Raises InvalidInput for starts outside the text or out of order, ContextOverflow where a tree leaves the
+    context window.
+    """
+    _check_starts(text, starts)
+    prompt, largest = len(text.prompt_token_ids), settings.largest_budget
+    token_ids = [*text.prompt_token_ids, *text.token_ids]
+    roots = [prompt + start - 1 for start in starts]
+    forest = Forest(model, token_ids[: roots[-1] + 1], roots, sampling)
+    found = best_trees(forest, [token_ids[root] for root in roots], largest, model.end_of_text)
+    drafters = {
+        name: _drafted_along(model, text, starts, source, settings) for name, source in sources.items()
+    }
+    forest.forget()
+    by_start = _with_target(forest, drafters) if drafters else [{} for _ in starts]
+    windows = window_numbers(starts)
+    return [
+        TracedStart(
+            text.prompt_id,
+            text.family,
+            text.sample,
+            text.turn,
+            start,
+            windows[place],
+            text.token_ids[start : start + largest],
+            best.path_log_probs,
+            best.depths,
+            by_start[place],
+        )
+        for place, (start, (best, _)) in enumerate(zip(starts, found, strict=True))
+    ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Drafted:
+    """What one drafter drafted at one start, and the coupling bound there."""
+
+    union: DraftedUnion
+    coupling: FloatArray
+
+
+def _drafted_along(
+    model: CausalLM, text: ProfiledText, starts: Sequence[int], source: LawSource, settings: TraceSettings
+) -> list[_Drafted]:
+    growths = {name: growth_start(read_tree(name, "deterministic"), model) for name in settings.growths}
+    never = model.end_of_text
+    token_ids, prompt = [*text.prompt_token_ids, *text.token_ids], len(text.prompt_token_ids)
+    along, features = AlongText(source, token_ids), features_along(model, source, token_ids)
+    found: list[_Drafted] = []
+    for start in starts:
+        along.stop(prompt + start, features)
+        union = drafted_union(along, growths, settings.node_budgets, never)
+        ahead = slice(start, start + settings.lookahead)
+        by_drafter = np.cumsum(along.log_probs_ahead(text.token_ids[ahead], never))
+        ratio = np.exp(by_drafter - np.cumsum(text.log_probs[ahead]))
+        found.append(_Drafted(union, np.minimum(ratio, 1.0)))
+    return found
+
+
+def _with_target(
+    forest: Forest, drafters: Mapping[str, Sequence[_Drafted]]
+) -> list[dict[str, TracedDrafter]]:
+    """By start and drafter, with the target's law along all nodes, those of several drafters scored once."""
+    of_starts = list(zip(*drafters.values(), strict=True))
+    unions = [union_of([each.union.tree for each in own]) for own in of_starts]
+    log_probs = node_log_probs(forest, [union.tree for union in unions])
+    return [
+        {
+            name: _traced(each, of_target[places])
+            for name, each, places in zip(drafters, own, union.places, strict=True)
+        }
+        for own, union, of_target in zip(of_starts, unions, log_probs, strict=True)
+    ]
+
+
+def _traced(drafted: _Drafted, of_target: FloatArray) -> TracedDrafter:
+    tree = drafted.union.tree
+    nodes = TracedTree(tree.tokens, tree.parents, tree.depths, drafted.union.ranks, tree.log_probs, of_target)
+    return TracedDrafter(nodes, drafted.union.costs, drafted.coupling)
+
+
+def _check_starts(text: ProfiledText, starts: Sequence[int]) -> None:
+    tokens = len(text.token_ids)
+    in_order = all(first < last for first, last in pairwise(starts))
+    if not starts or starts[0] < 0 or starts[-1] >= tokens or not in_order:
+        raise InvalidInput(
+            f"got starts {list(starts)} in a text of {tokens} tokens, expected some of 0 to {tokens - 1} in "
+            "ascending order, each once"
+        )
+    if len(text.log_probs) != tokens:
+        raise InvalidInput(
+            f"got {len(text.log_probs)} log-probabilities of {tokens} tokens, expected as many"
+        )

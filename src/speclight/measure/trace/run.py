@@ -1,0 +1,105 @@
+"""Tracing a target and drafters along the texts of a profile; a text is the resumable unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from speclight.drafting.chosen_drafters import ComparedDrafter
+from speclight.drafting.drafters import law_source
+from speclight.drafting.protocol import LawSource
+from speclight.errors import InvalidInput, StorageError
+from speclight.measure.checksums import digest, read_sums
+from speclight.measure.plan import PLAN_NAME, plan_text, run_plan
+from speclight.measure.profile import read_profile
+from speclight.measure.store import read_plan, read_recorded, recording, write_recorded
+from speclight.measure.trace.along import traced_starts
+from speclight.measure.trace.record import KIND, SCHEMA, TEXTS, Trace, read_trace, text_unit, write_starts
+from speclight.measure.trace.settings import START_LAW, TraceSettings
+from speclight.measure.trace.starts import traced_positions
+from speclight.models.causal_lm import CausalLM
+from speclight.progress import Progress, silent
+
+# Drafters whose law at a place depends on the text before it alone. The others: two_stage grows the trees of
+# its model, lookahead learns from the calls of a whole decode.
+TRACED_DRAFTERS = ("ngram", "layer_skip", "model", "eagle3", "medusa", "oracle")
+
+
+def run_trace(
+    model: CausalLM,
+    drafters: Sequence[ComparedDrafter],
+    settings: TraceSettings,
+    folder: Path,
+    progress: Progress = silent,
+) -> Trace:
+    """Trace the texts of the profile that lies in the folder's `texts`, under the law they were sampled from.
+
+    The drafters are led along each text one after the other, and all their trees scored together. A killed
+    run resumes to the same bytes. Raises StorageError if the folder holds another plan, InvalidInput for a
+    profile of another target or without token ids.
+    """
+    profile = read_profile(folder / TEXTS)
+    profiled = read_plan(folder / TEXTS)
+    _check_target(model, profiled)
+    chosen = traced_positions(profile, settings, model.context_window)
+    sampling = profile.settings.sampling
+    plan = run_plan(
+        KIND,
+        model,
+        schema=SCHEMA,
+        dtype=str(model.model.dtype),
+        threads=torch.get_num_threads(),
+        settings=asdict(settings),
+        sampling=asdict(sampling),
+        start_law=START_LAW,
+        drafters=[drafter.plan() for drafter in drafters],
+        profile_sha256=digest(plan_text(profiled)),
+        texts=[[*text.key, starts] for text, starts in chosen],
+    )
+    with recording(folder, plan) as records:
+        sources: dict[str, LawSource] = {}
+        for number, (text, starts) in enumerate(chosen):
+            unit = text_unit(number)
+            if not records.has(unit):
+                sources = sources or {
+                    drafter.name: law_source(drafter.choice, model, sampling) for drafter in drafters
+                }
+                write_starts(records, unit, traced_starts(model, text, starts, sources, settings, sampling))
+            progress(number + 1, len(chosen), "tracing texts")
+    return read_trace(folder)
+
+
+def copy_profile(profile: Path, folder: Path) -> None:
+    """Copy a finished profile into a trace's folder, so that the trace stands alone.
+
+    Raises StorageError if the profile is not finished or damaged, or another one is there.
+    """
+    read_profile(profile)
+    plan = read_recorded(profile, PLAN_NAME)
+    target = folder / TEXTS
+    if (target / PLAN_NAME).exists() and read_recorded(target, PLAN_NAME) != plan:
+        raise StorageError(
+            f"{folder.name} holds the trace of another profile than {profile.name}; choose another folder"
+        )
+    target.mkdir(parents=True, exist_ok=True)
+    for name in sorted(read_sums(profile)):
+        if not (target / name).exists():
+            write_recorded(target, name, read_recorded(profile, name))
+
+
+def _check_target(model: CausalLM, profiled: Mapping[str, Any]) -> None:
+    if "engine" in profiled:
+        raise InvalidInput(
+            "the profile is one of an inference server, expected one of the target itself: a trace needs its "
+            "logits; make one with `speclight profile` and without a server"
+        )
+    known, here = profiled["weights_sha256"], model.loaded.weights_sha256
+    if profiled["target"] != model.name or known != here:
+        raise InvalidInput(
+            f"the profile is of the target {profiled['target']} (weights {str(known)[:12]}), expected "
+            f"{model.name} ({str(here)[:12]}); trace the target that was profiled"
+        )

@@ -1,0 +1,67 @@
+"""What a trace looks at: node budgets, growths, and how starts lie in the texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from speclight.checks import check_whole_numbers
+from speclight.drafting.tree_names import read_tree
+from speclight.errors import InvalidInput
+
+START_LAW = "uniform positions, in windows"
+
+# What engines offer: best-first trees, EAGLE-2's by depth and width (SGLang's steps and topk), chains (vLLM,
+# TensorRT-LLM), and candidates for one token.
+DEFAULT_GROWTHS = (
+    "best_first",
+    "eagle2",
+    *(f"eagle2={depth},{width},{width}" for depth in (2, 4, 8) for width in (2, 4, 8)),
+    "threshold=0.02",
+    "threshold=0.1",
+    "chain",
+    "batch",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSettings:
+    """What to trace.
+
+    Raises InvalidInput for counts below 1, budgets that do not rise, and growths that are not deterministic
+    trees as the command line writes them, or are given twice.
+    """
+
+    node_budgets: tuple[int, ...] = (4, 8, 16, 32, 64)
+    """Node budgets P, root included, as 8,16,64; rising. The largest decides what is recorded."""
+    growths: tuple[str, ...] = field(default=DEFAULT_GROWTHS)
+    """Draft trees grown for every drafter, as the flag --tree of other commands writes them."""
+    window: int = 16
+    """Neighbouring starts to a window; 1 scatters them."""
+    windows_per_text: int = 1
+    """Windows of each text, on average."""
+    lookahead: int = 16
+    """Tokens ahead for which the coupling bound of chains is recorded, at the most."""
+    seed: int = 0
+    """Seed of where windows lie."""
+
+    def __post_init__(self) -> None:
+        check_whole_numbers(self, "window", "windows_per_text", "lookahead")
+        budgets = self.node_budgets
+        if not budgets or min(budgets) < 1 or any(a >= b for a, b in pairwise(budgets)):
+            raise InvalidInput(
+                f"got node budgets {budgets}, expected rising numbers >= 1; write 8,16,64",
+                argument="node_budgets",
+            )
+        if not self.growths or len(set(self.growths)) < len(self.growths):
+            raise InvalidInput(
+                f"got growths {', '.join(self.growths) or 'none'}, expected each once and at least one",
+                argument="growths",
+            )
+        for growth in self.growths:
+            read_tree(growth, "deterministic")
+
+    @property
+    def largest_budget(self) -> int:
+        """The largest node budget P."""
+        return self.node_budgets[-1]

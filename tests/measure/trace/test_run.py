@@ -1,0 +1,180 @@
+"""A trace in its folder: read back as it was made, resumed to equal bytes, refused where it cannot serve."""
+
+import json
+from dataclasses import asdict, fields
+
+import numpy as np
+import pytest
+
+from speclight.drafting.chosen_drafters import ComparedDrafter
+from speclight.drafting.drafters import law_source
+from speclight.errors import InvalidInput, StorageError
+from speclight.measure.profile import ProfileSettings, read_profile
+from speclight.measure.profile_run import run_profile
+from speclight.measure.prompts import Prompt
+from speclight.measure.trace.along import traced_starts
+from speclight.measure.trace.record import bytes_per_start, read_trace
+from speclight.measure.trace.run import copy_profile, run_trace
+from speclight.measure.trace.settings import TraceSettings
+from speclight.models.sampling import SamplingSettings
+from toys import tiny_target
+
+END = 5
+PROMPTS = tuple(
+    Prompt(f"{family}-{n}", family, tuple(" ".join(["t0", "t2", "t3"][: 1 + n]) for _ in range(1 + n % 2)))
+    for family in ("first", "second")
+    for n in range(3)
+)
+SETTINGS = TraceSettings(
+    node_budgets=(2, 4, 9), growths=("best_first", "eagle2=3,2,2", "chain"), window=3, lookahead=3
+)
+DRAFTERS = (ComparedDrafter("ngram"), ComparedDrafter("layer_skip", layers=1))
+
+
+@pytest.fixture(scope="module")
+def target():
+    return tiny_target(6, seed=1, end_of_text=frozenset({END}), window=128)
+
+
+def profiled(target, folder, temperature=1.0):
+    settings = ProfileSettings(max_tokens=14, batch_size=3, sampling=SamplingSettings(temperature))
+    return run_profile(target, PROMPTS, settings, folder)
+
+
+@pytest.fixture(scope="module")
+def whole(target, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trace")
+    profiled(target, folder / "texts")
+    return folder, run_trace(target, DRAFTERS, SETTINGS, folder)
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.name != ".lock"
+        if path.is_file()
+    }
+
+
+def same_start(one, other):
+    for field in ("prompt_id", "family", "sample", "turn", "start", "window", "following"):
+        assert getattr(one, field) == getattr(other, field)
+    np.testing.assert_array_equal(one.best, other.best)
+    np.testing.assert_array_equal(one.best_depths, other.best_depths)
+    assert list(one.drafters) == list(other.drafters)
+    for name, drafter in one.drafters.items():
+        again = other.drafters[name]
+        assert drafter.costs == again.costs
+        np.testing.assert_array_equal(drafter.coupling, again.coupling)
+        for field in fields(drafter.tree):
+            got, expected = (getattr(each.tree, field.name) for each in (again, drafter))
+            assert got.dtype == expected.dtype
+            np.testing.assert_array_equal(got, expected)
+
+
+def test_what_is_read_is_what_was_traced(target, whole):
+    folder, trace = whole
+    profile = read_profile(folder / "texts")
+    sources = {each.name: law_source(each.choice, target) for each in DRAFTERS}
+    texts = {text.key: text for text in profile.texts}
+    assert {start.turn for start in trace.starts} == {1, 2}
+    by_text = {}
+    for start in trace.starts:
+        key = (start.prompt_id, start.sample, *([start.turn] if start.turn > 1 else []))
+        by_text.setdefault(key, []).append(start)
+    for key, read in by_text.items():
+        places = [start.start for start in read]
+        for one, other in zip(
+            traced_starts(target, texts[key], places, sources, SETTINGS, SamplingSettings()),
+            read,
+            strict=True,
+        ):
+            same_start(one, other)
+
+
+def test_the_trace_says_what_it_is(target, whole):
+    folder, trace = whole
+    assert (trace.target, trace.weights_sha256) == (target.name, target.loaded.weights_sha256)
+    assert (trace.families, trace.drafters) == (("first", "second"), ("ngram", "layer_skip"))
+    assert (trace.settings, trace.growths, trace.node_budgets) == (SETTINGS, SETTINGS.growths, (2, 4, 9))
+    assert trace.sampling == SamplingSettings()
+    assert len(trace.profile.texts) == 8
+    assert trace.starts == (*trace.of_family("first"), *trace.of_family("second"))
+    assert bytes_per_start(folder, trace) > 0
+
+
+def test_a_run_interrupted_at_any_text_resumes_to_equal_bytes(target, whole, tmp_path):
+    profiled(target, tmp_path / "texts")
+    for stop in (1, 4):
+
+        def interrupt(done, total, label, stop=stop):
+            if done == stop:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            run_trace(target, DRAFTERS, SETTINGS, tmp_path, interrupt)
+    assert contents(tmp_path) != contents(whole[0])
+    run_trace(target, DRAFTERS, SETTINGS, tmp_path)
+    (tmp_path / "text-0001.parquet").unlink()
+    run_trace(target, DRAFTERS, SETTINGS, tmp_path)
+    assert contents(tmp_path) == contents(whole[0])
+
+
+def test_a_profile_made_elsewhere_gives_the_same_trace(target, whole, tmp_path):
+    profiled(target, tmp_path / "profile")
+    copy_profile(tmp_path / "profile", tmp_path / "trace")
+    copy_profile(tmp_path / "profile", tmp_path / "trace")
+    run_trace(target, DRAFTERS, SETTINGS, tmp_path / "trace")
+    assert contents(tmp_path / "trace") == contents(whole[0])
+    profiled(target, tmp_path / "cold", 0.5)
+    with pytest.raises(StorageError, match="another profile"):
+        copy_profile(tmp_path / "cold", tmp_path / "trace")
+
+
+def test_greedy_texts_are_traced_too(target, tmp_path):
+    profiled(target, tmp_path / "texts", temperature=0.0)
+    trace = run_trace(target, DRAFTERS, SETTINGS, tmp_path)
+    assert trace.sampling.temperature == 0.0
+    assert all(start.best.tolist() == [0.0] * len(start.best) for start in trace.starts)
+    for start in trace.starts:
+        followed = start.drafters["layer_skip"].tree.followed(start.following)
+        assert np.exp(start.drafters["layer_skip"].tree.target_path_log_probs).sum() >= followed.sum()
+
+
+def test_another_target_or_plan_is_refused(target, whole, tmp_path):
+    folder, _ = whole
+    with pytest.raises(StorageError, match="holds the records of another plan"):
+        run_trace(target, DRAFTERS[:1], SETTINGS, folder)
+    other = tiny_target(6, seed=1, end_of_text=frozenset({END}), window=128)
+    other.loaded = type(other.loaded)(**{**vars_of(other.loaded), "weights_sha256": "ab" * 32})
+    with pytest.raises(
+        InvalidInput, match=r"the profile is of the target toy \(weights None\), expected toy \(abab"
+    ):
+        run_trace(other, DRAFTERS, SETTINGS, folder)
+
+
+def vars_of(loaded):
+    return {field.name: getattr(loaded, field.name) for field in fields(loaded)}
+
+
+def test_truncated_later_and_other_records_are_refused(target, whole, tmp_path):
+    profiled(target, tmp_path / "texts")
+    run_trace(target, DRAFTERS, SETTINGS, tmp_path)
+    with pytest.raises(StorageError, match="holds records of the kind 'profile', expected 'trace'"):
+        read_trace(tmp_path / "texts")
+    file = tmp_path / "text-0003-drafters.parquet"
+    good = file.read_bytes()
+    file.write_bytes(good[:-9])
+    with pytest.raises(StorageError, match=r"text-0003-drafters.parquet in .* is damaged"):
+        read_trace(tmp_path)
+    file.unlink()
+    with pytest.raises(StorageError, match="the run was not finished"):
+        read_trace(tmp_path)
+    file.write_bytes(good)
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert plan["settings"] == json.loads(json.dumps(asdict(SETTINGS)))
+    (tmp_path / "plan.json").write_text(json.dumps({**plan, "schema": 2}))
+    (tmp_path / "SHA256SUMS").unlink()
+    with pytest.raises(StorageError, match="has schema 2, expected 1 or less: a later version"):
+        read_trace(tmp_path)

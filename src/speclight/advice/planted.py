@@ -72,11 +72,17 @@ class PlantedPair:
 
     def value(self, growth: str, node_budget: int) -> PlantedValue:
         """The truth about one configuration."""
-        states = range(len(self.target))
-        calls = [self._call(state, self.draft(state, growth, node_budget).tree) for state in states]
-        tokens = np.array([expected for expected, _ in calls])
-        ends = np.stack([after for _, after in calls])
-        return PlantedValue(float(self.state_law @ tokens), float(stationary_law(ends) @ tokens))
+        tokens = self.expected_tokens(growth, node_budget)
+        calls = self.call_start_law(growth, node_budget)
+        return PlantedValue(float(self.state_law @ tokens), float(calls @ tokens))
+
+    def expected_tokens(self, growth: str, node_budget: int) -> FloatArray:
+        """[states] E[X] of a call in each state."""
+        return np.array([tokens for tokens, _ in self._calls(growth, node_budget)])
+
+    def call_start_law(self, growth: str, node_budget: int) -> FloatArray:
+        """[states] how often the calls of a decode start in each state."""
+        return stationary_law(np.stack([after for _, after in self._calls(growth, node_budget)]))
 
     def starts(
         self,
@@ -152,6 +158,12 @@ class PlantedPair:
                 [by_target[at, path[-1]] if path else 0.0 for at, path in zip(before, paths, strict=True)]
             ),
         )
+
+    def _calls(self, growth: str, node_budget: int) -> list[tuple[float, FloatArray]]:
+        return [
+            self._call(state, self.draft(state, growth, node_budget).tree)
+            for state in range(len(self.target))
+        ]
 
     def _call(self, state: int, tree: DraftTree) -> tuple[float, FloatArray]:
         """E[X] of a call in a state, and [states] the law of the state in which the next call starts."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,10 +73,15 @@ def ranked(scores: Iterable[Score]) -> tuple[Score, ...]:
     )
 
 
-def frontier(scores: Iterable[Score]) -> tuple[Score, ...]:
-    """The scores that no other one with as few scored nodes or fewer beats, rising in nodes."""
+def scored_nodes(found: Score) -> float:
+    """The cost of a call as nodes of the target."""
+    return found.nodes
+
+
+def frontier(scores: Iterable[Score], cost: Callable[[Score], float] = scored_nodes) -> tuple[Score, ...]:
+    """The scores that no other one of the same cost or less beats in tokens per call, rising in cost."""
     kept: list[Score] = []
-    for found in sorted(scores, key=lambda found: (found.nodes, -found.tokens_per_call.value)):
+    for found in sorted(scores, key=lambda found: (cost(found), -found.tokens_per_call.value)):
         if not kept or found.tokens_per_call.value > kept[-1].tokens_per_call.value:
             kept.append(found)
     return tuple(kept)

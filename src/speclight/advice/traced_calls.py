@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,6 +39,18 @@ class TracedCalls:
     def weights(self) -> FloatArray:
         """Visits where they are known, else one for each start."""
         return np.ones_like(self.expected_tokens) if self.visits is None else self.visits
+
+    def at(self, places: Sequence[int]) -> TracedCalls:
+        """The calls at some of the node budgets, by their places."""
+        kept, costs = list(places), self.costs
+        return replace(
+            self,
+            node_budgets=tuple(self.node_budgets[place] for place in kept),
+            expected_tokens=self.expected_tokens[:, kept],
+            sizes=self.sizes[:, kept],
+            costs=None if costs is None else DraftCosts(costs.calls[:, kept], costs.nodes[:, kept]),
+            visits=None if self.visits is None else self.visits[:, kept],
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,74 @@
+"""A plan in words: what to do, and why."""
+
+from __future__ import annotations
+
+from speclight.advice.plan import Plan, Prediction
+from speclight.measure.estimates import Estimate
+
+
+def recommendation(plan: Plan) -> str:
+    """What to do, in one sentence."""
+    best = plan.best
+    if best.configuration.is_plain:
+        return f"Do not speculate: plain decoding gives {best.tokens_per_second.value:.1f} tokens per second."
+    speed_up = plan.speed_up(best)
+    said = (
+        f"Draft with {best.configuration}: {best.tokens_per_second.value:.1f} tokens per second"
+        f"{_between(best.tokens_per_second)}, {speed_up.value:.2f} times plain decoding."
+    )
+    if speed_up.low is not None and speed_up.low <= 1.0:
+        return f"{said} Whether that is faster than plain decoding is not decided by this trace."
+    return said
+
+
+def reasons(plan: Plan) -> tuple[str, ...]:
+    """Why, sentence by sentence: what a call of the best draft brings and takes, and what the limit is."""
+    said: list[str] = []
+    draft = plan.best_draft
+    if draft is None:
+        said.append("No drafter of the trace has been timed, so none could be compared with plain decoding.")
+    else:
+        said.append(_call(plan, draft))
+    if plan.best.configuration.is_plain or draft is None:
+        said.append(_limit(plan))
+    if plan.unpriced:
+        said.append(f"Left out, because nobody timed their drafting: {'; '.join(plan.unpriced)}.")
+    return tuple(said)
+
+
+def _call(plan: Plan, draft: Prediction) -> str:
+    plain = plan.plain.target_seconds
+    whole = draft.tokens_per_call * plan.batch_size / draft.tokens_per_second.value
+    loop = whole - draft.target_seconds - draft.draft_seconds
+    times = whole / (plain + loop)
+    verdict = "less" if draft.tokens_per_call < times else "more"
+    named = draft.configuration if plan.best is not draft else "It"
+    return (
+        f"{named} emits {draft.tokens_per_call:.2f} tokens a call, which takes {times:.2f} times as long as "
+        f"a plain one ({_ms(draft.target_seconds)} for its nodes and {_ms(draft.draft_seconds)} of drafting "
+        f"against {_ms(plain)}): it brings {verdict} than it takes."
+    )
+
+
+def _limit(plan: Plan) -> str:
+    oracle, plain = plan.oracle, plan.plain.tokens_per_second.value
+    if oracle.node_budget == 1:
+        return (
+            "Not even the target's own best trees, drafted for nothing, would pay at any node budget timed: "
+            "here a call's time grows faster with its nodes than the tokens it can emit."
+        )
+    return (
+        "The target's own best trees, drafted for nothing, would give "
+        f"{oracle.tokens_per_second / plain:.2f} times the speed at P = {oracle.node_budget}, so a better or "
+        "faster drafter could pay."
+    )
+
+
+def _between(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f" (95% interval {estimate.low:.1f} to {estimate.high:.1f})"
+
+
+def _ms(seconds: float) -> str:
+    return f"{1e3 * seconds:.3g} ms"

@@ -1,0 +1,89 @@
+"""What a call of each configuration takes: the target's pass, drafting, and the loop around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from speclight.advice.traced_calls import TracedCalls
+from speclight.arrays import FloatArray
+from speclight.checks import finite_number
+from speclight.errors import InvalidInput
+from speclight.measure.latency.curve import CallTimeCurve
+
+
+class LevelTime(Protocol):
+    """Says how long a drafter's call takes in which the laws after several nodes are computed."""
+
+    def seconds(self, nodes: float, context_tokens: float = 0.0) -> float:
+        """Of one call. Raises InvalidInput for more nodes than were timed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallSeconds:
+    """Seconds of each call; both [starts, budgets]. target: one pass. draft: all drafter calls before it."""
+
+    target: FloatArray
+    draft: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class CallPrices:
+    """The machine, as far as speed depends on it.
+
+    target: T(nodes, context). context_tokens: committed tokens before a call, on average. drafters: time of a
+    level by drafter, as the trace names them. loop_seconds: around each call, verifying and committing
+    included, >= 0. Texts of a batch are scored together and drafted for one after the other.
+    Raises InvalidInput for a curve without single nodes, which plain decoding needs.
+    """
+
+    target: CallTimeCurve
+    context_tokens: float = 0.0
+    drafters: Mapping[str, LevelTime] = field(default_factory=dict)
+    loop_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        expected, remedy = "seconds >= 0", "leave it out for none"
+        if finite_number("loop_seconds", self.loop_seconds, expected, remedy) < 0.0:
+            raise InvalidInput(f"got loop_seconds {self.loop_seconds}, expected {expected}; {remedy}")
+        if int(self.target.nodes[0]) != 1:
+            raise InvalidInput(
+                f"the call times begin at {int(self.target.nodes[0])} nodes, expected 1, which is plain "
+                "decoding; time calls with node budget 1 among them",
+                argument="node_budgets",
+            )
+
+    @property
+    def largest(self) -> int:
+        """The largest tree that was timed."""
+        return int(self.target.nodes[-1])
+
+    @property
+    def plain_seconds(self) -> float:
+        """One call of plain decoding."""
+        return self.target.seconds(1, self.context_tokens) + self.loop_seconds
+
+    def by_size(self) -> FloatArray:
+        """[largest] seconds of the target's pass with 1, 2, ... nodes."""
+        measured = self.target.at(self.context_tokens)
+        return np.interp(np.arange(1, self.largest + 1), self.target.nodes, measured)
+
+    def of(self, calls: TracedCalls) -> CallSeconds:
+        """The seconds of every call. Raises InvalidInput for what was not timed, see `can_price`."""
+        assert calls.costs is not None
+        sizes = np.rint(calls.sizes).astype(np.int64)
+        drafter, costs = self.drafters[calls.drafter], calls.costs
+        # One time a level of mean size: a call's time is near enough to a straight line between few nodes.
+        width = np.divide(costs.nodes, costs.calls, out=np.ones_like(costs.calls), where=costs.calls > 0.0)
+        values, places = np.unique(np.maximum(width, 1.0).round(2), return_inverse=True)
+        a_level = np.array([drafter.seconds(value, self.context_tokens) for value in values.tolist()])
+        drafting = costs.calls * a_level[places].reshape(costs.calls.shape)
+        return CallSeconds(self.by_size()[sizes - 1], self.target.batch_size * drafting)
+
+    def can_price(self, calls: TracedCalls) -> bool:
+        """Whether the trace tells what drafting took, and the drafter was timed."""
+        return calls.costs is not None and calls.drafter in self.drafters

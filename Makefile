@@ -25,7 +25,7 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	  { echo "got $$($(PYTHON) --version 2>&1), expected Python >= 3.11; set PYTHON=..., e.g. make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) --group dev --group docs --editable '.[engines]'
+	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) --group dev --group docs --editable '.[engines,offload]'
 	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) --no-deps $(DEFAULT_TARGET)
 	touch $@
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from speclight.measure.prompts import Prompt
     from speclight.models.causal_lm import CausalLM
     from speclight.models.kernels import Kernels
+    from speclight.models.offload import Offload
     from speclight.trees.draft_tree import DraftKind
     from speclight.verification.rule import VerifyRule
 
@@ -49,12 +50,15 @@ class TargetOptions:
     kernels: str = "auto"
     """How the model's passes are computed: fast (products for few rows, fewer operations: float32 on a CPU
     with MKL), eager (as Transformers does), or auto, fast where it can be. Logits differ in the last bits."""
+    offload: str | None = None
+    """Stream the target's layers in at every call: disk (from its files) or cpu (from the host's memory)."""
 
 
 # As torch and the hub name them; what neither is nor exists is told before anything is loaded.
 DEVICE = re.compile(r"(cpu|cuda|mps|xpu|hpu|npu|mtia|meta)(:\d+)?")
 DTYPES = ("float32", "bfloat16", "float16")
 KERNELS = ("auto", "fast", "eager")
+OFFLOAD = ("disk", "cpu")
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
@@ -76,6 +80,8 @@ def check_target(options: TargetOptions) -> None:
         raise InvalidInput(
             f"got --device {options.device!r}, expected one as torch names it; say cpu or cuda:1"
         )
+    if options.offload not in (None, *OFFLOAD):
+        raise InvalidInput(f"got --offload {options.offload!r}, expected one of {', '.join(OFFLOAD)}")
     check_weights("--target", options.target)
     check_cache(options.target)
 
@@ -159,6 +165,7 @@ def load_target(options: TargetOptions) -> CausalLM:
             device=options.device,
             dtype=options.dtype,
             kernels=cast("Kernels", options.kernels),
+            offload=cast("Offload | None", options.offload),
         )
 
 

@@ -11,7 +11,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +33,7 @@ from speclight.models.cache_folder import WEIGHTS_NAME, check_file, read_manifes
 from speclight.models.conversion import converted_folder
 from speclight.models.default_target import DEFAULT_TARGET, GGUF_SHA256, default_gguf
 from speclight.models.json_object import read_json_object
+from speclight.models.offload import Offload, check_offload, device_map, read_from_disk_again
 from speclight.models.tokenizer import load_tokenizer
 
 Source = Literal["default", "folder", "gguf", "hub", "object"]
@@ -66,7 +67,8 @@ class LoadedModel:
 
     name: for reports; holds no path of this machine. source: which way it came ("object": by hand).
     weights_sha256: of the safetensors file that was loaded, where its bytes were checked (default and GGUF),
-    else None. revision: the hub's commit, else None.
+    else None. revision: the hub's commit, else None. offload: from where its layers are streamed in at every
+    call, None if they stay on the device.
     """
 
     model: PreTrainedModel
@@ -75,6 +77,16 @@ class LoadedModel:
     source: Source
     weights_sha256: str | None
     revision: str | None
+    offload: Offload | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """How weights are wanted: type of numbers, device, and from where their layers come at every call."""
+
+    dtype: torch.dtype
+    device: str
+    offload: Offload | None
 
 
 def load_weights(
@@ -83,6 +95,7 @@ def load_weights(
     device: str = "cpu",
     dtype: str = "float32",
     trust_remote_code: bool = False,
+    offload: Offload | None = None,
 ) -> LoadedModel:
     """Load a target or drafter by name.
 
@@ -90,36 +103,41 @@ def load_weights(
     config, tokenizer and safetensors (a pickled checkpoint is taken only if torch reads it without running
     code); a .gguf file, converted once into the cache; or a hub id, safetensors only. A folder of that name
     goes before the hub. device: as torch names it. dtype: "float32", "bfloat16" or "float16".
-    trust_remote_code: let a folder or hub repository bring its own Python; never by default.
+    trust_remote_code: let a folder or hub repository bring its own Python; never by default. offload: "disk"
+    or "cpu" streams the decoder layers in at every call, from their safetensors files or from the host's
+    memory (needs the extra `offload`); see `speclight.models.offload`.
 
     Raises ModelNotFound (nothing there, or the hub cannot be reached), CorruptWeights (hash, missing or
     left-over tensors, pickle), InvalidInput (arguments, unsupported model), StorageError (cache).
     """
-    torch_dtype = _checked_dtype(dtype)
-    torch_device = _checked_device(device)
+    check_offload(offload, str(_checked_device(device)))
+    wanted = _Wanted(_checked_dtype(dtype), device, offload)
     if name_or_path is None or name_or_path == DEFAULT_TARGET:
         folder = converted_folder(default_gguf(), expected_sha256=GGUF_SHA256)
-        loaded = _load_converted(folder, "default", torch_dtype)
+        loaded = _load_converted(folder, "default", wanted)
     elif not str(name_or_path):
         raise ModelNotFound("got an empty model name, expected 'default', a folder, a .gguf file or a hub id")
     else:
         path = Path(name_or_path).expanduser()
         if path.is_dir():
-            loaded = _load_folder(path, torch_dtype, trust_remote_code)
+            loaded = _load_folder(path, wanted, trust_remote_code)
         elif path.is_file():
             if path.suffix.lower() != ".gguf":
                 raise InvalidInput(
                     f"got the file {path.name}, expected a .gguf file or a folder; give its folder"
                 )
-            loaded = _load_converted(converted_folder(path), "gguf", torch_dtype)
+            loaded = _load_converted(converted_folder(path), "gguf", wanted)
         else:
-            loaded = _load_hub(str(name_or_path), torch_dtype, trust_remote_code)
-    loaded.model.to(torch_device)  # pyright: ignore[reportArgumentType]
+            loaded = _load_hub(str(name_or_path), wanted, trust_remote_code)
+    if offload is None:
+        loaded.model.to(torch.device(device))  # pyright: ignore[reportArgumentType]
+    elif offload == "disk":
+        read_from_disk_again(loaded.model)
     loaded.model.eval().requires_grad_(False)
-    return loaded
+    return replace(loaded, offload=offload)
 
 
-def _load_converted(folder: Path, source: Source, dtype: torch.dtype) -> LoadedModel:
+def _load_converted(folder: Path, source: Source, wanted: _Wanted) -> LoadedModel:
     manifest = read_manifest(folder)
     weights = manifest.record(WEIGHTS_NAME)
     for record in manifest.files:
@@ -130,7 +148,7 @@ def _load_converted(folder: Path, source: Source, dtype: torch.dtype) -> LoadedM
         check = background.submit(check_file, folder, weights)
         try:
             model = _strictly_loaded(
-                str(folder), dtype, bars=False, use_safetensors=True, local_files_only=True
+                str(folder), wanted, bars=False, use_safetensors=True, local_files_only=True
             )
             with _quiet(bars=False):
                 tokenizer = load_tokenizer(folder, trust_remote_code=False, local_files_only=True)
@@ -139,7 +157,7 @@ def _load_converted(folder: Path, source: Source, dtype: torch.dtype) -> LoadedM
     return LoadedModel(model, tokenizer, manifest.model_name, source, weights.sha256, None)
 
 
-def _load_folder(folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> LoadedModel:
+def _load_folder(folder: Path, wanted: _Wanted, trust_remote_code: bool) -> LoadedModel:
     if not (folder / "config.json").is_file():
         raise ModelNotFound(
             f"{folder} has no config.json, expected a Transformers model folder (config.json, "
@@ -150,6 +168,12 @@ def _load_folder(folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> L
         raise ModelNotFound(
             f"{folder} has no weights, expected model.safetensors; add them or give another folder"
         )
+    if wanted.offload == "disk" and not has_safetensors:
+        raise InvalidInput(
+            f"{folder.name} has a pickled checkpoint, expected safetensors to stream weights from; save it "
+            "so, or leave its weights in memory",
+            argument="offload",
+        )
     for name in CONFIGS:
         if (folder / name).is_file():
             read_json_object(folder / name)
@@ -158,7 +182,7 @@ def _load_folder(folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> L
     tokenizer = _tokenizer(folder, trust_remote_code, local_files_only=True)
     model = _strictly_loaded(
         str(folder),
-        dtype,
+        wanted,
         # Pickled checkpoints go through torch.load(weights_only=True), which refuses to run code.
         use_safetensors=has_safetensors,
         weights_only=True,
@@ -168,7 +192,7 @@ def _load_folder(folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> L
     return LoadedModel(model, tokenizer, folder.resolve().name, "folder", None, None)
 
 
-def _load_hub(name: str, dtype: torch.dtype, trust_remote_code: bool) -> LoadedModel:
+def _load_hub(name: str, wanted: _Wanted, trust_remote_code: bool) -> LoadedModel:
     if not HUB_NAME.fullmatch(name) or name.lower().endswith(".gguf"):
         raise ModelNotFound(
             f"got {name!r}, expected 'default', an existing folder, an existing .gguf file or a hub id "
@@ -183,7 +207,7 @@ def _load_hub(name: str, dtype: torch.dtype, trust_remote_code: bool) -> LoadedM
     tokenizer = _tokenizer(name, trust_remote_code, local_files_only=offline, revision=revision or "main")
     model = _strictly_loaded(
         name,
-        dtype,
+        wanted,
         use_safetensors=True,
         trust_remote_code=trust_remote_code,
         local_files_only=offline,
@@ -204,14 +228,16 @@ def _config(name: str, trust_remote_code: bool, *, local_files_only: bool) -> Pr
         raise _unsupported(name, error) from error
 
 
-def _strictly_loaded(
-    name: str, dtype: torch.dtype, *, bars: bool = True, **options: object
-) -> PreTrainedModel:
+def _strictly_loaded(name: str, wanted: _Wanted, *, bars: bool = True, **options: Any) -> PreTrainedModel:
+    if wanted.offload is not None:
+        trusted = bool(options.get("trust_remote_code"))
+        config = _config(name, trusted, local_files_only=bool(options.get("local_files_only")))
+        options["device_map"] = device_map(config, wanted.offload, wanted.device, trusted)
     try:
         with _quiet(bars=bars):
             # The stub knows only the model as a result, not the pair that output_loading_info asks for.
             loaded: Any = AutoModelForCausalLM.from_pretrained(
-                name, dtype=dtype, output_loading_info=True, **options
+                name, dtype=wanted.dtype, output_loading_info=True, **options
             )
             model, report = loaded
     except (pickle.UnpicklingError, SafetensorError, RuntimeError) as error:

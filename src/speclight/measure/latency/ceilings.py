@@ -8,10 +8,13 @@ from collections.abc import Callable
 import torch
 
 from speclight.measure.latency.calls import Clock
+from speclight.models.causal_lm import CausalLM
+from speclight.models.offload import drop_from_memory, offloaded_files
 
 REPEATS = 5
 # Far beyond the caches of processors; on an accelerator as well.
 BUFFER_BYTES = 512 * 2**20
+PIECE_BYTES = 8 * 2**20
 CPU_MATRIX, ACCELERATOR_MATRIX = 2048, 8192
 
 
@@ -48,6 +51,30 @@ def flops_per_second(
         size = CPU_MATRIX if device.type == "cpu" else ACCELERATOR_MATRIX
     matrix = torch.full((size, size), 1.0 / size, dtype=dtype, device=device)
     return 2.0 * size**3 / fastest_seconds(lambda: (matrix @ matrix)[0, 0].item(), clock)
+
+
+def stream_bytes_per_second(model: CausalLM, clock: Clock = time.perf_counter) -> float | None:
+    """The fastest of several plain readings of what a target streams in; None for one that does not.
+
+    Of files, read from beginning to end and not from the system's copy in memory; or of a large buffer of
+    the host's memory, copied to the device.
+    """
+    if model.loaded.offload is None:
+        return None
+    if model.loaded.offload == "cpu":
+        buffer = torch.ones(BUFFER_BYTES, dtype=torch.uint8)
+        return BUFFER_BYTES / fastest_seconds(lambda: buffer.to(model.device)[0].item(), clock)
+    files = offloaded_files(model.model)
+
+    def read() -> None:
+        drop_from_memory(files)
+        for file in files:
+            with file.open("rb", buffering=0) as opened:
+                while opened.readinto(piece):
+                    pass
+
+    piece = bytearray(PIECE_BYTES)
+    return sum(file.stat().st_size for file in files) / fastest_seconds(read, clock)
 
 
 def fastest_seconds(work: Callable[[], object], clock: Clock) -> float:

@@ -11,7 +11,11 @@ import torch
 
 from speclight.measure.latency.call_work import call_work
 from speclight.measure.latency.calls import CallTimer, Clock
-from speclight.measure.latency.ceilings import flops_per_second, memory_bytes_per_second
+from speclight.measure.latency.ceilings import (
+    flops_per_second,
+    memory_bytes_per_second,
+    stream_bytes_per_second,
+)
 from speclight.measure.latency.record import (
     KIND,
     MACHINE,
@@ -53,6 +57,7 @@ def run_latency(
         dtype=str(model.model.dtype),
         threads=torch.get_num_threads(),
         machine=machine_class(),
+        offload=model.loaded.offload,
         settings=asdict(settings),
         work=None if work is None else asdict(work),
     )
@@ -64,6 +69,7 @@ def run_latency(
             ceilings = Ceilings(
                 memory_bytes_per_second(model.device, model.model.dtype, clock=clock),
                 flops_per_second(model.device, model.model.dtype, clock=clock),
+                stream_bytes_per_second(model, clock),
             )
             records.write(MACHINE, machine_table(ceilings, machine_load(before, torch.get_num_threads())))
             progress(1, 1, "the machine's ceilings")

@@ -1,0 +1,139 @@
+"""Layers streamed in at every call give the logits of layers in memory; only the time differs.
+
+Offloading to the host's memory needs an accelerator: here its device map and its refusal on a CPU are tested.
+"""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoConfig
+
+import speclight
+import speclight.models.offload as offload_module
+from speclight.cli.options import TargetOptions, check_target
+from speclight.drafting.layer_skip import early_exit
+from speclight.errors import InvalidInput
+from speclight.measure.latency.call_work import call_work
+from speclight.measure.latency.ceilings import stream_bytes_per_second
+from speclight.models.load import load
+from speclight.models.offload import check_offload, device_map, offloaded_files
+from speclight.models.scored_text import ScoredText
+from speclight.trees.draft_tree import DraftTree
+from toys import tiny_llama, word_tokenizer
+
+TEXT = [0, 1, 2, 1]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    model = tiny_llama(vocabulary_size=5, layers=3)
+    model.save_pretrained(tmp_path)
+    word_tokenizer(5).save_pretrained(tmp_path)
+    return tmp_path
+
+
+def scores(target):
+    tree = DraftTree(np.array([TEXT[-1], 0, 2, 1]), np.array([-1, 0, 0, 2]), np.zeros(4))
+    return ScoredText(target, TEXT).score(tree)
+
+
+def test_streamed_layers_give_the_logits_of_those_in_memory(folder):
+    kept = load(folder, kernels="eager")
+    streamed = load(folder, offload="disk")
+    assert (streamed.kernels, streamed.loaded.offload, streamed.device) == ("eager", "disk", kept.device)
+    for _ in range(2):
+        torch.testing.assert_close(scores(streamed), scores(kept), rtol=0.0, atol=0.0)
+    layers = streamed.model.base_model.layers
+    assert all(weight.is_meta for weight in layers.parameters())  # between calls nothing of them is held
+    assert not any(
+        weight.is_meta for name, weight in streamed.model.named_parameters() if "layers" not in name
+    )
+
+
+def test_fast_kernels_step_aside_and_say_why(folder):
+    with pytest.warns(UserWarning, match="weights that are streamed in at every call"):
+        assert load(folder, offload="disk", kernels="fast").kernels == "eager"
+
+
+@pytest.mark.parametrize("drafter", [speclight.NGram(), speclight.LayerSkip(2)])
+def test_decoding_is_what_it_is_in_memory(folder, drafter):
+    texts = [
+        speclight.generate(
+            load(folder, kernels="eager", offload=offload),
+            "t1 t2",
+            drafter=drafter,
+            max_tokens=12,
+            temperature=0.0,
+            node_budget=4,
+        )
+        for offload in (None, "disk")
+    ]
+    assert texts[0].token_ids == texts[1].token_ids
+    assert len(texts[0].token_ids) == 12
+
+
+def test_an_early_exit_streams_its_layers_too(folder):
+    kept, streamed = (early_exit(load(folder, kernels="eager", offload=o), 2) for o in (None, "disk"))
+    torch.testing.assert_close(scores(streamed), scores(kept), rtol=0.0, atol=0.0)
+
+
+def test_every_pass_reads_the_files_again(folder, monkeypatch):
+    target = load(folder, offload="disk")
+    text, advised = ScoredText(target, TEXT), []
+    monkeypatch.setattr(os, "posix_fadvise", lambda descriptor, *rest: advised.append(rest))
+    tree = DraftTree(np.array([TEXT[-1]]), np.array([-1]), np.zeros(1))
+    text.score(tree)
+    assert advised == [(0, 0, os.POSIX_FADV_DONTNEED)]
+    text.continue_with(TEXT)
+    monkeypatch.delattr(os, "posix_fadvise")  # a system that takes no such advice
+    text.score(tree)
+
+
+def test_what_is_streamed_is_counted(folder):
+    streamed, kept = load(folder, offload="disk"), load(folder)
+    layers = sum(weight.numel() * 4 for weight in kept.model.base_model.layers.parameters())
+    assert call_work(streamed).streamed_bytes == layers
+    assert call_work(streamed).weight_bytes == call_work(kept).weight_bytes
+    assert [file.name for file in offloaded_files(streamed.model)] == ["model.safetensors"]
+    ticks = iter(range(100))
+    assert stream_bytes_per_second(streamed, lambda: float(next(ticks))) == sum(
+        file.stat().st_size for file in folder.glob("*.safetensors")
+    )
+    assert stream_bytes_per_second(kept) is None
+
+
+def test_only_the_layers_go_away(folder):
+    places = device_map(AutoConfig.from_pretrained(folder), "cpu", "cuda:0")
+    assert places.pop("model.layers") == "cpu"
+    assert set(places) == {"model.embed_tokens", "model.norm", "model.rotary_emb", "lm_head"}
+    assert set(places.values()) == {"cuda:0"}
+
+
+@pytest.mark.parametrize(
+    ("offload", "told"), [("tape", "expected one of disk, cpu"), ("cpu", "in its memory anyway")]
+)
+def test_what_cannot_be_offloaded_is_told(folder, offload, told):
+    with pytest.raises(InvalidInput, match=told):
+        load(folder, offload=offload)
+
+
+def test_accelerate_is_asked_for(monkeypatch):
+    monkeypatch.setattr(offload_module, "find_spec", lambda name: None)
+    with pytest.raises(InvalidInput, match=r"pip install 'speclight\[offload\]'"):
+        check_offload("disk", "cpu")
+    check_offload(None, "cpu")
+
+
+def test_a_pickled_checkpoint_is_not_streamed(folder):
+    state = load(folder).model.state_dict()
+    (folder / "model.safetensors").unlink()
+    torch.save(state, folder / "pytorch_model.bin")
+    with pytest.raises(InvalidInput, match="expected safetensors to stream weights from"):
+        load(folder, offload="disk")
+
+
+def test_the_command_line_knows_the_words():
+    with pytest.raises(InvalidInput, match="--offload 'tape', expected one of disk, cpu"):
+        check_target(TargetOptions(offload="tape"))

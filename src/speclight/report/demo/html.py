@@ -26,7 +26,7 @@ from speclight.report.demo.page_text import (
     load_warning,
     speed_limit_text,
 )
-from speclight.report.demo.selection import TABLE_BUDGETS, distinct_curves, drafters_of
+from speclight.report.demo.selection import distinct_curves, drafters_of, table_budgets
 from speclight.report.demo.tables import report_tables
 from speclight.report.demo.time_rows import PHASES
 from speclight.writing import write_whole
@@ -59,7 +59,7 @@ def write_report(record: DemoRecord, folder: Path) -> Path:
             curves=distinct_curves(record),
             drafter_marks=drafter_marks(drafters_of(record)),
             start_laws=sorted({limits.start_law for limits in record.limits}),
-            table_budgets=TABLE_BUDGETS,
+            table_budgets=table_budgets(record),
             phases=PHASES,
             panels=list(zip(limits_panels(record), record.limits, strict=True)),
             time_figure=time_figure(record),

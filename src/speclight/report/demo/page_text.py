@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
 
@@ -9,7 +10,7 @@ from speclight.experiments.demo.record import DecodeCheck, DemoRecord, FamilyLim
 from speclight.measure.estimates import Estimate
 from speclight.measure.machine_load import MachineLoad
 from speclight.measure.paired_times import SpeedUp
-from speclight.report.demo.selection import FEWEST_OFFERED, TABLE_BUDGETS, at_budget
+from speclight.report.demo.selection import FEWEST_OFFERED, at_budget, table_budgets
 from speclight.report.number_format import (
     FEWEST_PROMPTS,
     percent,
@@ -110,7 +111,7 @@ def _budget_sentence(record: DemoRecord) -> str:
     drafted = "1 drafted one" if budget == 2 else f"{budget - 1} drafted ones"
     by_budget = [
         (other, found.value)
-        for other in sorted({budget, *TABLE_BUDGETS})
+        for other in sorted({budget, *table_budgets(record)})
         if other >= budget and (found := at_budget(record.overall_limits, "oracle", other)) is not None
     ]
     (smallest, least), (largest, most) = by_budget[0], by_budget[-1]
@@ -255,16 +256,16 @@ def load_warning(load: MachineLoad) -> str | None:
     )
 
 
-def limits_description(limits: FamilyLimits) -> str:
-    """What a reader who cannot see the panel should know of it."""
-    shown = [(budget, at_budget(limits, "oracle", budget)) for budget in TABLE_BUDGETS]
+def limits_description(limits: FamilyLimits, budgets: Sequence[int]) -> str:
+    """What a reader who cannot see the panel should know of it. budgets: those of the tables."""
+    shown = [(budget, at_budget(limits, "oracle", budget)) for budget in budgets]
     points = [
         f"{significant(estimate.value)} at P = {budget}" for budget, estimate in shown if estimate is not None
     ]
     oracle = f"The oracle reads {', '.join(points)} tokens per call." if points else "No oracle was measured."
     return (
         f"Tokens per call over the node budget P for {limits.family} at temperature {limits.temperature:g}, "
-        f"both axes logarithmic. {oracle} The values at P = 8, 16 and 64 are in the table of families."
+        f"both axes logarithmic. {oracle} These values are in the table of families."
     )
 
 

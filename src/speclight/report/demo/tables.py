@@ -12,7 +12,7 @@ from speclight.experiments.demo.record import (
 )
 from speclight.measure.estimates import Estimate
 from speclight.measure.paired_times import SpeedUp
-from speclight.report.demo.selection import TABLE_BUDGETS, at_budget, panel_title, plain_decoder_names
+from speclight.report.demo.selection import at_budget, panel_title, plain_decoder_names, table_budgets
 from speclight.report.demo.time_rows import PHASES, time_rows
 from speclight.report.number_format import FEWEST_PROMPTS, TOO_FEW, interval, percent, ratio, significant
 from speclight.report.table import (
@@ -60,18 +60,19 @@ def families_table(record: DemoRecord) -> Table:
         headline.limit_tokens_per_call,
         headline.share_of_limit,
     )
+    shown = table_budgets(record)
     by_family = {item.family: item for item in record.at_call_starts}
-    rows = [_family_row(ALL_FAMILIES, record.overall_limits, everything)]
+    rows = [_family_row(ALL_FAMILIES, record.overall_limits, everything, shown)]
     names = dict.fromkeys([*(item.family for item in limits), *by_family])
     for name in names:
         of_family = next((item for item in limits if item.family == name), None)
-        rows.append(_family_row(name, of_family, by_family.get(name)))
+        rows.append(_family_row(name, of_family, by_family.get(name), shown))
     return Table(
         "families",
         "Tokens per target call that are possible, and what the drafter gets",
         (
             Column("family", "Family"),
-            *(Column(f"limit_uniform_p{budget}", f"P = {budget}", uniform) for budget in TABLE_BUDGETS),
+            *(Column(f"limit_uniform_p{budget}", f"P = {budget}", uniform) for budget in shown),
             Column("uniform_starts", is_shown=False),
             Column("limit_call_starts", "limit", own),
             Column("drafter_call_starts", "drafter", own),
@@ -83,8 +84,10 @@ def families_table(record: DemoRecord) -> Table:
     )
 
 
-def _family_row(name: str, limits: FamilyLimits | None, at_calls: CallStartLimit | None) -> tuple[Cell, ...]:
-    uniform = [estimate(at_budget(limits, "oracle", p) if limits else None) for p in TABLE_BUDGETS]
+def _family_row(
+    name: str, limits: FamilyLimits | None, at_calls: CallStartLimit | None, shown: tuple[int, ...]
+) -> tuple[Cell, ...]:
+    uniform = [estimate(at_budget(limits, "oracle", budget) if limits else None) for budget in shown]
     starts = count(limits.oracle_contexts if limits else None)
     if at_calls is None:
         return (words(name), *uniform, starts, *(missing() for _ in range(5)))
@@ -104,6 +107,7 @@ def bounds_table(record: DemoRecord) -> Table:
     """The bound at uniform starts, and the interval of whole decodes, family by family."""
     bound, decodes = "Uniform starts: ergodic renewal bound", "Whole decodes, wherever calls start"
     gap = "Bound minus true limit, at the same starts"
+    shown = table_budgets(record)
     budgets = list(dict.fromkeys(item.node_budget for of in record.decodes for item in of.intervals))
     return Table(
         "bounds",
@@ -111,8 +115,8 @@ def bounds_table(record: DemoRecord) -> Table:
         (
             Column("family", "Family"),
             Column("oracle_contexts", "starts searched"),
-            *(Column(f"ergodic_bound_p{budget}", f"P = {budget}", bound) for budget in TABLE_BUDGETS),
-            *(Column(f"bound_minus_limit_p{budget}", f"P = {budget}", gap) for budget in TABLE_BUDGETS),
+            *(Column(f"ergodic_bound_p{budget}", f"P = {budget}", bound) for budget in shown),
+            *(Column(f"bound_minus_limit_p{budget}", f"P = {budget}", gap) for budget in shown),
             *(
                 column
                 for budget in budgets
@@ -126,8 +130,8 @@ def bounds_table(record: DemoRecord) -> Table:
             (
                 words(panel_title(limits, record)),
                 count(limits.oracle_contexts),
-                *(estimate(at_budget(limits, "ergodic_renewal", budget)) for budget in TABLE_BUDGETS),
-                *(estimate(_gap(limits, budget)) for budget in TABLE_BUDGETS),
+                *(estimate(at_budget(limits, "ergodic_renewal", budget)) for budget in shown),
+                *(estimate(_gap(limits, budget)) for budget in shown),
                 *(cell for budget in budgets for cell in _decode_cells(record, limits, budget)),
             )
             for limits in record.limits

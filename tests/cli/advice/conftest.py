@@ -1,0 +1,32 @@
+"""A small trace on disk, of a toy with two drafters."""
+
+import pytest
+
+from speclight.drafting.chosen_drafters import ComparedDrafter
+from speclight.measure.profile import ProfileSettings
+from speclight.measure.profile_run import run_profile
+from speclight.measure.prompts import Prompt
+from speclight.measure.trace.run import run_trace
+from speclight.measure.trace.settings import TraceSettings
+from speclight.models.sampling import SamplingSettings
+from toys import tiny_target
+
+PROMPTS = tuple(
+    Prompt(f"{family}-{number}", family, (" ".join(["t0", "t2", "t3"][: 1 + number]),))
+    for family in ("code", "qa")
+    for number in range(3)
+)
+SETTINGS = TraceSettings(node_budgets=(2, 4, 8), growths=("best_first", "eagle2=3,2,2", "chain"), window=4)
+DRAFTERS = (ComparedDrafter("ngram"), ComparedDrafter("layer_skip", layers=1))
+
+
+@pytest.fixture(scope="session")
+def traced(tmp_path_factory):
+    """The folder of a trace with the drafters ngram and layer_skip, budgets up to 8."""
+    folder = tmp_path_factory.mktemp("advice") / "trace"
+    target = tiny_target(6, seed=1, end_of_text=frozenset({5}), window=128)
+    run_profile(
+        target, PROMPTS, ProfileSettings(max_tokens=14, sampling=SamplingSettings(1.0)), folder / "texts"
+    )
+    run_trace(target, DRAFTERS, SETTINGS, folder)
+    return str(folder)

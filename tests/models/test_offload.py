@@ -17,6 +17,7 @@ from speclight.drafting.layer_skip import early_exit
 from speclight.errors import InvalidInput
 from speclight.measure.latency.call_work import call_work
 from speclight.measure.latency.ceilings import stream_bytes_per_second
+from speclight.models.layer_stack import layer_stack
 from speclight.models.load import load
 from speclight.models.offload import check_offload, device_map, offloaded_files
 from speclight.models.scored_text import ScoredText
@@ -45,7 +46,7 @@ def test_streamed_layers_give_the_logits_of_those_in_memory(folder):
     assert (streamed.kernels, streamed.loaded.offload, streamed.device) == ("eager", "disk", kept.device)
     for _ in range(2):
         torch.testing.assert_close(scores(streamed), scores(kept), rtol=0.0, atol=0.0)
-    layers = streamed.model.base_model.layers
+    layers = layer_stack(streamed.model, 3)
     assert all(weight.is_meta for weight in layers.parameters())  # between calls nothing of them is held
     assert not any(
         weight.is_meta for name, weight in streamed.model.named_parameters() if "layers" not in name
@@ -93,7 +94,7 @@ def test_every_pass_reads_the_files_again(folder, monkeypatch):
 
 def test_what_is_streamed_is_counted(folder):
     streamed, kept = load(folder, offload="disk"), load(folder)
-    layers = sum(weight.numel() * 4 for weight in kept.model.base_model.layers.parameters())
+    layers = sum(weight.numel() * 4 for weight in layer_stack(kept.model, 3).parameters())
     assert call_work(streamed).streamed_bytes == layers
     assert call_work(streamed).weight_bytes == call_work(kept).weight_bytes
     assert [file.name for file in offloaded_files(streamed.model)] == ["model.safetensors"]

@@ -11,7 +11,7 @@ from speclight.measure.latency.curve import FLAT_SHARE, CallTimeCurve
 from speclight.measure.latency.record import LatencyRecord
 from speclight.report.canvas import canvas, write_figure
 from speclight.report.number_format import percent, significant
-from speclight.report.table import Cell, Column, Table, count, number
+from speclight.report.table import Cell, Column, Table, count, number, words
 
 # Wong's palette and a marker for each context, in their order; used again from the start beyond these.
 DRAWN: tuple[tuple[str, str], ...] = (
@@ -50,12 +50,12 @@ def latency_table(record: LatencyRecord, curve: CallTimeCurve) -> Table:
 
 
 def _cells(record: LatencyRecord, curve: CallTimeCurve, context: int, place: int) -> list[Cell]:
-    median, low, high = (1e3 * float(each[context, place]) for each in (curve.medians, curve.low, curve.high))
+    median = float(curve.medians[context, place])
     nodes, tokens = int(curve.nodes[place]), int(curve.context_tokens[context])
     return [
-        Cell(median, significant(median), f"{significant(low)} to {significant(high)}", low, high),
-        number(float(curve.medians[context, place] / curve.medians[context, 0])),
-        _roofline_share(record, nodes, tokens, curve.batch_size, median / 1e3),
+        _spread(median, float(curve.low[context, place]), float(curve.high[context, place])),
+        number(float(median / curve.medians[context, 0])),
+        _roofline_share(record, nodes, tokens, curve.batch_size, median),
     ]
 
 
@@ -64,6 +64,31 @@ def _roofline_share(record: LatencyRecord, nodes: int, tokens: int, batch_size: 
         return number(None)
     share = record.ceilings.least_seconds(record.work, nodes, tokens, batch_size) / seconds
     return Cell(share, percent(share))
+
+
+def drafter_times(record: LatencyRecord) -> Table:
+    """One row for each drafter and number of nodes that one of its calls looked at."""
+    columns = (
+        Column("drafter", "drafter", is_text=True),
+        Column("call", "call", is_text=True),
+        Column("nodes", "nodes"),
+        Column("ms", "ms (middle half)"),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    for times in record.drafters:
+        name = words(times.drafter)
+        rows.append((name, words("first"), count(1), _spread(*times.first[[1, 0, 2]])))
+        for place, nodes in enumerate(times.nodes.tolist()):
+            spread = _spread(times.medians[place], times.low[place], times.high[place])
+            rows.append((name, words("later"), count(nodes), spread))
+    context = record.drafters[0].context_tokens if record.drafters else 0
+    return Table("drafter-times", f"Drafters' calls, after {context} tokens", columns, tuple(rows))
+
+
+def _spread(median: float, low: float, high: float) -> Cell:
+    """Seconds as milliseconds, with their middle half."""
+    median, low, high = 1e3 * float(median), 1e3 * float(low), 1e3 * float(high)
+    return Cell(median, significant(median), f"{significant(low)} to {significant(high)}", low, high)
 
 
 def sentences(record: LatencyRecord) -> list[str]:

@@ -16,6 +16,7 @@ from speclight.cli.options import (
     check_target,
     check_writable,
     load_target,
+    read_drafter_option,
 )
 from speclight.cli.output import command_output
 from speclight.cli.progress import progress_bars
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
     from speclight.measure.latency.curve import CallTimeCurve
+    from speclight.measure.latency.level_times import LevelTimes
     from speclight.measure.latency.record import LatencyRecord
     from speclight.report.table import Table
 
@@ -38,6 +40,10 @@ class LatencyOptions:
     """Folder for the record; a killed run goes on where it stopped when the command is repeated."""
     plot: Path | None = None
     """Draw the curve beside the machine's roofline into this .png or .svg file."""
+    drafter: tuple[str, ...] = ()
+    """Drafters whose calls are timed too, as NAME or NAME=WEIGHTS, several times."""
+    layers: int | None = None
+    """How many of the target's first layers draft, for layer_skip and two_stage."""
     settings: LatencySettings = field(default_factory=LatencySettings)
     target: TargetOptions = field(default_factory=TargetOptions)
     json: JsonFlag = False
@@ -50,23 +56,29 @@ def latency(options: LatencyOptions = LatencyOptions()) -> None:
     turns, round after round; medians and quartiles are shown as measured, nothing is smoothed. The dashed
     roofline is the least time in which this machine could read the call's bytes and do its operations.
 
-        speclight latency --budget 1,2,4,8,16,32,64 --context-tokens 64,1024 --plot latency.svg
+        speclight latency --budget 1,2,4,8,16,32,64 --drafter eagle3 --plot latency.svg
 
     Measure on a quiet machine, with the same --threads, --dtype and --kernels as in decoding.
     """
     check_budgets(options.settings.node_budgets)
+    for name in options.drafter:
+        read_drafter_option(name)
     check_target(options.target)
     check_writable(options.out)
     if options.plot is not None:
         check_picture("--plot", options.plot)
 
+    from speclight.drafting.chosen_drafters import compared_drafters
+    from speclight.drafting.drafter_choices import DRAFTERS
     from speclight.measure.latency.run import run_latency
 
     with command_output(options.json) as output:
         target = load_target(options.target)
+        named = tuple(DRAFTERS) if options.drafter else ()
+        drafters = compared_drafters(target, named, options.drafter, options.layers)
         with progress_bars() as progress:
-            record = run_latency(target, options.settings, options.out, progress=progress)
-        from speclight.report.latency import draw, latency_table, sentences
+            record = run_latency(target, options.settings, options.out, drafters, progress=progress)
+        from speclight.report.latency import drafter_times, draw, latency_table, sentences
 
         if options.plot is not None:
             output.show(f"figure: {draw(record, options.plot)}")
@@ -74,6 +86,8 @@ def latency(options: LatencyOptions = LatencyOptions()) -> None:
             output.write_json({"folder": options.out, **_document(record)})
         else:
             output.show(*(_rich(latency_table(record, curve)) for curve in record.curves))
+            if record.drafters:
+                output.show(_rich(drafter_times(record)))
             output.show(*sentences(record), f"record: {options.out}")
 
 
@@ -89,6 +103,19 @@ def _document(record: LatencyRecord) -> dict[str, object]:
         "flops_per_second": None if ceilings is None else ceilings.flops_per_second,
         "stream_bytes_per_second": None if ceilings is None else ceilings.stream_bytes_per_second,
         "curves": [_curve_document(record, curve) for curve in record.curves],
+        "drafters": [_drafter_document(times) for times in record.drafters],
+    }
+
+
+def _drafter_document(times: LevelTimes) -> dict[str, object]:
+    return {
+        "drafter": times.drafter,
+        "context_tokens": times.context_tokens,
+        "first_call_seconds": times.first[1],
+        "nodes": times.nodes,
+        "seconds": times.medians,
+        "low": times.low,
+        "high": times.high,
     }
 
 

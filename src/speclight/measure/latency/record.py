@@ -13,6 +13,7 @@ import pyarrow as pa
 from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
 from speclight.measure.latency.curve import CallTimeCurve
+from speclight.measure.latency.level_times import LevelTimes, TimedLevel
 from speclight.measure.latency.roofline import CallWork, Ceilings
 from speclight.measure.machine_load import MachineLoad
 from speclight.measure.store import is_recorded, read_table, reading
@@ -27,7 +28,7 @@ class LatencyRecord:
 
     curves: one for each batch size, the smallest first. work, ceilings: None where they are not known (read
     from an engine's file, or for a mixture of experts). plan: what was asked for, and of which target.
-    load: of the machine around the timing; None where it is not known.
+    load: of the machine around the timing; None where it is not known. drafters: seconds of their calls.
     """
 
     target: str
@@ -36,6 +37,7 @@ class LatencyRecord:
     ceilings: Ceilings | None
     load: MachineLoad | None
     plan: dict[str, Any]
+    drafters: tuple[LevelTimes, ...] = ()
 
     @property
     def curve(self) -> CallTimeCurve:
@@ -77,6 +79,24 @@ def round_table(
     )
 
 
+def drafter_name(number: int) -> str:
+    """The unit of one drafter."""
+    return f"drafter-{number:02d}"
+
+
+def drafter_table(drafter: str, context_tokens: int, levels: Sequence[TimedLevel]) -> pa.Table:
+    """The calls of one drafter, a row each."""
+    about = {"drafter": drafter, "context_tokens": context_tokens}
+    return pa.Table.from_pylist([about | asdict(level) for level in levels])
+
+
+def _level_times(folder: Path, number: int) -> LevelTimes:
+    rows = read_table(folder, drafter_name(number)).to_pylist()
+    names = [field.name for field in fields(TimedLevel)]
+    levels = tuple(TimedLevel(**{name: row[name] for name in names}) for row in rows)
+    return LevelTimes.of_levels(rows[0]["drafter"], rows[0]["context_tokens"], levels)
+
+
 def read_latency(folder: Path) -> LatencyRecord:
     """The record of call times in a folder.
 
@@ -92,6 +112,7 @@ def read_latency(folder: Path) -> LatencyRecord:
             ceilings=ceilings,
             load=load,
             plan=plan,
+            drafters=tuple(_level_times(folder, number) for number in range(len(plan.get("drafters") or ()))),
         )
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import cycle
 from pathlib import Path
 
+import pyarrow as pa
 import torch
 
+from speclight.drafting.chosen_drafters import ComparedDrafter
+from speclight.drafting.drafters import law_source
 from speclight.measure.latency.call_work import call_work
 from speclight.measure.latency.calls import CallTimer, Clock
 from speclight.measure.latency.ceilings import (
@@ -16,10 +20,14 @@ from speclight.measure.latency.ceilings import (
     memory_bytes_per_second,
     stream_bytes_per_second,
 )
+from speclight.measure.latency.drafting import LevelTimer, text_needed
+from speclight.measure.latency.level_times import TimedLevel
 from speclight.measure.latency.record import (
     KIND,
     MACHINE,
     LatencyRecord,
+    drafter_name,
+    drafter_table,
     machine_table,
     read_latency,
     round_name,
@@ -40,10 +48,14 @@ def run_latency(
     model: CausalLM,
     settings: LatencySettings,
     folder: Path,
+    drafters: Sequence[ComparedDrafter] = (),
     clock: Clock = time.perf_counter,
     progress: Progress = silent,
 ) -> LatencyRecord:
-    """Time calls of every size, context and batch in turn, and measure the machine's ceilings after them.
+    """Time calls of every size, context and batch in turn, then drafters and the machine's ceilings.
+
+    drafters: their calls are timed while they grow best-first trees to every node budget above 1, at the
+    middle one of the contexts.
 
     A killed run goes on with the first round missing, after warming up anew. Raises StorageError if the
     folder holds another plan (another machine's or number of threads included), ContextOverflow for contexts
@@ -60,10 +72,14 @@ def run_latency(
         offload=model.loaded.offload,
         settings=asdict(settings),
         work=None if work is None else asdict(work),
+        drafters=[drafter.plan() for drafter in drafters],
     )
     with recording(folder, plan) as records:
         before = load_average()
         _time_rounds(model, settings, records, clock, progress)
+        for number, drafter in enumerate(drafters):
+            if not records.has(drafter_name(number)):
+                records.write(drafter_name(number), _timed_drafter(model, drafter, settings, clock, progress))
         if not records.has(MACHINE):
             progress(0, 1, "the machine's ceilings")
             ceilings = Ceilings(
@@ -94,11 +110,28 @@ def _time_rounds(
         progress(place, steps, "rounds of target calls")
 
 
+def _timed_drafter(
+    model: CausalLM, drafter: ComparedDrafter, settings: LatencySettings, clock: Clock, progress: Progress
+) -> pa.Table:
+    budgets = [budget for budget in settings.node_budgets if budget > 1]
+    context = settings.context_tokens[len(settings.context_tokens) // 2]
+    rounds = settings.warm_up + settings.rounds
+    text = running_text(model, text_needed(context, budgets, rounds))
+    timer = LevelTimer(model, law_source(drafter.choice, model), text, context, clock)
+    levels: list[TimedLevel] = []
+    for number in range(rounds):
+        drafts = [timer.draft(budget) for budget in (budgets if number % 2 == 0 else reversed(budgets))]
+        if number >= settings.warm_up:
+            levels += itertools.chain(*drafts)
+        progress(number + 1, rounds, f"rounds of drafts of {drafter.label}")
+    return drafter_table(drafter.label, context, levels)
+
+
 def running_text(model: CausalLM, tokens: int) -> list[int]:
     """That many tokens of the shipped prompts, one after the other and over again."""
     turns = [turn for prompt in shipped_prompts() for turn in prompt.turns]
     found: list[int] = []
-    for turn in cycle(turns):
+    for turn in itertools.cycle(turns):
         if len(found) >= tokens:
             break
         found += model.tokenizer.encode(f"{turn}\n\n")

@@ -112,6 +112,7 @@ def sentences(record: LatencyRecord) -> list[str]:
             f"{ceilings.flops_per_second / 1e9:.0f} GFLOP/s"
             + ("" if streamed is None else f", weights streamed at {streamed / 1e9:.2f} GB/s at most")
         )
+    told += [f"note: {caution}" for caution in record.cautions]
     if record.load is not None and record.load.is_shared:
         told.append("other work wanted the same cores while this was timed: measure again on a quiet machine")
     return told

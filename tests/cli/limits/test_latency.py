@@ -61,3 +61,23 @@ def test_a_folder_of_other_records_is_left_alone(tmp_path, capsys):
     (tmp_path / "plan.json").write_text(json.dumps({"kind": "profile"}))
     assert main(["latency", "--out", str(tmp_path), *SHORT]) == 2
     assert "another plan" in capsys.readouterr().err
+
+
+def test_an_engines_file_stands_in_for_a_target(tmp_path, run_json, capsys):
+    steps = [{"batch_size": 1, "num_draft_tokens": n, "step_time": s} for n, s in ((0, 0.01), (8, 0.02))]
+    path = tmp_path / "output.jsonl"
+    path.write_text("\n".join(map(json.dumps, steps)))
+    out = str(tmp_path / "latency")
+    document, _ = run_json("latency", "--engine-file", str(path), "--out", out)
+    assert document["curves"][0]["nodes"] == [1, 8]
+    assert document["curves"][0]["contexts"][0]["seconds"] == [0.01, 0.02]
+    assert "drafting included" in document["cautions"][0]
+    assert main(["latency", "--engine-file", str(path), "--out", out]) == 0
+    assert "note: seconds are of the fastest fifth" in capsys.readouterr().out
+    assert main(["latency", "--engine-file", str(path), "--out", out, "--drafter", "ngram"]) == 2
+    assert "leave one of them out" in capsys.readouterr().err
+
+
+def test_drafters_have_a_table_of_their_own(tmp_path, capsys):
+    assert main(["latency", "--out", str(tmp_path / "latency"), "--drafter", "ngram", *SHORT]) == 0
+    assert "Drafters' calls, after 9 tokens" in capsys.readouterr().out

@@ -20,6 +20,7 @@ from speclight.cli.options import (
 )
 from speclight.cli.output import command_output
 from speclight.cli.progress import progress_bars
+from speclight.errors import InvalidInput
 from speclight.measure.latency.settings import LatencySettings
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ class LatencyOptions:
     """Folder for the record; a killed run goes on where it stopped when the command is repeated."""
     plot: Path | None = None
     """Draw the curve beside the machine's roofline into this .png or .svg file."""
+    engine_file: tuple[Path, ...] = ()
+    """Read the times from files of SGLang's bench_speculative, vllm bench serve or llama-batched-bench
+    (JSON lines) instead of timing a target."""
     drafter: tuple[str, ...] = ()
     """Drafters whose calls are timed too, as NAME or NAME=WEIGHTS, several times."""
     layers: int | None = None
@@ -68,16 +72,8 @@ def latency(options: LatencyOptions = LatencyOptions()) -> None:
     if options.plot is not None:
         check_picture("--plot", options.plot)
 
-    from speclight.drafting.chosen_drafters import compared_drafters
-    from speclight.drafting.drafter_choices import DRAFTERS
-    from speclight.measure.latency.run import run_latency
-
     with command_output(options.json) as output:
-        target = load_target(options.target)
-        named = tuple(DRAFTERS) if options.drafter else ()
-        drafters = compared_drafters(target, named, options.drafter, options.layers)
-        with progress_bars() as progress:
-            record = run_latency(target, options.settings, options.out, drafters, progress=progress)
+        record = _of_engine(options) if options.engine_file else _measured(options)
         from speclight.report.latency import drafter_times, draw, latency_table, sentences
 
         if options.plot is not None:
@@ -89,6 +85,28 @@ def latency(options: LatencyOptions = LatencyOptions()) -> None:
             if record.drafters:
                 output.show(_rich(drafter_times(record)))
             output.show(*sentences(record), f"record: {options.out}")
+
+
+def _of_engine(options: LatencyOptions) -> LatencyRecord:
+    if options.drafter:
+        raise InvalidInput(
+            "got --drafter beside --engine-file, whose steps were timed elsewhere; leave one of them out"
+        )
+    from speclight.engines.call_times import record_call_times
+
+    return record_call_times(options.engine_file, options.out)
+
+
+def _measured(options: LatencyOptions) -> LatencyRecord:
+    from speclight.drafting.chosen_drafters import compared_drafters
+    from speclight.drafting.drafter_choices import DRAFTERS
+    from speclight.measure.latency.run import run_latency
+
+    target = load_target(options.target)
+    named = tuple(DRAFTERS) if options.drafter else ()
+    drafters = compared_drafters(target, named, options.drafter, options.layers)
+    with progress_bars() as progress:
+        return run_latency(target, options.settings, options.out, drafters, progress=progress)
 
 
 def _document(record: LatencyRecord) -> dict[str, object]:
@@ -104,6 +122,7 @@ def _document(record: LatencyRecord) -> dict[str, object]:
         "stream_bytes_per_second": None if ceilings is None else ceilings.stream_bytes_per_second,
         "curves": [_curve_document(record, curve) for curve in record.curves],
         "drafters": [_drafter_document(times) for times in record.drafters],
+        "cautions": record.cautions,
     }
 
 

@@ -29,6 +29,7 @@ class LatencyRecord:
     curves: one for each batch size, the smallest first. work, ceilings: None where they are not known (read
     from an engine's file, or for a mixture of experts). plan: what was asked for, and of which target.
     load: of the machine around the timing; None where it is not known. drafters: seconds of their calls.
+    cautions: what the seconds hold besides a call, where an engine took them.
     """
 
     target: str
@@ -38,6 +39,7 @@ class LatencyRecord:
     load: MachineLoad | None
     plan: dict[str, Any]
     drafters: tuple[LevelTimes, ...] = ()
+    cautions: tuple[str, ...] = ()
 
     @property
     def curve(self) -> CallTimeCurve:
@@ -113,19 +115,21 @@ def read_latency(folder: Path) -> LatencyRecord:
             load=load,
             plan=plan,
             drafters=tuple(_level_times(folder, number) for number in range(len(plan.get("drafters") or ()))),
+            cautions=tuple(plan.get("cautions") or ()),
         )
 
 
 def _curves(rounds: Sequence[pa.Table]) -> tuple[CallTimeCurve, ...]:
     columns = [{name: table[name].to_numpy() for name in table.column_names} for table in rounds]
     first = columns[0]
-    batches, contexts, nodes = (np.unique(first[name]) for name in ("batch_size", "context_tokens", "nodes"))
-    shape = (len(rounds), len(batches), len(contexts), len(nodes))
-    taken = np.stack([column["seconds"] for column in columns]).reshape(shape)
-    return tuple(
-        CallTimeCurve.of_rounds(nodes.tolist(), contexts.tolist(), taken[:, place], int(batch))
-        for place, batch in enumerate(batches)
-    )
+    curves: list[CallTimeCurve] = []
+    for batch_size in np.unique(first["batch_size"]):
+        rows = first["batch_size"] == batch_size
+        contexts, nodes = np.unique(first["context_tokens"][rows]), np.unique(first["nodes"][rows])
+        taken = np.stack([column["seconds"][rows] for column in columns])
+        shaped = taken.reshape(len(rounds), len(contexts), len(nodes))
+        curves.append(CallTimeCurve.of_rounds(nodes.tolist(), contexts.tolist(), shaped, int(batch_size)))
+    return tuple(curves)
 
 
 def machine_table(ceilings: Ceilings, load: MachineLoad) -> pa.Table:

@@ -12,6 +12,7 @@ from speclight.advice.prices import CallPrices
 from speclight.advice.traced_calls import Choice
 from speclight.errors import InvalidInput
 from speclight.measure.latency.curve import CallTimeCurve
+from speclight.measure.latency.level_times import LevelTimes
 
 GROWTHS = ("best_first", "threshold=0.1", "chain")
 BUDGETS = (2, 4, 8)
@@ -28,8 +29,16 @@ def curve(nodes, seconds, batch_size=1) -> CallTimeCurve:
 STEPS = curve((1, 2, 4, 8), (10e-3, 11e-3, 12e-3, 20e-3))
 FLAT = curve((1, 8), (10e-3, 10e-3))
 STEEP = curve((1, 8), (10e-3, 80e-3))
-LEVEL = curve((1, 8), (1e-3, 2e-3))
-FREE = curve((1, 8), (1e-9, 1e-9))
+
+
+def drafting(first, later) -> LevelTimes:
+    """A drafter whose first call takes so long, and later ones with 1 and 8 nodes."""
+    once, rows = np.full(3, first), np.array(later)
+    return LevelTimes(DRAFTER, 100, once, np.array([1, 8]), rows, rows, rows)
+
+
+LEVEL = drafting(1.5e-3, (1e-3, 2e-3))
+FREE = drafting(1e-9, (1e-9, 1e-9))
 
 
 def prices(target=STEPS, drafter=LEVEL, loop_seconds=0.0) -> CallPrices:
@@ -61,7 +70,7 @@ def test_predicted_speed_is_the_true_one_within_its_error(pair, starts):
             drafts = [pair.draft(state, growth, budget) for state in range(6)]
             seconds = [
                 STEPS.seconds(len(draft.tree))
-                + draft.cost.calls * LEVEL.seconds(draft.cost.expanded_nodes / draft.cost.calls)
+                + LEVEL.seconds(draft.cost.calls, draft.cost.expanded_nodes)
                 + LOOP
                 for draft in drafts
             ]
@@ -96,7 +105,7 @@ def test_where_nodes_cost_too_much_nothing_is_drafted_and_the_reason_is_said(sta
 def test_a_poor_drafter_on_a_machine_where_a_good_one_would_pay(pair):
     poor = PlantedPair(pair.target, np.roll(pair.target, 2, axis=1), pair.next_state)
     starts = poor.starts(60, 1, 16, GROWTHS, BUDGETS, np.random.default_rng(0))
-    found = plan(starts, RULE, prices(FLAT, curve((1, 8), (5e-3, 5e-3))), choice=CHOICE)
+    found = plan(starts, RULE, prices(FLAT, drafting(5e-3, (5e-3, 5e-3))), choice=CHOICE)
     assert found.best.configuration.is_plain
     assert "a better or faster drafter could pay" in reasons(found)[-1]
 
@@ -105,7 +114,7 @@ def test_what_a_trace_cannot_decide_is_said(pair):
     starts = pair.starts(5, 1, 16, GROWTHS, BUDGETS, np.random.default_rng(0))
     drafted = plan(starts, RULE, prices(FLAT, FREE), choice=Choice(("planted",), ("chain",), (2,))).best
     # As slow as the chain is good: the speed-up is 1 give or take its error.
-    even = curve((1, 8), (10e-3 * (drafted.tokens_per_call - 1.0) - 1e-5,) * 2)
+    even = drafting(10e-3 * (drafted.tokens_per_call - 1.0) - 1e-5, (1.0, 1.0))
     found = plan(starts, RULE, prices(FLAT, even), choice=Choice(("planted",), ("chain",), (2,)))
     assert not found.best.configuration.is_plain
     assert recommendation(found).endswith("is not decided by this trace.")

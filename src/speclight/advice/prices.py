@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from speclight.advice.draft_costs import DraftCosts
 from speclight.advice.traced_calls import TracedCalls
 from speclight.arrays import FloatArray
 from speclight.checks import finite_number
@@ -15,11 +16,11 @@ from speclight.errors import InvalidInput
 from speclight.measure.latency.curve import CallTimeCurve
 
 
-class LevelTime(Protocol):
-    """Says how long a drafter's call takes in which the laws after several nodes are computed."""
+class DraftTime(Protocol):
+    """Says how long a drafter takes to draft, as `LevelTimes` does."""
 
-    def seconds(self, nodes: float, context_tokens: float = 0.0) -> float:
-        """Of one call. Raises InvalidInput for more nodes than were timed."""
+    def seconds(self, calls: float, expanded_nodes: float) -> float:
+        """Of a whole draft that took so many drafter calls, and asked for the laws after so many nodes."""
         ...
 
 
@@ -35,15 +36,15 @@ class CallSeconds:
 class CallPrices:
     """The machine, as far as speed depends on it.
 
-    target: T(nodes, context). context_tokens: committed tokens before a call, on average. drafters: time of a
-    level by drafter, as the trace names them. loop_seconds: around each call, verifying and committing
+    target: T(nodes, context). context_tokens: committed tokens before a call, on average. drafters: how long
+    each takes, by the names of the trace. loop_seconds: around each call, verifying and committing
     included, >= 0. Texts of a batch are scored together and drafted for one after the other.
     Raises InvalidInput for a curve without single nodes, which plain decoding needs.
     """
 
     target: CallTimeCurve
     context_tokens: float = 0.0
-    drafters: Mapping[str, LevelTime] = field(default_factory=dict)
+    drafters: Mapping[str, DraftTime] = field(default_factory=dict)
     loop_seconds: float = 0.0
 
     def __post_init__(self) -> None:
@@ -74,16 +75,21 @@ class CallPrices:
 
     def of(self, calls: TracedCalls) -> CallSeconds:
         """The seconds of every call. Raises InvalidInput for what was not timed, see `can_price`."""
-        assert calls.costs is not None
+        assert calls.costs is not None, "see can_price"
         sizes = np.rint(calls.sizes).astype(np.int64)
-        drafter, costs = self.drafters[calls.drafter], calls.costs
-        # One time a level of mean size: a call's time is near enough to a straight line between few nodes.
-        width = np.divide(costs.nodes, costs.calls, out=np.ones_like(costs.calls), where=costs.calls > 0.0)
-        values, places = np.unique(np.maximum(width, 1.0).round(2), return_inverse=True)
-        a_level = np.array([drafter.seconds(value, self.context_tokens) for value in values.tolist()])
-        drafting = costs.calls * a_level[places].reshape(costs.calls.shape)
-        return CallSeconds(self.by_size()[sizes - 1], self.target.batch_size * drafting)
+        return CallSeconds(
+            self.by_size()[sizes - 1],
+            self.target.batch_size * _drafting(self.drafters[calls.drafter], calls.costs),
+        )
 
     def can_price(self, calls: TracedCalls) -> bool:
         """Whether the trace tells what drafting took, and the drafter was timed."""
         return calls.costs is not None and calls.drafter in self.drafters
+
+
+def _drafting(drafter: DraftTime, costs: DraftCosts) -> FloatArray:
+    """[starts, budgets] seconds. Drafts are alike at many starts, so each kind is priced once."""
+    calls, nodes = costs.calls.round(2), costs.nodes.round(2)
+    kinds, places = np.unique(calls + 1j * nodes, return_inverse=True)
+    seconds = np.array([drafter.seconds(float(kind.real), float(kind.imag)) for kind in kinds])
+    return seconds[places].reshape(calls.shape)

@@ -7,6 +7,14 @@ from dataclasses import dataclass
 from speclight.drafting.drafter_choices import NO_DRAFTER
 
 
+def deterministic_rule(temperature: float) -> str:
+    """The rule that verifies deterministic trees: greedy at temperature 0, else target_sample.
+
+    All lossless rules emit alike there.
+    """
+    return "greedy" if temperature == 0.0 else "target_sample"
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Configuration:
     """Who drafts which tree of how many nodes, and the rule that verifies it.

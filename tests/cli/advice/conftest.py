@@ -1,8 +1,13 @@
 """A small trace on disk, of a toy with two drafters."""
 
+from itertools import count
+
 import pytest
 
+import speclight.measure.latency.run as run_module
 from speclight.drafting.chosen_drafters import ComparedDrafter
+from speclight.measure.latency.run import run_latency
+from speclight.measure.latency.settings import LatencySettings
 from speclight.measure.profile import ProfileSettings
 from speclight.measure.profile_run import run_profile
 from speclight.measure.prompts import Prompt
@@ -20,13 +25,30 @@ SETTINGS = TraceSettings(node_budgets=(2, 4, 8), growths=("best_first", "eagle2=
 DRAFTERS = (ComparedDrafter("ngram"), ComparedDrafter("layer_skip", layers=1))
 
 
+def toy():
+    return tiny_target(6, seed=1, end_of_text=frozenset({5}), window=128)
+
+
 @pytest.fixture(scope="session")
 def traced(tmp_path_factory):
     """The folder of a trace with the drafters ngram and layer_skip, budgets up to 8."""
     folder = tmp_path_factory.mktemp("advice") / "trace"
-    target = tiny_target(6, seed=1, end_of_text=frozenset({5}), window=128)
+    target = toy()
     run_profile(
         target, PROMPTS, ProfileSettings(max_tokens=14, sampling=SamplingSettings(1.0)), folder / "texts"
     )
     run_trace(target, DRAFTERS, SETTINGS, folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def timed(tmp_path_factory):
+    """The folder of call times of the same toy and drafters: each takes one second of a made-up clock."""
+    folder = tmp_path_factory.mktemp("advice") / "latency"
+    seconds = count()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(run_module, "memory_bytes_per_second", lambda *_, **__: 1e9)
+        patched.setattr(run_module, "flops_per_second", lambda *_, **__: 1e10)
+        settings = LatencySettings((1, 2, 4, 8), (8,), (1, 2), rounds=2, warm_up=1)
+        run_latency(toy(), settings, folder, clock=lambda: float(next(seconds)), drafters=DRAFTERS)
     return str(folder)

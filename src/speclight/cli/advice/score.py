@@ -61,6 +61,7 @@ def score(trace: Path, /, *, options: ScoreOptions = ScoreOptions()) -> None:
     """
     _check(options)
 
+    from speclight.advice.configuration import deterministic_rule
     from speclight.advice.score import score as score_starts
     from speclight.advice.traced_calls import Choice
     from speclight.measure.trace.record import read_trace
@@ -68,7 +69,7 @@ def score(trace: Path, /, *, options: ScoreOptions = ScoreOptions()) -> None:
 
     with command_output(options.json) as output:
         read = read_trace(trace)
-        rule = "greedy" if read.sampling.temperature == 0.0 else "target_sample"
+        rule = deterministic_rule(read.sampling.temperature)
         choice = Choice(options.drafter, options.growth, options.node_budgets)
         scores = score_starts(_starts(read, options.families), rule, choice)
         shown = scores if options.all else scores[: options.top]

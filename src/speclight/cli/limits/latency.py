@@ -24,12 +24,9 @@ from speclight.errors import InvalidInput
 from speclight.measure.latency.settings import LatencySettings
 
 if TYPE_CHECKING:
-    from rich.table import Table as RichTable
-
     from speclight.measure.latency.curve import CallTimeCurve
     from speclight.measure.latency.level_times import LevelTimes
     from speclight.measure.latency.record import LatencyRecord
-    from speclight.report.table import Table
 
 
 @Parameter(name="*")
@@ -75,15 +72,16 @@ def latency(options: LatencyOptions = LatencyOptions()) -> None:
     with command_output(options.json) as output:
         record = _of_engine(options) if options.engine_file else _measured(options)
         from speclight.report.latency import drafter_times, draw, latency_table, sentences
+        from speclight.report.rich_table import rich_table
 
         if options.plot is not None:
             output.show(f"figure: {draw(record, options.plot)}")
         if options.json:
             output.write_json({"folder": options.out, **_document(record)})
         else:
-            output.show(*(_rich(latency_table(record, curve)) for curve in record.curves))
+            output.show(*(rich_table(latency_table(record, curve)) for curve in record.curves))
             if record.drafters:
-                output.show(_rich(drafter_times(record)))
+                output.show(rich_table(drafter_times(record)))
             output.show(*sentences(record), f"record: {options.out}")
 
 
@@ -164,14 +162,3 @@ def _curve_document(record: LatencyRecord, curve: CallTimeCurve) -> dict[str, ob
             for fall in curve.falls
         ],
     }
-
-
-def _rich(table: Table) -> RichTable:
-    from rich.table import Table as RichTable
-
-    shown = RichTable(title=table.caption, title_justify="left")
-    for column in table.columns:
-        shown.add_column(f"{column.group}\n{column.label}" if column.group else column.label, justify="right")
-    for row in table.rows:
-        shown.add_row(*(f"{cell.text} ({cell.note})" if cell.note else cell.text for cell in row))
-    return shown

@@ -7,8 +7,8 @@ from math import log
 
 from speclight.advice.waterfall import Factor, FactorName, Waterfall
 
-# Factors closer to 1 than this are called 1: half a percent.
-NEGLIGIBLE = 0.005
+# Factors closer to 1 than this are called 1.
+NEGLIGIBLE = 0.01
 LABELS: dict[FactorName, str] = {
     "decode_bound": "decode bound, tokens per call",
     "call_starts": "where calls start",
@@ -71,9 +71,9 @@ def _of_tokens(found: Waterfall, setup: Setup) -> dict[FactorName, str]:
             + _remedy(found, "shape", "best_first trees", "no other shape is needed")
         ),
         "rule": (
-            f"Rule {setup.rule} is expected to emit {means.rule:.2f} tokens per call of those trees, "
-            f"target_sample {means.tree:.2f}: "
-            + _remedy(found, "rule", "a rule that accepts as often", "no other rule is needed")
+            f"Rule {setup.rule} is expected to emit {means.rule:.2f} tokens per call of those trees, where "
+            f"accepting each draft as often as the target would say it emits {means.tree:.2f}: "
+            + _remedy(found, "rule", "target_sample", "no other rule for such drafts is needed")
         ),
     }
 
@@ -92,8 +92,10 @@ def _of_chance(found: Waterfall) -> dict[FactorName, str]:
             )
         ),
         "end": (
-            f"{100 * (1 - end):.1f}% of the accepted tokens lay behind an end or the length limit and were "
-            f"dropped{_at_most(found, 'end', 'longer texts win back')}."
+            "Next to none of the accepted tokens were cut off at a text's end."
+            if _is_one(found.of("end"))
+            else f"{100 * (1 - end):.1f}% of the accepted tokens lay behind an end or the length limit and "
+            f"were dropped{_at_most(found, 'end', 'longer texts win back')}."
         ),
     }
 
@@ -136,7 +138,7 @@ def _of_seconds(found: Waterfall, setup: Setup) -> dict[FactorName, str]:
 def _remedy(found: Waterfall, name: FactorName, remedy: str, fine: str) -> str:
     """What would win the factor back and how much, or that nothing is lost."""
     factor = found.of(name)
-    if _is_one(factor):
+    if _is_one(factor) or (name in ("call_time", "loop") and factor.value.value > 1.0):
         return f"{fine}."
     if factor.value.value > 1.0:
         return f"worth {found.tokens_per_second - factor.without:.1f} tokens per second, keep it."

@@ -17,6 +17,7 @@ from speclight.experiments.papers.settings import PapersSettings
 from speclight.experiments.races.settings import RaceExperimentSettings
 from speclight.experiments.races.text_settings import RaceTextSettings
 from speclight.experiments.trees.settings import TreeSettings
+from speclight.measure.decoded_run.settings import DecodedRunSettings
 from speclight.measure.drafter_profile_settings import DrafterProfileSettings
 from speclight.measure.latency.settings import LatencySettings
 from speclight.measure.oracle_settings import OracleSettings
@@ -72,6 +73,7 @@ def _converted(type_: Any, tokens: Sequence[Token]) -> Any:
 for settings in (
     ConversationSettings,
     DecodeSettings,
+    DecodedRunSettings,
     DrafterComparisonSettings,
     DrafterProfileSettings,
     LatencySettings,

@@ -20,6 +20,7 @@ from cyclopts import App, CycloptsError, Group
 
 from speclight import __version__
 from speclight.checks import check_encodable
+from speclight.cli.advice.gap import gap
 from speclight.cli.advice.plan import plan
 from speclight.cli.advice.score import score
 from speclight.cli.cache import cache
@@ -58,7 +59,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "latency": latency,
         "report": report,
     },
-    "Advice": {"score": score, "plan": plan},
+    "Advice": {"gap": gap, "score": score, "plan": plan},
     "Decoding": {"generate": generate, "verify": verify},
     "Drafters": {"drafter-profile": drafter_profile, "doctor": doctor, "train-head": train_head},
     "Inference servers": {"engine-check": engine_check, "import": import_report},

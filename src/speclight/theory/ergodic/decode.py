@@ -39,7 +39,8 @@ class DecodeBound:
     that crosses it is charged to what follows. Never below `held`, and the same if no text was cut.
     multipliers: [folds] the lambda of each fold of prompts, chosen on the other folds; with a single prompt
     it was chosen on that prompt, which errs downward. costs: [prompts] the least calls of each, for paired
-    comparisons with other numbers of the same prompts.
+    comparisons with other numbers of the same prompts; going_on takes last_calls off them, [prompts].
+    tokens_by_prompt: [prompts].
     """
 
     node_budget: int
@@ -51,6 +52,8 @@ class DecodeBound:
     prompts: int
     multipliers: FloatArray
     costs: FloatArray
+    last_calls: FloatArray
+    tokens_by_prompt: FloatArray
 
 
 def decode_bound(
@@ -85,6 +88,8 @@ def decode_bound(
         prompts=arrays.prompt_count,
         multipliers=least.multipliers,
         costs=least.costs,
+        last_calls=least.last_calls,
+        tokens_by_prompt=least.tokens,
     )
 
 

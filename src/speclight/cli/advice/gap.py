@@ -1,0 +1,158 @@
+"""`speclight gap`: where the speed of a run goes, from the limit down to what was measured."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyclopts import Parameter
+
+from speclight.cli.options import (
+    DraftingOptions,
+    JsonFlag,
+    PromptOptions,
+    TargetOptions,
+    check_picture,
+    check_target,
+    check_writable,
+    load_target,
+    read_drafting,
+    read_prompt_options,
+)
+from speclight.cli.output import command_output
+from speclight.cli.progress import progress_bars
+from speclight.measure.decoded_run.settings import DecodedRunSettings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from speclight.advice.waterfall import Waterfall
+    from speclight.advice.waterfall_words import Setup
+    from speclight.measure.decoded_run.record import DecodedRun
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GapOptions:
+    """Options of `speclight gap`."""
+
+    out: Path = Path("out/gap")
+    """Folder for the records; a killed run goes on where it stopped when the command is repeated."""
+    settings: DecodedRunSettings = field(default_factory=DecodedRunSettings)
+    drafting: DraftingOptions = field(default_factory=DraftingOptions)
+    prompts: PromptOptions = field(default_factory=PromptOptions)
+    target: TargetOptions = field(default_factory=TargetOptions)
+    plot: Path | None = None
+    """A .svg or .png file for the figure."""
+    json: JsonFlag = False
+
+
+def gap(options: GapOptions = GapOptions()) -> None:
+    """Say where the speed goes: factors from the most that any decode can reach to what this run measured.
+
+    Decodes prompts with a drafter and plainly in turn, looks at what was possible where each call started,
+    and splits the speed-up over plain decoding into factors that multiply to it exactly, each with a 95%
+    interval over prompts and a sentence on what would win it back.
+
+        speclight gap --drafter eagle3 --budget 8 --temperature 1 --plot gap.svg
+    """
+    check_target(options.target)
+    check_writable(options.out)
+    if options.plot is not None:
+        check_picture("--plot", options.plot)
+    drafting = read_drafting(options.drafting)
+    prompts = read_prompt_options(options.prompts)
+
+    from speclight.advice.run_totals import run_setup, run_totals
+    from speclight.advice.waterfall import waterfall
+    from speclight.drafting.chosen_drafters import ComparedDrafter
+    from speclight.drafting.drafter_names import name_and_weights
+    from speclight.measure.decoded_run.run import DraftedBy, run_decoded
+
+    name, weights = name_and_weights(options.drafting.drafter)
+    compared = ComparedDrafter(name, weights, options.drafting.layers)
+    tree = options.drafting.tree or ("best_first" if drafting.tree.kind == "deterministic" else "chain")
+    by = DraftedBy(compared, drafting.tree, tree, drafting.rule)
+    with command_output(options.json) as output:
+        target = load_target(options.target)
+        with progress_bars() as progress:
+            run = run_decoded(target, prompts, by, options.settings, options.out, progress)
+        budget = options.settings.node_budget
+        found = waterfall(run_totals(run.texts, budget))
+        setup = run_setup(run.texts, budget, run.drafter, run.tree, run.rule)
+        if options.plot is not None:
+            from speclight.report.waterfall import draw_waterfall
+
+            draw_waterfall(found, _title(run), options.plot)
+        if options.json:
+            output.write_json(_document(run, found, setup, options))
+        else:
+            from speclight.advice.waterfall_words import sentences
+
+            output.show(_answer(run, found), "", _table(found), "", *sentences(found, setup).values())
+            output.show("", f"records: {options.out}", *([f"figure: {options.plot}"] if options.plot else []))
+
+
+def _title(run: DecodedRun) -> str:
+    settings = run.settings
+    return (
+        f"{run.target}\ndrafter {run.drafter} ({run.tree}), rule {run.rule}, P = {settings.node_budget}, "
+        f"T = {settings.sampling.temperature:g}, {len({text.prompt_id for text in run.texts})} prompts"
+    )
+
+
+def _answer(run: DecodedRun, found: Waterfall) -> str:
+    """The run in a line or two: the limit, what it got, and of what that is a share."""
+    limit = found.limit_tokens_per_second.value
+    return (
+        f"{_title(run)}\n\n"
+        f"Limit at this P, calls at the pace of plain ones: {limit:.1f} tokens per second. This run: "
+        f"{found.tokens_per_second:.1f}, {100 * found.tokens_per_second / limit:.0f}% of it and "
+        f"{found.speed_up.value:.2f} times plain decoding ({found.plain_tokens_per_second:.1f})."
+    )
+
+
+def _table(found: Waterfall) -> Table:
+    from rich.table import Table
+
+    from speclight.report.waterfall import HEADINGS, waterfall_rows
+
+    table = Table(title="Where the speed goes", title_justify="left")
+    for place, heading in enumerate(HEADINGS):
+        table.add_column(heading, justify="left" if place == 0 else "right", no_wrap=True)
+    rows = waterfall_rows(found)
+    for number, row in enumerate(rows):
+        table.add_row(*row, end_section=number == len(rows) - 2)
+    return table
+
+
+def _document(run: DecodedRun, found: Waterfall, setup: Setup, options: GapOptions) -> dict[str, object]:
+    from speclight.advice.waterfall_words import sentences
+
+    words = sentences(found, setup)
+    return {
+        "target": run.target,
+        "drafter": run.drafter,
+        "tree": run.tree,
+        "rule": run.rule,
+        "node_budget": run.settings.node_budget,
+        "temperature": run.settings.sampling.temperature,
+        "prompts": len({text.prompt_id for text in run.texts}),
+        "folder": options.out,
+        "limit_tokens_per_second": asdict(found.limit_tokens_per_second),
+        "tokens_per_second": found.tokens_per_second,
+        "plain_tokens_per_second": found.plain_tokens_per_second,
+        "speed_up": asdict(found.speed_up),
+        "means": asdict(found.means),
+        "factors": [
+            {
+                "name": factor.name,
+                **asdict(factor.value),
+                "tokens_per_second": factor.tokens_per_second.value,
+                "tokens_per_second_if_one": factor.without,
+                "sentence": words[factor.name],
+            }
+            for factor in found.factors
+        ],
+    }

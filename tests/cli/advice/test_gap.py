@@ -1,0 +1,56 @@
+"""`speclight gap` on a toy target: the document, the figure, and what is refused."""
+
+from math import prod
+
+import pytest
+
+import speclight.cli.advice.gap
+from speclight.advice.waterfall import FACTOR_NAMES
+from speclight.cli.main import main
+from toys import tiny_target
+
+RTOL = 1e-9
+
+
+@pytest.fixture(autouse=True)
+def toy_target(runs_on):
+    runs_on(tiny_target(vocabulary_size=6, seed=1, window=256), speclight.cli.advice.gap)
+
+
+def arguments(prompts, tmp_path, *more):
+    return [
+        *("gap", "--prompts", prompts, "--out", str(tmp_path / "gap"), "--max-tokens", "10"),
+        *("--prompts-per-family", "2", "--rounds", "1", "--budget", "4", *more),
+    ]
+
+
+def test_document_table_and_figure_of_one_run(prompts, tmp_path, capsys, run_json):
+    figure = tmp_path / "gap.svg"
+    document, _ = run_json(*arguments(prompts, tmp_path, "--plot", str(figure)))
+    assert [factor["name"] for factor in document["factors"]] == list(FACTOR_NAMES)
+    assert document["prompts"] == 4
+    product = prod(factor["value"] for factor in document["factors"])
+    assert product == pytest.approx(document["speed_up"]["value"], rel=RTOL)
+    speed = product * document["plain_tokens_per_second"]
+    assert speed == pytest.approx(document["tokens_per_second"], rel=RTOL)
+    assert figure.read_text(encoding="utf-8").startswith("<?xml")
+    assert main(arguments(prompts, tmp_path)) == 0  # from the record
+    shown = capsys.readouterr().out
+    assert f"{document['tokens_per_second']:.1f}" in shown
+    assert all(factor["sentence"] in shown for factor in document["factors"])
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--budget", "auto"], "whole number"),
+        (["--budget", "0"], "node_budget must be >= 1"),
+        (["--rounds", "0"], "rounds"),
+        (["--plot", "gap.pdf"], ".png or .svg"),
+        (["--rule", "k_seq", "--tree", "best_first"], "kind"),
+    ],
+)
+def test_bad_input_is_told_before_anything_is_decoded(prompts, tmp_path, capsys, more, said):
+    assert main([*arguments(prompts, tmp_path)[:-2], *more]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "gap").exists()

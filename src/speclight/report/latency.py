@@ -112,6 +112,12 @@ def sentences(record: LatencyRecord) -> list[str]:
             f"{ceilings.flops_per_second / 1e9:.0f} GFLOP/s"
             + ("" if streamed is None else f", weights streamed at {streamed / 1e9:.2f} GB/s at most")
         )
+    if len(record.layers_measured) > 1:
+        few, many = record.layers_measured
+        told.append(
+            f"timed with {few} and {many} of {record.layers} layers; the "
+            "seconds of all are on the straight line through both"
+        )
     told += [f"note: {caution}" for caution in record.cautions]
     if record.load is not None and record.load.is_shared:
         told.append("other work wanted the same cores while this was timed: measure again on a quiet machine")
@@ -168,4 +174,6 @@ def draw(record: LatencyRecord, path: Path, batch_size: int | None = None) -> Pa
 
 def _title(record: LatencyRecord, curve: CallTimeCurve) -> str:
     batch = "" if curve.batch_size == 1 else f", {curve.batch_size} texts a call"
-    return f"{record.target}{batch}; bars: middle half of the rounds"
+    measured = record.layers_measured
+    lines = f"; from {measured[0]} and {measured[1]} of {record.layers} layers" if len(measured) > 1 else ""
+    return f"{record.target}{batch}{lines}; bars: middle half of the rounds"

@@ -75,9 +75,39 @@ def test_an_engines_file_stands_in_for_a_target(tmp_path, run_json, capsys):
     assert main(["latency", "--engine-file", str(path), "--out", out]) == 0
     assert "note: seconds are of the fastest fifth" in capsys.readouterr().out
     assert main(["latency", "--engine-file", str(path), "--out", out, "--drafter", "ngram"]) == 2
-    assert "leave one of them out" in capsys.readouterr().err
+    assert "no target to draft for" in capsys.readouterr().err
 
 
 def test_drafters_have_a_table_of_their_own(tmp_path, capsys):
     assert main(["latency", "--out", str(tmp_path / "latency"), "--drafter", "ngram", *SHORT]) == 0
     assert "Drafters' calls, after 9 tokens" in capsys.readouterr().out
+
+
+def test_a_shape_is_timed_without_weights(tmp_path, run_json, capsys):
+    sizes = {"vocab_size": 9, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 4}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 64}
+    shape = tmp_path / "tiny" / "config.json"
+    shape.parent.mkdir()
+    shape.write_text(json.dumps({"model_type": "llama", **sizes, **heads}))
+    arguments = ["latency", "--shape", str(shape), "--out", str(tmp_path / "out"), *SHORT]
+    document, _ = run_json(*arguments, "--shape-layers", "2")
+    assert document["target"] == "tiny (random weights)"
+    assert (document["layers"], document["layers_measured"]) == (4, [1, 2])
+    assert main([*arguments, "--shape-layers", "2"]) == 0
+    assert "timed with 1 and 2 of 4 layers" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--shape", "config.json", "--engine-file", "x.jsonl"], "expected one of them"),
+        (["--shape", "config.json", "--drafter", "ngram"], "no target to draft for"),
+        (["--shape", "config.json", "--offload", "disk"], "--offload beside --shape"),
+        (["--shape-layers", "4"], "--shape beside it"),
+        (["--shape", "config.json", "--shape-layers", "1"], "at least 2"),
+        (["--shape", "no/config.json"], "expected a config.json"),
+    ],
+)
+def test_sources_of_times_exclude_each_other(tmp_path, capsys, arguments, told):
+    assert main(["latency", "--out", str(tmp_path / "latency"), *arguments]) == 2
+    assert told in capsys.readouterr().err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from cyclopts import Parameter
 
@@ -19,7 +19,8 @@ from speclight.cli.options import (
     read_drafter_option,
 )
 from speclight.cli.output import command_output
-from speclight.cli.progress import progress_bars
+from speclight.cli.progress import progress_bars, waiting
+from speclight.cli.threads import set_waiting
 from speclight.errors import InvalidInput
 from speclight.measure.latency.settings import LatencySettings
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from speclight.measure.latency.curve import CallTimeCurve
     from speclight.measure.latency.level_times import LevelTimes
     from speclight.measure.latency.record import LatencyRecord
+    from speclight.models.kernels import Kernels
 
 
 @Parameter(name="*")
@@ -38,6 +40,11 @@ class LatencyOptions:
     """Folder for the record; a killed run goes on where it stopped when the command is repeated."""
     plot: Path | None = None
     """Draw the curve beside the machine's roofline into this .png or .svg file."""
+    shape: Path | None = None
+    """A config.json: time a target of that shape with random weights, as time does not depend on them. Where
+    memory is short, two parts of its layers are timed and the rest is extrapolated."""
+    shape_layers: int | None = None
+    """Layers of --shape that are made at most; as many as fit if not given."""
     engine_file: tuple[Path, ...] = ()
     """Read the times from files of SGLang's bench_speculative, vllm bench serve or llama-batched-bench
     (JSON lines) instead of timing a target."""
@@ -62,6 +69,7 @@ def latency(options: LatencyOptions = LatencyOptions()) -> None:
     Measure on a quiet machine, with the same --threads, --dtype and --kernels as in decoding.
     """
     check_budgets(options.settings.node_budgets)
+    _check_source(options)
     for name in options.drafter:
         read_drafter_option(name)
     check_target(options.target)
@@ -70,7 +78,10 @@ def latency(options: LatencyOptions = LatencyOptions()) -> None:
         check_picture("--plot", options.plot)
 
     with command_output(options.json) as output:
-        record = _of_engine(options) if options.engine_file else _measured(options)
+        if options.engine_file:
+            record = _of_engine(options)
+        else:
+            record = _measured(options) if options.shape is None else _of_shape(options, options.shape)
         from speclight.report.latency import drafter_times, draw, latency_table, sentences
         from speclight.report.rich_table import rich_table
 
@@ -85,11 +96,40 @@ def latency(options: LatencyOptions = LatencyOptions()) -> None:
             output.show(*sentences(record), f"record: {options.out}")
 
 
-def _of_engine(options: LatencyOptions) -> LatencyRecord:
-    if options.drafter:
+def _check_source(options: LatencyOptions) -> None:
+    """Raise InvalidInput for more than one source of times, and for drafters without their target."""
+    if options.shape is not None and options.engine_file:
+        raise InvalidInput("got both --shape and --engine-file, expected one of them; leave one out")
+    if options.drafter and (options.shape is not None or options.engine_file):
         raise InvalidInput(
-            "got --drafter beside --engine-file, whose steps were timed elsewhere; leave one of them out"
+            "got --drafter beside --shape or --engine-file, which have no target to draft for; leave it out"
         )
+    if options.shape is not None and options.target.offload is not None:
+        raise InvalidInput("got --offload beside --shape, whose weights lie nowhere; leave it out")
+    if options.shape_layers is not None and (options.shape is None or options.shape_layers < 2):
+        raise InvalidInput(
+            f"got --shape-layers {options.shape_layers}, expected at least 2, and --shape beside it"
+        )
+
+
+def _of_shape(options: LatencyOptions, shape: Path) -> LatencyRecord:
+    set_waiting()
+    with waiting(f"making random weights of the shape {shape.name}"):
+        import torch
+
+        from speclight.measure.latency.run import run_shape_latency
+        from speclight.measure.latency.shape import shaped_target
+
+        about = options.target
+        if about.threads is not None:
+            torch.set_num_threads(about.threads)
+        kernels = cast("Kernels", about.kernels)
+        shaped = shaped_target(shape, about.device, about.dtype, kernels, options.shape_layers)
+    with progress_bars() as progress:
+        return run_shape_latency(shaped, options.settings, options.out, progress=progress)
+
+
+def _of_engine(options: LatencyOptions) -> LatencyRecord:
     from speclight.engines.call_times import record_call_times
 
     return record_call_times(options.engine_file, options.out)
@@ -121,6 +161,8 @@ def _document(record: LatencyRecord) -> dict[str, object]:
         "curves": [_curve_document(record, curve) for curve in record.curves],
         "drafters": [_drafter_document(times) for times in record.drafters],
         "cautions": record.cautions,
+        "layers": record.layers,
+        "layers_measured": record.layers_measured,
     }
 
 

@@ -20,7 +20,7 @@ def call_work(model: CausalLM) -> CallWork | None:
     Rows of an embedding are looked up, not read as a whole; an output matrix tied to it is read.
     """
     config = model.model.config.get_text_config()
-    if any((getattr(config, name, None) or 0) > 1 for name in EXPERTS):
+    if has_experts(config):
         return None
     output = model.model.get_output_embeddings()
     looked_up = {
@@ -28,6 +28,7 @@ def call_work(model: CausalLM) -> CallWork | None:
         for module in model.model.modules()
         if isinstance(module, nn.Embedding) and (output is None or module.weight is not output.weight)
     }
+    is_streamed = model.loaded.offload is not None
     read = [weight for weight in model.model.parameters() if id(weight) not in looked_up]
     heads: int = config.num_attention_heads
     head_size = getattr(config, "head_dim", None) or config.hidden_size // heads
@@ -35,7 +36,9 @@ def call_work(model: CausalLM) -> CallWork | None:
     sliding = _sliding_layers(config, model)
     return CallWork(
         weight_bytes=sum(weight.numel() * weight.element_size() for weight in read),
-        streamed_bytes=sum(weight.numel() * weight.element_size() for weight in read if weight.is_meta),
+        streamed_bytes=sum(
+            weight.numel() * weight.element_size() for weight in read if is_streamed and weight.is_meta
+        ),
         node_flops=float(OPERATIONS_PER_WEIGHT * sum(weight.numel() for weight in read if weight.dim() > 1)),
         kv_bytes=2 * key_heads * head_size * model.model.dtype.itemsize,
         attention_flops=float(2 * OPERATIONS_PER_WEIGHT * heads * head_size),
@@ -43,6 +46,11 @@ def call_work(model: CausalLM) -> CallWork | None:
         sliding_layers=sliding,
         window=model.attention.window or 0,
     )
+
+
+def has_experts(config: Any) -> bool:
+    """Whether a (text) config is of a mixture of experts."""
+    return any((getattr(config, name, None) or 0) > 1 for name in EXPERTS)
 
 
 def _sliding_layers(config: Any, model: CausalLM) -> int:

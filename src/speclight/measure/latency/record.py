@@ -29,7 +29,8 @@ class LatencyRecord:
     curves: one for each batch size, the smallest first. work, ceilings: None where they are not known (read
     from an engine's file, or for a mixture of experts). plan: what was asked for, and of which target.
     load: of the machine around the timing; None where it is not known. drafters: seconds of their calls.
-    cautions: what the seconds hold besides a call, where an engine took them.
+    cautions: what the seconds hold besides a call, where an engine took them. layers: the target's, and
+    those measured, where they are not all: seconds are then on the straight line through two numbers.
     """
 
     target: str
@@ -40,6 +41,8 @@ class LatencyRecord:
     plan: dict[str, Any]
     drafters: tuple[LevelTimes, ...] = ()
     cautions: tuple[str, ...] = ()
+    layers: int | None = None
+    layers_measured: tuple[int, ...] = ()
 
     @property
     def curve(self) -> CallTimeCurve:
@@ -61,6 +64,11 @@ class LatencyRecord:
 def round_name(number: int) -> str:
     """The unit of one round."""
     return f"calls-{number:04d}"
+
+
+def shallow_name(number: int) -> str:
+    """The unit of one round of a part of the layers, where the other rounds hold another part."""
+    return f"shallow-{number:04d}"
 
 
 def round_table(
@@ -105,7 +113,13 @@ def read_latency(folder: Path) -> LatencyRecord:
     Raises StorageError if there is none, it is damaged, or of another kind.
     """
     with reading(folder, KIND) as plan:
-        rounds = [read_table(folder, round_name(number)) for number in range(plan["settings"]["rounds"])]
+        numbers = range(plan["settings"]["rounds"])
+        rounds = [read_table(folder, round_name(number)) for number in numbers]
+        layers = plan.get("layers_measured") or ()
+        if len(layers) > 1:
+            shallow = [read_table(folder, shallow_name(number)) for number in numbers]
+            steps = (plan["layers"] - layers[1]) / (layers[1] - layers[0])
+            rounds = [_extended(*pair, steps) for pair in zip(shallow, rounds, strict=True)]
         ceilings, load = _machine(folder)
         return LatencyRecord(
             target=plan["target"],
@@ -116,7 +130,19 @@ def read_latency(folder: Path) -> LatencyRecord:
             plan=plan,
             drafters=tuple(_level_times(folder, number) for number in range(len(plan.get("drafters") or ()))),
             cautions=tuple(plan.get("cautions") or ()),
+            layers=plan.get("layers"),
+            layers_measured=tuple(layers),
         )
+
+
+def _extended(shallow: pa.Table, deep: pa.Table, steps: float) -> pa.Table:
+    """A round with all layers: as many steps on from `deep` as it is one from `shallow`, call by call.
+
+    No call gets faster by further layers, whatever the noise of the two.
+    """
+    few, many = shallow["seconds"].to_numpy(), deep["seconds"].to_numpy()
+    place = deep.column_names.index("seconds")
+    return deep.set_column(place, "seconds", pa.array(many + steps * np.maximum(many - few, 0.0)))
 
 
 def _curves(rounds: Sequence[pa.Table]) -> tuple[CallTimeCurve, ...]:

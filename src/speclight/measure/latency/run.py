@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -32,9 +32,11 @@ from speclight.measure.latency.record import (
     read_latency,
     round_name,
     round_table,
+    shallow_name,
 )
-from speclight.measure.latency.roofline import Ceilings
+from speclight.measure.latency.roofline import CallWork, Ceilings
 from speclight.measure.latency.settings import LatencySettings
+from speclight.measure.latency.shape import ShapedTarget
 from speclight.measure.machine_load import load_average, machine_load
 from speclight.measure.plan import run_plan
 from speclight.measure.prompts import shipped_prompts
@@ -42,6 +44,7 @@ from speclight.measure.provenance import machine_class
 from speclight.measure.store import RecordFolder, recording
 from speclight.models.causal_lm import CausalLM
 from speclight.progress import Progress, silent
+from speclight.seeds import stream
 
 
 def run_latency(
@@ -61,8 +64,48 @@ def run_latency(
     folder holds another plan (another machine's or number of threads included), ContextOverflow for contexts
     that leave no room for the largest tree.
     """
-    work = call_work(model)
-    plan = run_plan(
+    plan = _plan(model, settings, call_work(model)) | {"drafters": [item.plan() for item in drafters]}
+    texts = [running_text(model, tokens) for tokens in settings.context_tokens]
+    with recording(folder, plan) as records:
+        before = load_average()
+        _time_rounds({round_name: model}, texts, settings, records, clock, progress)
+        for number, drafter in enumerate(drafters):
+            if not records.has(drafter_name(number)):
+                records.write(drafter_name(number), _timed_drafter(model, drafter, settings, clock, progress))
+        _measure_machine(model, before, records, clock, progress)
+    return read_latency(folder)
+
+
+def run_shape_latency(
+    shape: ShapedTarget,
+    settings: LatencySettings,
+    folder: Path,
+    clock: Clock = time.perf_counter,
+    progress: Progress = silent,
+) -> LatencyRecord:
+    """The same for a target of which only the shape is known, after random tokens.
+
+    Where not all layers fit, two numbers of layers are timed in turn, and the reader of the record draws the
+    straight line through both. Raises as `run_latency`.
+    """
+    model, measured = shape.model, {round_name: shape.model}
+    if shape.shallow is not None:
+        measured = {shallow_name: shape.shallow, round_name: model}
+    plan = _plan(model, settings, call_work(shape.outline)) | {
+        "layers": shape.outline.layers,
+        "layers_measured": [timed.layers for timed in measured.values()],
+    }
+    drawn = stream(0).integers(0, model.vocabulary_size, settings.context_tokens[-1])
+    texts = [drawn[:tokens].tolist() for tokens in settings.context_tokens]
+    with recording(folder, plan) as records:
+        before = load_average()
+        _time_rounds(measured, texts, settings, records, clock, progress)
+        _measure_machine(model, before, records, clock, progress)
+    return read_latency(folder)
+
+
+def _plan(model: CausalLM, settings: LatencySettings, work: CallWork | None) -> dict[str, object]:
+    return run_plan(
         KIND,
         model,
         device=str(model.device),
@@ -72,42 +115,54 @@ def run_latency(
         offload=model.loaded.offload,
         settings=asdict(settings),
         work=None if work is None else asdict(work),
-        drafters=[drafter.plan() for drafter in drafters],
     )
-    with recording(folder, plan) as records:
-        before = load_average()
-        _time_rounds(model, settings, records, clock, progress)
-        for number, drafter in enumerate(drafters):
-            if not records.has(drafter_name(number)):
-                records.write(drafter_name(number), _timed_drafter(model, drafter, settings, clock, progress))
-        if not records.has(MACHINE):
-            progress(0, 1, "the machine's ceilings")
-            ceilings = Ceilings(
-                memory_bytes_per_second(model.device, model.model.dtype, clock=clock),
-                flops_per_second(model.device, model.model.dtype, clock=clock),
-                stream_bytes_per_second(model, clock),
-            )
-            records.write(MACHINE, machine_table(ceilings, machine_load(before, torch.get_num_threads())))
-            progress(1, 1, "the machine's ceilings")
-    return read_latency(folder)
+
+
+def _measure_machine(
+    model: CausalLM, load_before: float, records: RecordFolder, clock: Clock, progress: Progress
+) -> None:
+    if records.has(MACHINE):
+        return
+    progress(0, 1, "the machine's ceilings")
+    ceilings = Ceilings(
+        memory_bytes_per_second(model.device, model.model.dtype, clock=clock),
+        flops_per_second(model.device, model.model.dtype, clock=clock),
+        stream_bytes_per_second(model, clock),
+    )
+    records.write(MACHINE, machine_table(ceilings, machine_load(load_before, torch.get_num_threads())))
+    progress(1, 1, "the machine's ceilings")
 
 
 def _time_rounds(
-    model: CausalLM, settings: LatencySettings, records: RecordFolder, clock: Clock, progress: Progress
+    models: Mapping[Callable[[int], str], CausalLM],
+    texts: Sequence[Sequence[int]],
+    settings: LatencySettings,
+    records: RecordFolder,
+    clock: Clock,
+    progress: Progress,
 ) -> None:
-    due = [number for number in range(settings.rounds) if not records.has(round_name(number))]
+    """Rounds of all models in turn. models: by the function that names the unit of one of its rounds."""
+    due = [
+        number
+        for number in range(settings.rounds)
+        if not all(records.has(unit_name(number)) for unit_name in models)
+    ]
     if not due:
         return
-    texts = [running_text(model, tokens) for tokens in settings.context_tokens]
-    timer = CallTimer(model, texts, settings.node_budgets, settings.batch_sizes, clock)
-    steps = settings.warm_up + len(due)
+    timers = {
+        unit_name: CallTimer(model, texts, settings.node_budgets, settings.batch_sizes, clock)
+        for unit_name, model in models.items()
+    }
+    label, steps = "rounds of target calls", settings.warm_up + len(due)
     for number in range(settings.warm_up):
-        timer.round()
-        progress(number + 1, steps, "rounds of target calls")
+        for timer in timers.values():
+            timer.round()
+        progress(number + 1, steps, label)
     for place, number in enumerate(due, start=settings.warm_up + 1):
-        table = round_table(timer.round(), timer.batch_sizes, timer.context_tokens, timer.node_budgets)
-        records.write(round_name(number), table)
-        progress(place, steps, "rounds of target calls")
+        for unit_name, timer in timers.items():
+            table = round_table(timer.round(), timer.batch_sizes, timer.context_tokens, timer.node_budgets)
+            records.write(unit_name(number), table)
+        progress(place, steps, label)
 
 
 def _timed_drafter(

@@ -27,17 +27,25 @@ def test_half_a_surrogate_pair_is_no_prompt(raw):
 
 
 @pytest.mark.parametrize("raw", [False, True])
-def test_a_text_of_too_many_characters_is_refused_before_it_is_tokenised(raw, monkeypatch):
-    """Tokens of two characters, a window of 64: more than 128 characters fill it whatever they are."""
+def test_a_text_far_too_long_is_refused_by_its_beginning(raw, monkeypatch):
     target = tiny_target(window=64)
-    monkeypatch.setattr(target.tokenizer, "encode", None)  # would fail if called
-    with pytest.raises(ContextOverflow, match="characters, and no token more than 2: too many for"):
-        prompt_token_ids(target, "t1 " * 50, raw=raw)
+    read = []
+    encode = target.tokenizer.encode
+    monkeypatch.setattr(
+        target.tokenizer, "encode", lambda text, **options: read.append(len(text)) or encode(text, **options)
+    )
+    with pytest.raises(
+        ContextOverflow, match=r"3,000,0.. characters, of which the first 1,024 are 34. tokens"
+    ):
+        prompt_token_ids(target, "t1 " * 1_000_000, raw=raw)
+    assert read == [1024]
 
 
-def test_a_text_that_may_fit_is_tokenised():
+@pytest.mark.parametrize("text", ["t1" + " " * 100_000, "word" * 100_000, "t1 " * 63])
+def test_a_text_that_fits_is_tokenised_however_many_characters_it_has(text):
+    """A tokenizer may drop characters, and take many in one token."""
     target = tiny_target(window=64)
-    assert prompt_token_ids(target, "t1" + " " * 126, raw=True) == [1]
+    assert prompt_token_ids(target, text, raw=True) == target.tokenizer.encode(text)
 
 
 def test_no_warning_of_the_tokenizer_s_own_limit_leaks(monkeypatch):

@@ -14,6 +14,11 @@ from speclight.models.causal_lm import CausalLM
 # A template raises what it likes (`raise_exception`), and Python's errors where it stumbles over a message.
 TEMPLATE_FAILURES = (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
+# Of a long text, the characters read first for each token of the window, ...
+CHARACTERS_READ = 16
+# ... and how often their tokens fill it where the whole text's will for certain: a cut may part some of them.
+CERTAINLY_TOO_MANY = 2
+
 
 def prompt_token_ids(model: CausalLM, prompt: str, *, raw: bool = False) -> list[int]:
     """Token ids of one user turn in the model's chat template, or of the bare text where `raw` is set.
@@ -62,24 +67,22 @@ def chat_token_ids(model: CausalLM, messages: Sequence[dict[str, str]]) -> list[
 
 
 def _encoded(model: CausalLM, text: str, *, add_special_tokens: bool) -> list[int]:
-    _check_length(model, text)
-    # Quiet: Transformers warns of the tokenizer's own limit, and the model's window is checked with a reason.
-    return model.tokenizer.encode(text, add_special_tokens=add_special_tokens, verbose=False)
+    def tokens_of(part: str) -> list[int]:
+        # Quiet: Transformers warns of the tokenizer's own limit; the model's window is checked with a reason.
+        return model.tokenizer.encode(part, add_special_tokens=add_special_tokens, verbose=False)
 
-
-def _check_length(model: CausalLM, text: str) -> None:
-    """Raise ContextOverflow for more characters than tokens that fill the window can have.
-
-    Megabytes take minutes to tokenise, only for the tokens to be too many.
-    """
-    if len(text) <= model.context_window:
-        return
-    longest = max(map(len, model.tokenizer.get_vocab()), default=1)
-    if len(text) > longest * model.context_window:
-        raise ContextOverflow(
-            f"the prompt has {len(text):,} characters, and no token more than {longest}: too many for "
-            f"{model.window_name}; shorten it"
-        )
+    # Megabytes take minutes to tokenise, only to be too many: a beginning of them tells. Characters alone do
+    # not, since a tokenizer may take many in one token, or drop them.
+    characters = CHARACTERS_READ * model.context_window
+    while characters < len(text):
+        tokens = len(tokens_of(text[:characters]))
+        if tokens > CERTAINLY_TOO_MANY * model.context_window:
+            raise ContextOverflow(
+                f"the prompt has {len(text):,} characters, of which the first {characters:,} are {tokens:,} "
+                f"tokens already, too many for {model.window_name}; shorten it"
+            )
+        characters *= 4
+    return tokens_of(text)
 
 
 def check_target(target: object) -> None:

@@ -164,6 +164,8 @@ def pooled_p_value(drawn, exact):
         ({"batch_size": 0}, "batch_size"),
         ({"node_budget": 8.0}, "node_budget.*write 8"),
         ({"drafter": 7}, "drafter 7"),
+        ({"inputs_embeds": torch.zeros(1, len(PROMPT), 16)}, "inputs_embeds"),
+        ({"position_ids": torch.arange(3, 3 + len(PROMPT))[None]}, r"position_ids \[3, 4, .* for row 0"),
     ],
 )
 def test_what_is_not_speculative_decoding_is_refused(model, options, reason):

@@ -107,3 +107,8 @@ def test_folders_are_tried_when_loaded(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(load, "check_tree_scores", tried.append)
     model = speclight.load(tmp_path)
     assert tried == [model]
+
+
+def test_a_context_window_shorter_than_the_trial_is_no_obstacle():
+    target = speclight.wrap(tiny_llama(5, seed=1, window=12), word_tokenizer(5))
+    assert speclight.generate(target, "t1 t2", raw=True, max_tokens=30).finish_reason == "context_window"

@@ -112,3 +112,21 @@ def padding_of_rows(input_ids: torch.Tensor, attention_mask: object) -> list[tor
                 "beginning; expected padding on the left: give the tokenizer padding_side='left'"
             )
     return [row[None, :padding] for row, padding in zip(input_ids, paddings, strict=True)]
+
+
+def check_positions(fronts: Sequence[torch.Tensor], input_ids: torch.Tensor, position_ids: object) -> None:
+    """Raise InvalidInput for position_ids other than those that count each row's own tokens from 0.
+
+    fronts: the padding of each row, see `padding_of_rows`. position_ids: [batch or 1, tokens], or None.
+    """
+    if not isinstance(position_ids, torch.Tensor):
+        return
+    rows, tokens = input_ids.shape
+    for row, front in enumerate(fronts):
+        own = position_ids.expand(rows, -1)[row, front.shape[1] :]
+        counted = torch.arange(tokens - front.shape[1], device=own.device)
+        if not torch.equal(own, counted):
+            raise InvalidInput(
+                f"got position_ids {own.tolist()} for row {row} of input_ids, expected its tokens counted "
+                "from 0; leave them out"
+            )

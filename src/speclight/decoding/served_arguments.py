@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import FrameType
 
 import torch
@@ -24,12 +25,32 @@ KEPT_BACK = {
     "assistant_model": "write drafter=speclight.Model(weights)",
     "streamer": "use on_call, or speclight.stream",
 }
+# Arguments of the model that `generate` prepares, or that change no law. Any cache is for the same text.
+PREPARED = frozenset(
+    {
+        "attention_mask",
+        "cache_position",
+        "logits_to_keep",
+        "output_attentions",
+        "output_hidden_states",
+        "past_key_values",
+        "position_ids",
+        "return_dict",
+        "use_cache",
+    }
+)
 
 
-def check_served(config: GenerationConfig, input_ids: torch.Tensor, frame: FrameType | None) -> None:
+def check_served(
+    config: GenerationConfig,
+    input_ids: torch.Tensor,
+    model_arguments: Mapping[str, object],
+    frame: FrameType | None,
+) -> None:
     """Raise InvalidInput for an argument that would be ignored.
 
-    frame: of the decoding function; what `generate` does not hand on is looked up in its caller's.
+    model_arguments: what `generate` would hand to the model. frame: of the decoding function; what `generate`
+    does not hand on is looked up in its caller's.
     """
     if (config.num_beams or 1) > 1:
         raise InvalidInput(
@@ -47,6 +68,12 @@ def check_served(config: GenerationConfig, input_ids: torch.Tensor, frame: Frame
         if value is not None and value is not False:
             raise InvalidInput(
                 f"got {name}, which speculative decoding does not serve, expected none; {remedy}"
+            )
+    for name, value in model_arguments.items():
+        if name not in PREPARED and value is not None:
+            raise InvalidInput(
+                f"got {name}, an argument of the model that speculative decoding does not hand on, expected "
+                "none; leave it out, or decode plainly with Transformers"
             )
     if input_ids.shape[1] == 0:
         raise InvalidInput(

@@ -42,7 +42,8 @@ def check_tree_scores(model: CausalLM) -> None:
 
     Raises InvalidInput for a model whose nodes see something else than their own past. The long text is not
     read: its keys and values are invented, so that a trial costs a few passes over few tokens. A model that
-    passed is not tried again in one process, nor is another of the same class, config and type of numbers.
+    passed is not tried again in one process, nor is another of the same class, config and type of numbers;
+    nor at all one whose context window is shorter than the trial.
     It takes as long as reading some 80 tokens: 2.7 s of one CPU core for a target like the default.
     """
     config = model.model.config
@@ -53,7 +54,7 @@ def check_tree_scores(model: CausalLM) -> None:
         str(model.device),
         model.kernels,
     )
-    if key in _passed:
+    if key in _passed or model.context_window < max(SHORT_TEXTS) + len(PARENTS):  # too short to be tried
         return
     with _in_evaluation(model.model), torch.inference_mode():
         rng = stream(0)

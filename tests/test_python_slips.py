@@ -9,10 +9,11 @@ import pytest
 import speclight
 from speclight.decoding.settings import DecodeSettings
 from speclight.models.sampling_settings import SamplingSettings
-from toys import tiny_llama, tiny_target
+from toys import tiny_llama, tiny_target, word_tokenizer
 
 MODEL = tiny_llama(5, seed=1)
 TARGET = tiny_target(5, seed=1)
+TOKENIZER = word_tokenizer(5)
 TEXT = "t1 t2 t3"
 MESSAGES = [{"role": "user", "content": TEXT}]
 
@@ -76,6 +77,57 @@ SLIPS = {
     "no drafter": (lambda: generate(drafter=None), "drafter None", "a name"),
     "a model as drafter": (lambda: generate(drafter=TARGET), "CausalLM", "weights"),
     "a head that is a model": (lambda: generate(drafter=speclight.Eagle3(TARGET)), "CausalLM", "folder"),
+    "choices in a list": (
+        lambda: batch([TEXT], drafter=[speclight.NGram()]),
+        r"NGram\(\) in a list",
+        "for all texts",
+    ),
+    "no weights": (lambda: generate(drafter=speclight.Model(None)), "None as weights", "give one"),
+    "weights of a number": (lambda: generate(drafter=speclight.Model(3)), "a int", "speclight.wrap"),
+    "a plain model as weights": (
+        lambda: generate(drafter=speclight.Model(MODEL)),
+        "a LlamaForCausalLM",
+        "speclight.wrap",
+    ),
+    "layers as text": (lambda: generate(drafter=speclight.LayerSkip("3")), "'3'", "whole number"),
+    "two stages of a model": (
+        lambda: generate(drafter=speclight.TwoStage(TARGET)),
+        "CausalLM",
+        r"TwoStage\(Model\(weights\)\)",
+    ),
+    "rates as text": (lambda: speclight.Static((0.5, "x")), "'x'", "a rate for each rank"),
+    "one rate": (lambda: speclight.RankTree(0.5), "acceptance 0.5", "a rate for each rank"),
+    "a shape of a number": (lambda: speclight.Shape(3), "choices 3", "give them as in"),
+    "a shape of texts": (lambda: speclight.Shape(((0,), (0, "x"))), "'x'", "whole number"),
+    "half a noise set": (lambda: speclight.Lists(2.5), "2.5", "whole number"),
+    "a threshold as text": (lambda: speclight.Threshold("0.5"), "'0.5'", "between 0 and 1"),
+    "a threshold of 0": (lambda: speclight.Threshold(0), "0.0", "between 0 and 1"),
+    "limits of a number": (lambda: speclight.Eagle2(3), "limits 3", "leave them out"),
+    "acceptance of a number": (lambda: speclight.ConfidenceTree(3), "acceptance 3", "RankTree"),
+    "a number to load": (lambda: speclight.load(3), "a int", "its name or its folder"),
+    "a model to load": (lambda: speclight.load(MODEL), "a LlamaForCausalLM", "speclight.wrap"),
+    "a name to wrap": (lambda: speclight.wrap("gpt2", TOKENIZER), "a str as model", "speclight.load"),
+    "a class to wrap": (lambda: speclight.wrap(type(MODEL), TOKENIZER), "the class Llama", "load it first"),
+    "a wrapped model to wrap": (lambda: speclight.wrap(TARGET, TOKENIZER), "a CausalLM", "no wrapping"),
+    "no tokenizer": (lambda: speclight.wrap(MODEL, None), "a NoneType as tokenizer", "AutoTokenizer"),
+    "a set of prompts": (lambda: batch({TEXT}), "prompts {", r"\[text\]"),
+    "a mapping as stop": (lambda: generate(stop={"a": 1}), "stop {", "give one or a list"),
+    "settings of another kind": (
+        lambda: speclight.profile(TARGET, [TEXT], settings=DecodeSettings()),
+        "settings DecodeSettings",
+        "leave them out",
+    ),
+    "an entropy as text": (lambda: speclight.bounds("x", 4.0, 8), "got x", "finite number"),
+    "log-probabilities of one text": (
+        lambda: speclight.limits_from_log_probs(3, 8, ended=False),
+        "texts 3",
+        r"\[text\]",
+    ),
+    "log-probabilities as text": (
+        lambda: speclight.limits_from_log_probs([["x"]], 8, ended=False),
+        "'x'",
+        "natural logarithms",
+    ),
     "names in a list": (lambda: batch([TEXT], drafter=["ngram"]), "'ngram'", "alone"),
     "an unknown rule": (lambda: generate(rule="coin"), "'coin'", "target_sample"),
     "no rule": (lambda: generate(rule=None), "rule None", "choose among"),
@@ -118,6 +170,9 @@ def test_what_numpy_counts_is_a_count():
     assert SamplingSettings(np.float32(0.5), np.int64(2)) == SamplingSettings(0.5, 2)
     assert type(SamplingSettings(top_k=np.int64(2)).top_k) is int
     assert type(DecodeSettings(node_budget=np.int64(2)).node_budget) is int
+    penalty = np.float32(1.25)
+    assert generate(repetition_penalty=penalty).token_ids == generate(repetition_penalty=1.25).token_ids
+    assert speclight.Static(np.array([0.5, 0.25])) == speclight.Static((0.5, 0.25))
 
 
 def test_none_leaves_stop_strings_processors_and_settings_out():

@@ -43,11 +43,15 @@ def check_whole_numbers(settings: object, *names: str, at_least: int = 1) -> Non
         object.__setattr__(settings, name, whole_number(name, getattr(settings, name), at_least))
 
 
+def kind_of(given: object) -> str:
+    """What a value is, for a message."""
+    return f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
+
+
 def check_text(name: str, given: object) -> None:
     """Raise InvalidInput unless it is a text, and not an empty one."""
     if not isinstance(given, str):
-        got = type(given).__name__
-        raise InvalidInput(f"{name} is a {got}, expected a string; {_text_remedy(given)}")
+        raise InvalidInput(f"{name} is {kind_of(given)}, expected a string; {_text_remedy(given)}")
     if not given:
         raise InvalidInput(
             f"{name} is empty, expected some text; continue a space if nothing is to stand there"

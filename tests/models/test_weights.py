@@ -474,9 +474,9 @@ def test_file_of_another_kind(tmp_path):
         load_weights(path)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "fp32", ""])
+@pytest.mark.parametrize("dtype", ["float8", "fp32", ""])
 def test_dtype_is_checked(gguf, dtype):
-    with pytest.raises(InvalidInput, match="float32, bfloat16, float16"):
+    with pytest.raises(InvalidInput, match="float64, float32, bfloat16, float16"):
         load_weights(gguf, dtype=dtype)
 
 

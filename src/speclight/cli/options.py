@@ -44,7 +44,7 @@ class TargetOptions:
     device: str = "cpu"
     """Device, as torch names it: cpu, cuda, cuda:1, mps."""
     dtype: str = "float32"
-    """Type of weights and activations: float32, bfloat16 or float16."""
+    """Type of weights and activations: float64, float32, bfloat16 or float16."""
     threads: int | None = None
     """CPU threads for the model's arithmetic; torch decides if not given."""
     kernels: str = "auto"
@@ -56,7 +56,7 @@ class TargetOptions:
 
 # As torch and the hub name them; what neither is nor exists is told before anything is loaded.
 DEVICE = re.compile(r"(cpu|cuda|mps|xpu|hpu|npu|mtia|meta)(:\d+)?")
-DTYPES = ("float32", "bfloat16", "float16")
+DTYPES = ("float64", "float32", "bfloat16", "float16")
 KERNELS = ("auto", "fast", "eager")
 OFFLOAD = ("disk", "cpu")
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")

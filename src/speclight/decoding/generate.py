@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Unpack, cast
 
@@ -109,7 +109,7 @@ def _several(prompts: object) -> list[str]:
         raise InvalidInput(
             f"got the text {prompts[:40]!r} as prompts, expected a list; write [text], or use generate"
         )
-    if isinstance(prompts, Mapping) or not isinstance(prompts, Iterable):
+    if isinstance(prompts, Mapping | Set) or not isinstance(prompts, Iterable):
         raise InvalidInput(f"got prompts {prompts!r}, expected a list of texts; write [text]")
     return list(cast(Iterable[str], prompts))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, TypedDict, Unpack, cast
@@ -112,14 +112,14 @@ def _drafter(given: object) -> str | DrafterChoice | Drafter | Sequence[Drafter]
         return given
     several = isinstance(given, Sequence) and not isinstance(given, str)
     for one in cast(Sequence[object], given) if several else [given]:
+        if several and isinstance(one, str | DrafterChoice):
+            raise InvalidInput(
+                f"got the drafter {one!r} in a list, expected it alone; give drafter={one!r} for all texts"
+            )
         if isinstance(one, type) or not (isinstance(one, str) or hasattr(one, "propose")):
             raise InvalidInput(
                 f"got the drafter {one!r}, expected a name, a choice or an object with `propose`; for a "
                 "model as a drafter, say drafter=speclight.Model(weights)"
-            )
-        if several and isinstance(one, str):
-            raise InvalidInput(
-                f"got the drafter {one!r} in a list, expected it alone; give drafter={one!r} for all texts"
             )
     return cast("str | Drafter | Sequence[Drafter]", given)
 
@@ -129,7 +129,7 @@ def _processors(given: object) -> tuple[LogitsProcessor, ...]:
         return ()
     if callable(given) and not isinstance(given, Sequence):
         raise InvalidInput(f"got the processor {given!r}, expected a list of them; write processors=[...]")
-    if isinstance(given, str) or not isinstance(given, Iterable):
+    if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
         raise InvalidInput(f"got processors {given!r}, expected a list of functions; leave it out for none")
     return tuple(cast(Iterable[LogitsProcessor], given))
 
@@ -139,6 +139,6 @@ def _strings(given: object) -> tuple[str, ...]:
         return ()
     if isinstance(given, str):
         return (given,)
-    if isinstance(given, bytes) or not isinstance(given, Iterable):
+    if isinstance(given, bytes | Mapping) or not isinstance(given, Iterable):
         raise InvalidInput(f"got stop {given!r}, expected strings; give one or a list of them")
     return tuple(cast(Iterable[str], given))

@@ -66,6 +66,7 @@ class DecodeSettings:
         penalty = finite_number("repetition_penalty", self.repetition_penalty, expected, remedy)
         if penalty <= 0.0:
             raise InvalidInput(f"got repetition_penalty {penalty}, expected {expected}; {remedy}")
+        object.__setattr__(self, "repetition_penalty", penalty)
         _check_stop_strings(self.stop_strings)
         for processor in self.processors:
             if not callable(processor):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
+from speclight.checks import check_whole_numbers
 from speclight.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Lookahead:
 class Model:
     """Another, smaller language model.
 
-    weights: what `load_weights` takes, or a model already loaded. vocabulary: "same" demands the target's
+    weights: what `load` takes by name, or a model already loaded. vocabulary: "same" demands the target's
     tokens, "shared" drafts those that both have. Raises InvalidInput for another vocabulary.
     """
 
@@ -47,6 +48,11 @@ class Model:
     name: ClassVar[str] = "model"
 
     def __post_init__(self) -> None:
+        if self.weights is None or self.weights == "":
+            raise InvalidInput(
+                f"got {self.weights!r} as weights of a drafting model, expected a folder, a .gguf file, "
+                "a hub id or a loaded model; give one"
+            )
         if self.vocabulary not in get_args(Vocabulary):
             raise InvalidInput(f"got vocabulary {self.vocabulary!r}, expected same or shared")
 
@@ -58,6 +64,10 @@ class LayerSkip:
     layers: int | None = None
     name: ClassVar[str] = "layer_skip"
 
+    def __post_init__(self) -> None:
+        if self.layers is not None:
+            check_whole_numbers(self, "layers")
+
 
 @dataclass(frozen=True, slots=True)
 class TwoStage:
@@ -65,6 +75,13 @@ class TwoStage:
 
     model: Model | LayerSkip = field(default_factory=LayerSkip)
     name: ClassVar[str] = "two_stage"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, Model | LayerSkip):
+            raise InvalidInput(
+                f"got a two-stage drafter of {self.model!r}, expected Model or LayerSkip; write "
+                "TwoStage(Model(weights))"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, get_args
 
+from speclight.checks import check_whole_numbers, whole_number
 from speclight.drafting.race_confidence import AcceptanceByConfidence
 from speclight.drafting.race_shapes import parallel_chains, rank_tree_shape
 from speclight.errors import InvalidInput
@@ -37,6 +38,13 @@ class Eagle2:
 
     limits: GrowthLimits = field(default_factory=GrowthLimits)
     kind: ClassVar[DraftKind] = "deterministic"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.limits, GrowthLimits):
+            raise InvalidInput(
+                f"got the limits {self.limits!r}, expected GrowthLimits (speclight.trees.limited_growth); "
+                "leave them out for those of EAGLE-2"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +112,17 @@ class Shape(FixedShape):
 
     choices: tuple[RankPath, ...]
 
+    def __post_init__(self) -> None:
+        try:
+            paths = tuple(tuple(whole_number("a rank", rank, 0) for rank in path) for path in self.choices)
+        except TypeError as error:
+            raise InvalidInput(
+                f"got the choices {self.choices!r}, expected the ranks down to each node; give them as in "
+                "((0,), (0, 1))"
+            ) from error
+        object.__setattr__(self, "choices", paths)
+        FixedShape.__post_init__(self)  # super() does not know a class with slots
+
     def shape(self, node_budget: int) -> TreeShape:
         """See FixedShape."""
         return by_choices(self.choices).within(node_budget)
@@ -118,6 +137,10 @@ class Static(FixedShape):
 
     acceptance: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        _read_rates(self)
+        FixedShape.__post_init__(self)
+
     def shape(self, node_budget: int) -> TreeShape:
         """See FixedShape."""
         return by_choices(static_optimum(self.acceptance, node_budget).paths)
@@ -131,6 +154,10 @@ class RankTree(FixedShape):
     """
 
     acceptance: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        _read_rates(self)
+        FixedShape.__post_init__(self)
 
     def shape(self, node_budget: int) -> TreeShape:
         """See FixedShape."""
@@ -148,7 +175,7 @@ class Lists:
     kind: ClassVar[DraftKind] = "gls"
 
     def __post_init__(self) -> None:
-        self.shape(1)
+        check_whole_numbers(self, "noise_sets")
 
     def shape(self, node_budget: int) -> TreeShape:
         """The chains, as long as the budget allows, root included."""
@@ -164,6 +191,24 @@ class ConfidenceTree:
 
     acceptance: AcceptanceByConfidence
     kind: ClassVar[DraftKind] = "race"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.acceptance, AcceptanceByConfidence):
+            raise InvalidInput(
+                f"got the acceptance {self.acceptance!r}, expected AcceptanceByConfidence "
+                "(speclight.drafting.race_confidence); for rates by rank alone, give a RankTree"
+            )
+
+
+def _read_rates(tree: Static | RankTree) -> None:
+    """The rates of a (frozen) tree as a tuple of floats. Raises InvalidInput for anything but numbers."""
+    try:
+        rates = tuple(float(rate) for rate in tree.acceptance)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"got acceptance {tree.acceptance!r}, expected a rate for each rank; give them as in (0.6, 0.2)"
+        ) from error
+    object.__setattr__(tree, "acceptance", rates)
 
 
 TreeChoice = BestFirst | Eagle2 | Threshold | FixedShape | Lists | ConfidenceTree

@@ -33,6 +33,7 @@ def profile(
     temperature 0, and StorageError if the folder holds another plan.
     """
     check_target(target)
+    _check_settings(settings, ProfileSettings)
     settings = settings or ProfileSettings()
     settings.check_entropy()
     return run_profile(target, _prompts(prompts), settings, Path(folder), progress, keep_laws=True)
@@ -55,7 +56,15 @@ def oracle(
         raise InvalidInput(
             f"got the profile {profile!r}, expected what speclight.profile returned; call it first"
         )
+    _check_settings(settings, OracleSettings)
     return run_oracle(target, profile, settings or OracleSettings(), Path(folder), progress)
+
+
+def _check_settings(given: object, kind: type) -> None:
+    if given is not None and not isinstance(given, kind):
+        raise InvalidInput(
+            f"got the settings {given!r}, expected {kind.__name__}; leave them out for its defaults"
+        )
 
 
 def _prompts(given: Sequence[str | Prompt] | None) -> tuple[Prompt, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jinja2 import TemplateError
 
-from speclight.checks import check_text
+from speclight.checks import check_text, kind_of
 from speclight.errors import ContextOverflow, InvalidInput
 from speclight.models.causal_lm import CausalLM
 
@@ -93,8 +93,7 @@ def check_target(target: object) -> None:
         raise InvalidInput(
             f"got {str(target)!r} as target, expected a loaded model; write speclight.load({str(target)!r})"
         )
-    got = f"the class {target.__name__}" if isinstance(target, type) else f"a {type(target).__name__}"
     raise InvalidInput(
-        f"got {got} as target, expected a model from speclight.load or speclight.wrap; a model of "
-        "Transformers becomes one by speclight.wrap(model, tokenizer)"
+        f"got {kind_of(target)} as target, expected a model from speclight.load or speclight.wrap; a model "
+        "of Transformers becomes one by speclight.wrap(model, tokenizer)"
     )

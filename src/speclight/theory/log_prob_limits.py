@@ -66,6 +66,10 @@ def limits_from_log_probs(
     Source: ours. Raises InvalidInput for positive log-probabilities, lists of different lengths, or texts
     without tokens.
     """
+    if isinstance(texts, str) or not hasattr(texts, "__len__"):
+        raise InvalidInput(
+            f"got the texts {texts!r}, expected a list of lists of log-probabilities; write [text]"
+        )
     stopped = [ended] * len(texts) if isinstance(ended, bool) else list(ended)
     names = [str(i) for i in range(len(texts))] if prompts is None else list(prompts)
     if not len(texts) == len(stopped) == len(names):
@@ -75,7 +79,13 @@ def limits_from_log_probs(
         )
     sampled: list[SampledText] = []
     for log_probs, end, name in zip(texts, stopped, names, strict=True):
-        values = np.asarray(log_probs, dtype=np.float64)
+        try:
+            values = np.asarray(log_probs, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(
+                f"got log-probabilities that are no numbers ({error}), expected natural logarithms of the "
+                "sampled tokens' probabilities; leave out the tokens"
+            ) from error
         if (values > 1e-3).any():  # float32 rounds probabilities of 1 a little above
             raise InvalidInput(
                 f"log-probabilities must be <= 0, got {values.max():.4g}; give natural logarithms of the "

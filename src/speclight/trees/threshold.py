@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from math import log
 
+from speclight.checks import finite_number
 from speclight.errors import InvalidInput
 from speclight.trees.best_first import BestFirstGrowth
 from speclight.trees.draft_tree import DraftTree
@@ -13,8 +14,10 @@ from speclight.trees.growing_tree import CandidateLaw, GrowingTree
 
 def check_least_probability(least_probability: float) -> None:
     """Raise InvalidInput outside (0, 1)."""
-    if not 0.0 < least_probability < 1.0:
-        raise InvalidInput(f"least_probability must lie between 0 and 1, got {least_probability}")
+    expected, remedy = "a probability between 0 and 1", "a smaller one drafts more"
+    probability = finite_number("least_probability", least_probability, expected, remedy)
+    if not 0.0 < probability < 1.0:
+        raise InvalidInput(f"got least_probability {probability}, expected {expected}; {remedy}")
 
 
 class ThresholdGrowth:

@@ -11,7 +11,12 @@ from toys import tiny_target
 
 @pytest.mark.parametrize(
     "template",
-    ["{{ raise_exception('System role not supported') }}", "{{ messages[7].content + 1 }}", "{% if %}"],
+    [
+        "{{ raise_exception('System role not supported') }}",
+        "{{ messages[7].content + 1 }}",
+        "{% if %}",
+        "{{ cycler() }}",
+    ],
 )
 def test_errors_of_a_chat_template(template):
     target = tiny_target()

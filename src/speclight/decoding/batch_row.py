@@ -91,11 +91,20 @@ class BatchRow:
         return torch.cat((self.front, input_ids), dim=1)
 
 
-def padding_of_rows(input_ids: torch.Tensor, attention_mask: object) -> list[torch.Tensor]:
+def padding_of_rows(
+    input_ids: torch.Tensor, attention_mask: object, position_ids: object
+) -> list[torch.Tensor]:
     """[1, padding] what each row begins with; attention_mask: [batch, tokens], None if nothing is padded.
 
-    Raises InvalidInput for a mask that hides anything but the beginnings of rows.
+    Raises InvalidInput for a mask that hides anything but the beginnings of rows, and for position_ids other
+    than those that count each row's own tokens from 0.
     """
+    fronts = _fronts(input_ids, attention_mask)
+    _check_positions(fronts, input_ids, position_ids)
+    return fronts
+
+
+def _fronts(input_ids: torch.Tensor, attention_mask: object) -> list[torch.Tensor]:
     if attention_mask is None:
         return [row[None, :0] for row in input_ids]
     if not isinstance(attention_mask, torch.Tensor) or attention_mask.shape != input_ids.shape:
@@ -114,11 +123,7 @@ def padding_of_rows(input_ids: torch.Tensor, attention_mask: object) -> list[tor
     return [row[None, :padding] for row, padding in zip(input_ids, paddings, strict=True)]
 
 
-def check_positions(fronts: Sequence[torch.Tensor], input_ids: torch.Tensor, position_ids: object) -> None:
-    """Raise InvalidInput for position_ids other than those that count each row's own tokens from 0.
-
-    fronts: the padding of each row, see `padding_of_rows`. position_ids: [batch or 1, tokens], or None.
-    """
+def _check_positions(fronts: Sequence[torch.Tensor], input_ids: torch.Tensor, position_ids: object) -> None:
     if not isinstance(position_ids, torch.Tensor):
         return
     rows, tokens = input_ids.shape

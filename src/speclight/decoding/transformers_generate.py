@@ -18,7 +18,7 @@ from transformers import (
 from transformers.generation.utils import GenerateDecoderOnlyOutput
 
 from speclight.checks import whole_number
-from speclight.decoding.batch_row import BatchRow, check_positions, padding_of_rows
+from speclight.decoding.batch_row import BatchRow, padding_of_rows
 from speclight.decoding.call_trace import CallTrace
 from speclight.decoding.decode import BATCH_SIZE, DecodeRequest, decode_batch
 from speclight.decoding.options import chosen_decoding
@@ -69,8 +69,7 @@ def transformers_generate(
     check_served(generation_config, input_ids, model_kwargs, inspect.currentframe())
     decoding = chosen_decoding(drafter=drafter, rule=rule, tree=tree)
     # Named in the signature, `generate` would take the mask away before preparing it.
-    fronts = padding_of_rows(input_ids, model_kwargs.get("attention_mask"))
-    check_positions(fronts, input_ids, model_kwargs.get("position_ids"))
+    fronts = padding_of_rows(input_ids, model_kwargs.get("attention_mask"), model_kwargs.get("position_ids"))
     target = _target(model, target_tokenizer, generation_config)
     rows: list[list[int]] = input_ids.tolist()
     drawn = [_settings(generation_config, len(row), node_budget) for row in rows]

@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import TemplateError
-
 from speclight.checks import check_text, kind_of
 from speclight.errors import ContextOverflow, InvalidInput
 from speclight.models.causal_lm import CausalLM
-
-# A template raises what it likes (`raise_exception`), and Python's errors where it stumbles over a message.
-TEMPLATE_FAILURES = (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 # Of a long text, the characters read first for each token of the window, ...
 CHARACTERS_READ = 16
@@ -56,7 +51,7 @@ def chat_token_ids(model: CausalLM, messages: Sequence[dict[str, str]]) -> list[
         )
     try:
         text = model.tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, tokenize=False)
-    except TEMPLATE_FAILURES as error:
+    except Exception as error:  # a template raises what it likes
         raise InvalidInput(
             f"the chat template of {model.name} refused the messages: {error}; expected roles and an order "
             "it allows: change them, or continue the bare text (raw) instead"

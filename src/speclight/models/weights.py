@@ -121,15 +121,8 @@ def load_weights(
     if name_or_path is None or name_or_path == DEFAULT_TARGET:
         folder = converted_folder(default_gguf(), expected_sha256=GGUF_SHA256)
         loaded = _load_converted(folder, "default", wanted)
-    elif not isinstance(name_or_path, str | Path):
-        raise InvalidInput(
-            f"got {kind_of(name_or_path)} as the model to load, expected its name or its folder; a model of "
-            "Transformers becomes one by speclight.wrap(model, tokenizer)"
-        )
-    elif not str(name_or_path):
-        raise ModelNotFound("got an empty model name, expected 'default', a folder, a .gguf file or a hub id")
     else:
-        path = Path(name_or_path).expanduser()
+        path = Path(_checked_name(name_or_path)).expanduser()
         if path.is_dir():
             loaded = _load_folder(path, wanted, trust_remote_code)
         elif path.is_file():
@@ -353,6 +346,17 @@ def _unsupported(name: str, error: Exception) -> InvalidInput:
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def _checked_name(name: object) -> str | Path:
+    if not isinstance(name, str | Path):
+        raise InvalidInput(
+            f"got {kind_of(name)} as the model to load, expected its name or its folder; a model of "
+            "Transformers becomes one by speclight.wrap(model, tokenizer)"
+        )
+    if not str(name):
+        raise ModelNotFound("got an empty model name, expected 'default', a folder, a .gguf file or a hub id")
+    return name
 
 
 def _checked_dtype(dtype: str) -> torch.dtype:

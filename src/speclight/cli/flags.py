@@ -22,6 +22,7 @@ from speclight.measure.drafter_profile_settings import DrafterProfileSettings
 from speclight.measure.latency.settings import LatencySettings
 from speclight.measure.oracle_settings import OracleSettings
 from speclight.measure.profile_settings import ProfileSettings
+from speclight.measure.trace.settings import TraceSettings
 from speclight.models.sampling_settings import SamplingSettings
 from speclight.training.conversation_settings import ConversationSettings
 from speclight.training.training_settings import TrainingSettings
@@ -34,6 +35,7 @@ SPELLED = {
     "temperatures": "temperature",
     "tree_temperatures": "tree-temperature",
     "tree_drafters": "tree-drafter",
+    "growths": "growth",
     "stop_strings": "stop",
     "record_ranks": "ranks",
     "tokens": "max-tokens",
@@ -86,6 +88,7 @@ for settings in (
     RaceTextSettings,
     ReplaySettings,
     SamplingSettings,
+    TraceSettings,
     TrainingSettings,
     TreeSettings,
 ):

@@ -47,6 +47,7 @@ from speclight.cli.limits.latency import latency
 from speclight.cli.limits.oracle import oracle
 from speclight.cli.limits.profile import profile
 from speclight.cli.limits.report import report
+from speclight.cli.limits.trace import trace
 from speclight.errors import SpeclightError
 
 # Name of a command by group, in the order of `speclight --help`.
@@ -56,6 +57,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "profile": profile,
         "bound": bound,
         "oracle": oracle,
+        "trace": trace,
         "latency": latency,
         "report": report,
     },

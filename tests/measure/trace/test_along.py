@@ -108,20 +108,28 @@ def test_every_node_has_the_laws_and_the_rank_of_plain_passes(target, text, choi
 def test_the_union_is_that_of_each_growth_alone_and_costs_are_its_own(target, text, choices, traced, name):
     for start in traced:
         paths, costs = set(), iter(start.drafters[name].costs)
-        for growth in GROWTHS:
-            for budget in SETTINGS.node_budgets:
-                source = law_source(choices[name][0] if name in choices else NGram(), target)
-                along = AlongText(source, [*PROMPT, *SAMPLED])
-                along.stop(len(PROMPT) + start.start, None)
-                begin = growth_start(read_tree(growth, "deterministic"), target)
-                draft = along.drafted(begin(along.root, budget, SeededNoise(0).for_draft()))
-                paths |= set(token_paths(draft.tree))
-                cost = next(costs)
-                assert (cost.growth, cost.node_budget) == (growth, budget)
-                assert (cost.calls, cost.expanded_nodes) == (draft.cost.calls, draft.cost.expanded_nodes)
+        for growth, budget in SETTINGS.trees:
+            source = law_source(choices[name][0] if name in choices else NGram(), target)
+            along = AlongText(source, [*PROMPT, *SAMPLED])
+            along.stop(len(PROMPT) + start.start, None)
+            begin = growth_start(read_tree(growth, "deterministic"), target)
+            draft = along.drafted(begin(along.root, budget, SeededNoise(0).for_draft()))
+            paths |= set(token_paths(draft.tree))
+            cost = next(costs)
+            assert (cost.growth, cost.node_budget) == (growth, budget)
+            assert (cost.calls, cost.expanded_nodes) == (draft.cost.calls, draft.cost.expanded_nodes)
         found = token_paths(start.drafters[name].tree)
         assert len(found) == len(set(found))
         assert set(found) == paths
+
+
+def test_chains_end_where_the_coupling_bound_does():
+    assert [each for each in SETTINGS.trees if each[0] == "chain"] == [
+        ("chain", 1),
+        ("chain", 3),
+        ("chain", 5),
+    ]
+    assert len(SETTINGS.trees) == len(GROWTHS) * 4 - 1
 
 
 def test_best_first_trees_are_worth_what_the_comparison_of_trees_says(target, text, choices, traced):

@@ -1,7 +1,7 @@
 """A trace in its folder: read back as it was made, resumed to equal bytes, refused where it cannot serve."""
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 
 import numpy as np
 import pytest
@@ -26,7 +26,11 @@ PROMPTS = tuple(
     for n in range(3)
 )
 SETTINGS = TraceSettings(
-    node_budgets=(2, 4, 9), growths=("best_first", "eagle2=3,2,2", "chain"), window=3, lookahead=3
+    node_budgets=(2, 4, 9),
+    growths=("best_first", "eagle2=3,2,2", "chain"),
+    window=3,
+    windows_per_family=6,
+    lookahead=3,
 )
 DRAFTERS = (ComparedDrafter("ngram"), ComparedDrafter("layer_skip", layers=1))
 
@@ -147,15 +151,16 @@ def test_another_target_or_plan_is_refused(target, whole, tmp_path):
     with pytest.raises(StorageError, match="holds the records of another plan"):
         run_trace(target, DRAFTERS[:1], SETTINGS, folder)
     other = tiny_target(6, seed=1, end_of_text=frozenset({END}), window=128)
-    other.loaded = type(other.loaded)(**{**vars_of(other.loaded), "weights_sha256": "ab" * 32})
-    with pytest.raises(
-        InvalidInput, match=r"the profile is of the target toy \(weights None\), expected toy \(abab"
-    ):
+    other.loaded = replace(other.loaded, weights_sha256="ab" * 32)
+    with pytest.raises(InvalidInput, match=r"target toy \(weights None\), expected toy \(abab"):
         run_trace(other, DRAFTERS, SETTINGS, folder)
 
 
-def vars_of(loaded):
-    return {field.name: getattr(loaded, field.name) for field in fields(loaded)}
+@pytest.mark.parametrize(("growth", "message"), [("bush", "called 'bush'"), ("lists=2", "gls alone")])
+def test_growths_that_cannot_be_are_refused_before_anything_is_traced(target, tmp_path, growth, message):
+    with pytest.raises(InvalidInput, match=message):
+        run_trace(target, DRAFTERS, replace(SETTINGS, growths=(growth,)), tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_truncated_later_and_other_records_are_refused(target, whole, tmp_path):

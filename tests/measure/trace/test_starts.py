@@ -21,8 +21,8 @@ def profile(lengths, family="code"):
     return Profile(ProfileSettings(), tuple(texts), {})
 
 
-@pytest.mark.parametrize(("window", "windows_per_text"), [(4, 1), (1, 3), (16, 1)])
-def test_every_position_is_equally_likely(window, windows_per_text):
+@pytest.mark.parametrize(("window", "windows_per_family"), [(4, 4), (1, 9), (16, 3)])
+def test_every_position_is_equally_likely(window, windows_per_family):
     """Counts over seeds: at 5 standard errors each, a false alarm in 1 of some 50,000 runs of this test.
 
     A law that leaves out the last position of texts, or starts windows at 0 always, misses by over 20.
@@ -31,7 +31,7 @@ def test_every_position_is_equally_likely(window, windows_per_text):
     counts = [np.zeros(length) for length in lengths]
     expected = 0.0
     for seed in range(SEEDS):
-        settings = TraceSettings((4,), window=window, windows_per_text=windows_per_text, seed=seed)
+        settings = TraceSettings((4,), window=window, windows_per_family=windows_per_family, seed=seed)
         chosen = traced_positions(profile(lengths), settings, 100)
         for text, starts in chosen:
             assert starts == sorted(set(starts))
@@ -44,21 +44,20 @@ def test_every_position_is_equally_likely(window, windows_per_text):
 
 def test_windows_are_neighbours_and_each_family_has_its_own():
     both = Profile(ProfileSettings(), (*profile([30] * 3).texts, *profile([30] * 2, "qa").texts), {})
-    chosen = traced_positions(both, TraceSettings((4,), window=8, windows_per_text=1), 100)
+    chosen = traced_positions(both, TraceSettings((4,), window=8, windows_per_family=3), 100)
     numbers = [number for _, starts in chosen for number in window_numbers(starts)]
     assert {text.family for text, _ in chosen} == {"code", "qa"}
     assert max(numbers) <= 2
-    assert sum(len(starts) for _, starts in chosen) >= 5 * 2
     assert window_numbers([0, 1, 2, 5, 7, 8]) == [0, 0, 0, 1, 2, 2]
 
 
 def test_all_windows_of_all_texts_can_be_asked_for():
-    chosen = traced_positions(profile([7, 1, 12]), TraceSettings((4,), windows_per_text=99), 100)
+    chosen = traced_positions(profile([7, 1, 12]), TraceSettings((4,), windows_per_family=99), 100)
     assert [starts for _, starts in chosen] == [list(range(length)) for length in (7, 1, 12)]
 
 
 def test_starts_leave_room_for_the_largest_tree():
-    ((_, starts),) = traced_positions(profile([12]), TraceSettings((4, 8), windows_per_text=99), 16)
+    ((_, starts),) = traced_positions(profile([12]), TraceSettings((4, 8), windows_per_family=99), 16)
     assert starts == list(range(7))  # the seventh call starts after 2 + 6 tokens: 8 nodes fill the window
     with pytest.raises(InvalidInput, match="lower the node budget"):
         traced_positions(profile([12]), TraceSettings((4, 80)), 16)
@@ -73,8 +72,6 @@ def test_starts_leave_room_for_the_largest_tree():
         ({"window": 0}, "window must be >= 1"),
         ({"growths": ()}, "at least one"),
         ({"growths": ("chain", "chain")}, "each once"),
-        ({"growths": ("bush",)}, "no draft tree is called 'bush'"),
-        ({"growths": ("lists=2",)}, "gls alone"),
     ],
 )
 def test_settings_that_cannot_be(fields, message):

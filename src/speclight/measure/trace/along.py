@@ -40,8 +40,8 @@ def traced_starts(
     text: written by the target; of its numbers only log_probs are used. starts: ascending indices of its
     tokens, those that calls would emit first. sources: the drafters' laws by name, made for this sampling;
     each is led along the text anew. sampling: the law of the target.
-    Raises InvalidInput for starts outside the text or out of order, ContextOverflow where a tree leaves the
-    context window.
+    Raises InvalidInput for starts outside the text or out of order and for unknown growths, ContextOverflow
+    where a tree leaves the context window.
     """
     _check_starts(text, starts)
     prompt, largest = len(text.prompt_token_ids), settings.largest_budget
@@ -90,7 +90,7 @@ def _drafted_along(
     found: list[_Drafted] = []
     for start in starts:
         along.stop(prompt + start, features)
-        union = drafted_union(along, growths, settings.node_budgets, never)
+        union = drafted_union(along, growths, settings.trees, never)
         ahead = slice(start, start + settings.lookahead)
         by_drafter = np.cumsum(along.log_probs_ahead(text.token_ids[ahead], never))
         ratio = np.exp(by_drafter - np.cumsum(text.log_probs[ahead]))

@@ -63,21 +63,20 @@ class KnownLaws:
 def drafted_union(
     along: AlongText,
     growths: Mapping[str, GrowthStart],
-    node_budgets: Sequence[int],
+    trees: Sequence[tuple[str, int]],
     never_drafted: Collection[int],
 ) -> DraftedUnion:
-    """The union of the trees of all growths at all budgets where the drafter stands, and what each cost.
+    """The union of the trees that the drafter would have drafted where it stands, and what each cost.
 
-    growths: by name; they draft without noise. A cost is what that growth alone would have paid.
+    growths: by name; they draft without noise. trees: growth and node budget of each. A cost is what that
+    tree alone would have paid.
     """
-    laws = KnownLaws(along.source.laws, max(node_budgets), never_drafted)
+    laws = KnownLaws(along.source.laws, max(budget for _, budget in trees), never_drafted)
     noise = SeededNoise(0).for_draft()  # deterministic trees take none
-    trees: list[DraftTree] = []
-    costs: list[GrowthCost] = []
-    for name, start in growths.items():
-        for budget in node_budgets:
-            draft = grown(start(along.root, budget, noise), laws)
-            trees.append(draft.tree)
-            costs.append(GrowthCost(name, budget, draft.cost.calls, draft.cost.expanded_nodes))
-    union = union_of(trees).tree
-    return DraftedUnion(union, laws.ranks(union), tuple(costs))
+    drafts = [grown(growths[name](along.root, budget, noise), laws) for name, budget in trees]
+    costs = tuple(
+        GrowthCost(*each, draft.cost.calls, draft.cost.expanded_nodes)
+        for each, draft in zip(trees, drafts, strict=True)
+    )
+    union = union_of([draft.tree for draft in drafts]).tree
+    return DraftedUnion(union, laws.ranks(union), costs)

@@ -57,7 +57,7 @@ class Trace:
 
     @property
     def node_budgets(self) -> tuple[int, ...]:
-        """Rising; of the costs. Trees of every smaller budget come with the largest."""
+        """Of the trees grown, rising; chains end at settings.lookahead tokens."""
         return self.settings.node_budgets
 
     def of_family(self, family: str) -> tuple[TracedStart, ...]:
@@ -182,7 +182,6 @@ def _read_drafters(
 ) -> list[dict[str, TracedDrafter]]:
     """By start, in the table's order, which is that of the starts."""
     table = read_table(folder, f"{unit}-drafters")
-    cells = [(growth, budget) for growth in settings.growths for budget in settings.node_budgets]
     integers = [
         [row.astype(np.int64) for row in _rows(table, name)] for name in ("tokens", "parents", "ranks")
     ]
@@ -192,8 +191,8 @@ def _read_drafters(
         TracedDrafter(
             TracedTree(tokens, parents, _depths(parents), ranks, of_drafter, of_target),
             tuple(
-                GrowthCost(*cell, *cost)
-                for cell, *cost in zip(cells, calls.tolist(), expanded.tolist(), strict=True)
+                GrowthCost(*each, *cost)
+                for each, *cost in zip(settings.trees, calls.tolist(), expanded.tolist(), strict=True)
             ),
             coupling,
         )

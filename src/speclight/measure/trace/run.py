@@ -12,6 +12,7 @@ import torch
 from speclight.drafting.chosen_drafters import ComparedDrafter
 from speclight.drafting.drafters import law_source
 from speclight.drafting.protocol import LawSource
+from speclight.drafting.tree_names import read_tree
 from speclight.errors import InvalidInput, StorageError
 from speclight.measure.checksums import digest, read_sums
 from speclight.measure.plan import PLAN_NAME, plan_text, run_plan
@@ -25,8 +26,8 @@ from speclight.models.causal_lm import CausalLM
 from speclight.progress import Progress, silent
 
 # Drafters whose law at a place depends on the text before it alone. The others: two_stage grows the trees of
-# its model, lookahead learns from the calls of a whole decode.
-TRACED_DRAFTERS = ("ngram", "layer_skip", "model", "eagle3", "medusa", "oracle")
+# its model, lookahead learns from the calls of a whole decode, and the oracle's own law is the target's.
+TRACED_DRAFTERS = ("ngram", "layer_skip", "model", "eagle3", "medusa")
 
 
 def run_trace(
@@ -40,8 +41,10 @@ def run_trace(
 
     The drafters are led along each text one after the other, and all their trees scored together. A killed
     run resumes to the same bytes. Raises StorageError if the folder holds another plan, InvalidInput for a
-    profile of another target or without token ids.
+    profile of another target or of a server, and for unknown growths.
     """
+    for growth in settings.growths:
+        read_tree(growth, "deterministic")
     profile = read_profile(folder / TEXTS)
     profiled = read_plan(folder / TEXTS)
     _check_target(model, profiled)

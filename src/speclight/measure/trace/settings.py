@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from speclight.checks import check_whole_numbers
-from speclight.drafting.tree_names import read_tree
 from speclight.errors import InvalidInput
 
 START_LAW = "uniform positions, in windows"
 
+CHAIN = "chain"
 # What engines offer: best-first trees, EAGLE-2's by depth and width (SGLang's steps and topk), chains (vLLM,
 # TensorRT-LLM), and candidates for one token.
 DEFAULT_GROWTHS = (
@@ -19,7 +19,7 @@ DEFAULT_GROWTHS = (
     *(f"eagle2={depth},{width},{width}" for depth in (2, 4, 8) for width in (2, 4, 8)),
     "threshold=0.02",
     "threshold=0.1",
-    "chain",
+    CHAIN,
     "batch",
 )
 
@@ -28,8 +28,8 @@ DEFAULT_GROWTHS = (
 class TraceSettings:
     """What to trace.
 
-    Raises InvalidInput for counts below 1, budgets that do not rise, and growths that are not deterministic
-    trees as the command line writes them, or are given twice.
+    Raises InvalidInput for counts below 1, budgets that do not rise, and growths given twice; tracing raises
+    it for growths that are not deterministic trees as the command line writes them.
     """
 
     node_budgets: tuple[int, ...] = (4, 8, 16, 32, 64)
@@ -38,15 +38,15 @@ class TraceSettings:
     """Draft trees grown for every drafter, as the flag --tree of other commands writes them."""
     window: int = 16
     """Neighbouring starts to a window; 1 scatters them."""
-    windows_per_text: int = 1
-    """Windows of each text, on average."""
+    windows_per_family: int = 8
+    """Windows of each family, at the most, spread evenly over its texts."""
     lookahead: int = 16
-    """Tokens ahead for which the coupling bound of chains is recorded, at the most."""
+    """Tokens of the longest chain: drafted, and along the text for the coupling bound of chains."""
     seed: int = 0
     """Seed of where windows lie."""
 
     def __post_init__(self) -> None:
-        check_whole_numbers(self, "window", "windows_per_text", "lookahead")
+        check_whole_numbers(self, "window", "windows_per_family", "lookahead")
         budgets = self.node_budgets
         if not budgets or min(budgets) < 1 or any(a >= b for a, b in pairwise(budgets)):
             raise InvalidInput(
@@ -58,8 +58,18 @@ class TraceSettings:
                 f"got growths {', '.join(self.growths) or 'none'}, expected each once and at least one",
                 argument="growths",
             )
-        for growth in self.growths:
-            read_tree(growth, "deterministic")
+
+    @property
+    def trees(self) -> tuple[tuple[str, int], ...]:
+        """Growths and node budgets of all trees grown. Chains end at `lookahead`: deeper ones cost much."""
+        longest = 1 + self.lookahead
+        return tuple(
+            dict.fromkeys(
+                (growth, min(budget, longest) if growth == CHAIN else budget)
+                for growth in self.growths
+                for budget in self.node_budgets
+            )
+        )
 
     @property
     def largest_budget(self) -> int:

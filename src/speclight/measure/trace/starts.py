@@ -36,7 +36,7 @@ def traced_positions(
                 f"nodes fits the context window of {context_window} tokens; lower the node budget",
                 argument="node_budgets",
             )
-        count = min(settings.windows_per_text * len(texts), len(pool))
+        count = min(settings.windows_per_family, len(pool))
         offset = rng.random()
         for place in range(count):
             text, window = pool[int((offset + place) * len(pool) / count)]

@@ -1,10 +1,12 @@
 """`speclight gap` on a toy target: the document, the figure, and what is refused."""
 
 from math import prod
+from pathlib import Path
 
 import pytest
 
 import speclight.cli.advice.gap
+import speclight.cli.limits.profile
 from speclight.advice.waterfall import FACTOR_NAMES
 from speclight.cli.main import main
 from toys import tiny_target
@@ -14,7 +16,11 @@ RTOL = 1e-9
 
 @pytest.fixture(autouse=True)
 def toy_target(runs_on):
-    runs_on(tiny_target(vocabulary_size=6, seed=1, window=256), speclight.cli.advice.gap)
+    runs_on(
+        tiny_target(vocabulary_size=6, seed=1, window=256),
+        speclight.cli.advice.gap,
+        speclight.cli.limits.profile,
+    )
 
 
 def arguments(prompts, tmp_path, *more):
@@ -54,3 +60,33 @@ def test_bad_input_is_told_before_anything_is_decoded(prompts, tmp_path, capsys,
     assert main([*arguments(prompts, tmp_path)[:-2], *more]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "gap").exists()
+
+
+DATA = Path(__file__).parent.parent.parent / "engines" / "data"
+
+
+def test_an_engines_metrics_beside_the_limits_of_a_profile(prompts, tmp_path, run_json, capsys):
+    profile = str(tmp_path / "profile")
+    run_json("profile", "--prompts", prompts, "--out", profile, "--max-tokens", "20")
+    metrics = [str(DATA / "vllm_metrics_after.prom"), "--before", str(DATA / "vllm_metrics_before.prom")]
+    document, _ = run_json("gap", "--imported", *metrics, "--profile", profile)
+    (found,) = document["reports"]
+    assert (found["drafted"], found["over_all_steps"]) == (4, True)
+    assert found["tokens_per_step"] == pytest.approx(146 / 136)
+    assert 1.0 <= found["chain_certified"]["value"] <= found["chain_limit"]["value"]
+    assert found["tree_certified"]["value"] <= found["tree_limit"]["value"] <= 5.0
+
+    imported = tmp_path / "imported.json"
+    assert main(["import", *metrics, "--json"]) == 0
+    imported.write_text(capsys.readouterr().out, encoding="utf-8")
+    again, _ = run_json("gap", "--imported", str(imported), "--profile", profile)
+    assert again["reports"] == document["reports"]
+    assert main(["gap", "--imported", str(imported), "--profile", profile]) == 0
+    assert found["sentence"] in capsys.readouterr().out
+
+
+def test_a_cut_record_of_an_import_is_refused(tmp_path, capsys):
+    cut = tmp_path / "imported.json"
+    cut.write_text('{"schema": 2, "reports": [{"engine": "vllm"}]}', encoding="utf-8")
+    assert main(["gap", "--imported", str(cut), "--profile", str(tmp_path)]) == 2
+    assert "import again" in capsys.readouterr().err

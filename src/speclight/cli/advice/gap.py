@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
+from speclight.cli.advice.served import ServedOptions, show_served
 from speclight.cli.options import (
     DraftingOptions,
     JsonFlag,
@@ -27,8 +28,7 @@ from speclight.measure.decoded_run.settings import DecodedRunSettings
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from speclight.advice.waterfall import Waterfall
-    from speclight.advice.waterfall_words import Setup
+    from speclight.advice.waterfall import FactorName, Waterfall
     from speclight.measure.decoded_run.record import DecodedRun
 
 
@@ -45,6 +45,7 @@ class GapOptions:
     target: TargetOptions = field(default_factory=TargetOptions)
     plot: Path | None = None
     """A .svg or .png file for the figure."""
+    served: ServedOptions = field(default_factory=ServedOptions)
     json: JsonFlag = False
 
 
@@ -56,7 +57,40 @@ def gap(options: GapOptions = GapOptions()) -> None:
     interval over prompts and a sentence on what would win it back.
 
         speclight gap --drafter eagle3 --budget 8 --temperature 1 --plot gap.svg
+
+    With --imported it reads what a serving engine wrote instead, and sets its tokens per step beside the
+    limits of the model, with chains and with trees, from a profile.
+
+        speclight gap --imported after.prom --before before.prom --profile out/served
     """
+    if options.served.imported is not None:
+        with command_output(options.json) as output:
+            show_served(options.served, output, as_json=options.json)
+        return
+    run = _decoded(options)
+
+    from speclight.advice.run_totals import run_setup, run_totals
+    from speclight.advice.waterfall import waterfall
+    from speclight.advice.waterfall_words import sentences
+
+    budget = options.settings.node_budget
+    found = waterfall(run_totals(run.texts, budget))
+    words = sentences(found, run_setup(run.texts, budget, run.drafter, run.tree, run.rule))
+    if options.plot is not None:
+        from speclight.report.waterfall import draw_waterfall
+
+        draw_waterfall(found, _title(run), options.plot)
+    with command_output(options.json) as output:
+        if options.json:
+            output.write_json(_document(run, found, words, options))
+        else:
+            figure = [] if options.plot is None else [f"figure: {options.plot}"]
+            output.show(_answer(run, found), "", _table(found), "", *words.values())
+            output.show("", f"records: {options.out}", *figure)
+
+
+def _decoded(options: GapOptions) -> DecodedRun:
+    """The run, decoded or read where it was before. Bad input is told before anything is loaded."""
     check_target(options.target)
     check_writable(options.out)
     if options.plot is not None:
@@ -64,8 +98,6 @@ def gap(options: GapOptions = GapOptions()) -> None:
     drafting = read_drafting(options.drafting)
     prompts = read_prompt_options(options.prompts)
 
-    from speclight.advice.run_totals import run_setup, run_totals
-    from speclight.advice.waterfall import waterfall
     from speclight.drafting.chosen_drafters import ComparedDrafter
     from speclight.drafting.drafter_names import name_and_weights
     from speclight.measure.decoded_run.run import DraftedBy, run_decoded
@@ -74,24 +106,10 @@ def gap(options: GapOptions = GapOptions()) -> None:
     compared = ComparedDrafter(name, weights, options.drafting.layers)
     tree = options.drafting.tree or ("best_first" if drafting.tree.kind == "deterministic" else "chain")
     by = DraftedBy(compared, drafting.tree, tree, drafting.rule)
-    with command_output(options.json) as output:
+    with command_output(options.json):
         target = load_target(options.target)
         with progress_bars() as progress:
-            run = run_decoded(target, prompts, by, options.settings, options.out, progress)
-        budget = options.settings.node_budget
-        found = waterfall(run_totals(run.texts, budget))
-        setup = run_setup(run.texts, budget, run.drafter, run.tree, run.rule)
-        if options.plot is not None:
-            from speclight.report.waterfall import draw_waterfall
-
-            draw_waterfall(found, _title(run), options.plot)
-        if options.json:
-            output.write_json(_document(run, found, setup, options))
-        else:
-            from speclight.advice.waterfall_words import sentences
-
-            output.show(_answer(run, found), "", _table(found), "", *sentences(found, setup).values())
-            output.show("", f"records: {options.out}", *([f"figure: {options.plot}"] if options.plot else []))
+            return run_decoded(target, prompts, by, options.settings, options.out, progress)
 
 
 def _title(run: DecodedRun) -> str:
@@ -127,10 +145,9 @@ def _table(found: Waterfall) -> Table:
     return table
 
 
-def _document(run: DecodedRun, found: Waterfall, setup: Setup, options: GapOptions) -> dict[str, object]:
-    from speclight.advice.waterfall_words import sentences
-
-    words = sentences(found, setup)
+def _document(
+    run: DecodedRun, found: Waterfall, words: dict[FactorName, str], options: GapOptions
+) -> dict[str, object]:
     return {
         "target": run.target,
         "drafter": run.drafter,

@@ -168,6 +168,38 @@ def _eagle_answers(document: Json) -> Iterator[SpeculationReport]:
     yield SpeculationReport("eagle", "answer file", "request", counts)
 
 
+def _imported(document: Json) -> Iterator[SpeculationReport]:
+    """What `speclight import --json` wrote."""
+    try:
+        yield from [_imported_report(report) for report in document["reports"]]
+    except (LookupError, TypeError) as error:
+        raise InvalidInput(
+            f"a report of `speclight import` lacks what this version reads ({error!r}); import again"
+        ) from error
+
+
+def _imported_report(report: Json) -> SpeculationReport:
+    drafts, counts = report.get("drafts"), None
+    if drafts is not None:
+        counts = SpeculationCounts(
+            drafts,
+            report["accepted_tokens"],
+            report["drafted_tokens"],
+            tuple(round(share * drafts) for share in report["survival"]),
+            report["generated_tokens"],
+        )
+    return SpeculationReport(
+        report["engine"],
+        report["source"],
+        report["label"],
+        counts,
+        report["stated_tokens_per_draft"],
+        report["tokens_per_second"],
+        report["step_seconds"],
+        tuple(report["cautions"]),
+    )
+
+
 def _has(*keys: str) -> Callable[[Json], bool]:
     return lambda document: all(key in document for key in keys)
 
@@ -183,4 +215,5 @@ KINDS: tuple[tuple[Callable[[Json], bool], Callable[[Json], Iterator[Speculation
     (_has("acc_length", "step_time", "num_draft_tokens"), _sglang_bench),
     (_has("timings"), _llama_cpp_answer),
     (_has("question_id", "choices"), _eagle_answers),
+    (_has("schema", "reports"), _imported),
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 from cyclopts import Parameter, Token, convert, default_name_transform
 
+from speclight.advice.validation_settings import ValidationSettings
 from speclight.decoding.settings import AUTO, Auto, DecodeSettings
 from speclight.experiments.drafters.replay_settings import ReplaySettings
 from speclight.experiments.drafters.settings import DrafterComparisonSettings
@@ -91,6 +92,7 @@ for settings in (
     TraceSettings,
     TrainingSettings,
     TreeSettings,
+    ValidationSettings,
 ):
     Parameter(name="*")(settings)
 

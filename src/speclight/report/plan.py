@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from speclight.advice.engine_settings.engine import EngineSettings
 from speclight.advice.plan import Plan, Prediction
 from speclight.report.number_format import interval, ratio
 from speclight.report.table import Cell, Column, Table, count, estimate, number, words
+
+if TYPE_CHECKING:  # which runs models; plans alone do without
+    from speclight.advice.validation import Validated
 
 COLUMNS = (
     Column("drafter", "drafter", is_text=True),
@@ -113,4 +117,51 @@ def _document(plan: Plan, found: Prediction) -> dict[str, object]:
         "tokens_per_call": found.tokens_per_call,
         "target_seconds": found.target_seconds,
         "draft_seconds": found.draft_seconds,
+    }
+
+
+VALIDATED = (
+    Column("configuration", "configuration", is_text=True),
+    Column("predicted", "speed-up predicted"),
+    Column("measured", "measured"),
+    Column("agreement", "measured / predicted"),
+    Column("tokens_predicted", "tokens per call predicted"),
+    Column("tokens_measured", "measured"),
+)
+
+
+def validation_table(found: Sequence[Validated]) -> Table:
+    """Predictions beside what was measured."""
+    rows = tuple(
+        (
+            words(str(each.prediction.configuration)),
+            estimate(each.expected_speed_up),
+            estimate(each.speed_up.estimate),
+            number(each.agreement),
+            number(each.prediction.tokens_per_call),
+            estimate(each.tokens_per_call),
+        )
+        for each in found
+    )
+    return Table("validation", "Predicted and measured, decoded in turn with plain decoding", VALIDATED, rows)
+
+
+def validation_document(found: Validated) -> dict[str, object]:
+    """One configuration as predicted and as measured, as plain data."""
+    told, measured = found.prediction.configuration, found.speed_up.estimate
+    return {
+        "drafter": told.drafter,
+        "growth": told.growth,
+        "rule": told.rule,
+        "node_budget": told.node_budget,
+        "speed_up_predicted": found.expected_speed_up.value,
+        "speed_up_measured": measured.value,
+        "speed_up_low": measured.low,
+        "speed_up_high": measured.high,
+        "verdict": found.speed_up.verdict,
+        "agreement": found.agreement,
+        "tokens_per_call_predicted": found.prediction.tokens_per_call,
+        "tokens_per_call_measured": found.tokens_per_call.value,
+        "tokens_per_call_low": found.tokens_per_call.low,
+        "tokens_per_call_high": found.tokens_per_call.high,
     }

@@ -25,24 +25,24 @@ SETTINGS = TraceSettings(node_budgets=(2, 4, 8), growths=("best_first", "eagle2=
 DRAFTERS = (ComparedDrafter("ngram"), ComparedDrafter("layer_skip", layers=1))
 
 
+@pytest.fixture(scope="session")
 def toy():
     return tiny_target(6, seed=1, end_of_text=frozenset({5}), window=128)
 
 
 @pytest.fixture(scope="session")
-def traced(tmp_path_factory):
+def traced(toy, tmp_path_factory):
     """The folder of a trace with the drafters ngram and layer_skip, budgets up to 8."""
     folder = tmp_path_factory.mktemp("advice") / "trace"
-    target = toy()
     run_profile(
-        target, PROMPTS, ProfileSettings(max_tokens=14, sampling=SamplingSettings(1.0)), folder / "texts"
+        toy, PROMPTS, ProfileSettings(max_tokens=14, sampling=SamplingSettings(1.0)), folder / "texts"
     )
-    run_trace(target, DRAFTERS, SETTINGS, folder)
+    run_trace(toy, DRAFTERS, SETTINGS, folder)
     return str(folder)
 
 
 @pytest.fixture(scope="session")
-def timed(tmp_path_factory):
+def timed(toy, tmp_path_factory):
     """The folder of call times of the same toy and drafters: each takes one second of a made-up clock."""
     folder = tmp_path_factory.mktemp("advice") / "latency"
     seconds = count()
@@ -50,5 +50,5 @@ def timed(tmp_path_factory):
         patched.setattr(run_module, "memory_bytes_per_second", lambda *_, **__: 1e9)
         patched.setattr(run_module, "flops_per_second", lambda *_, **__: 1e10)
         settings = LatencySettings((1, 2, 4, 8), (8,), (1, 2), rounds=2, warm_up=1)
-        run_latency(toy(), settings, folder, clock=lambda: float(next(seconds)), drafters=DRAFTERS)
+        run_latency(toy, settings, folder, clock=lambda: float(next(seconds)), drafters=DRAFTERS)
     return str(folder)

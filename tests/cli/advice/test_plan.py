@@ -5,12 +5,18 @@ from pathlib import Path
 
 import pytest
 
+import speclight.cli.advice.plan as plan_command
 from speclight.advice.machine import mean_context_tokens, prices_of
+from speclight.advice.plan import plan as plan_starts
+from speclight.advice.validation import validate
+from speclight.advice.validation_settings import ValidationSettings
 from speclight.cli.advice.plan import read_mix
 from speclight.cli.main import main
 from speclight.errors import InvalidInput
 from speclight.measure.latency.record import read_latency
 from speclight.measure.trace.record import read_trace
+
+RULE = "target_sample"
 
 
 def test_a_plan_for_every_batch_size_timed(traced, timed, run_json):
@@ -60,6 +66,33 @@ def test_a_part_of_it_at_another_mix(traced, timed, run_json):
 def test_what_is_refused(traced, timed, arguments, message, capsys):
     assert main(["plan", traced, "--latency", timed, *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_predictions_are_held_against_decoding(toy, traced, timed, runs_on, run_json):
+    runs_on(toy, plan_command)
+    amounts = ("--prompts-per-family", "2", "--max-tokens", "6", "--rounds", "1")
+    chosen = ("--growth", "chain", "--drafter", "layer_skip", "--layers", "1", "--budget", "2,4")
+    document, shown = run_json("plan", traced, "--latency", timed, *chosen, "--validate", "2", *amounts)
+    assert [row["node_budget"] for row in document["validation"]] == [
+        row["node_budget"] for row in document["plans"][0]["predictions"] if row["drafter"] != "none"
+    ]
+    for row in document["validation"]:
+        assert row["drafter"] == "layer_skip"
+        assert row["agreement"] == pytest.approx(row["speed_up_measured"] / row["speed_up_predicted"])
+        assert 1.0 <= row["tokens_per_call_measured"] <= row["node_budget"]
+        assert row["tokens_per_call_low"] < row["tokens_per_call_measured"]
+        assert row["verdict"] in ("faster", "slower", "not decided")
+    assert "Predicted and measured" in shown
+
+
+def test_a_plan_is_held_against_the_target_traced_alone(toy, traced, timed):
+    trace, times = read_trace(Path(traced)), read_latency(Path(timed))
+    single, pair = (plan_starts(trace.starts, RULE, prices_of(trace, times, size)) for size in (1, 2))
+    settings = ValidationSettings()
+    with pytest.raises(InvalidInput, match="has other weights than"):
+        validate(toy, replace(trace, weights_sha256="a"), single, [], settings)
+    with pytest.raises(InvalidInput, match="a plan for 2 texts at once"):
+        validate(toy, trace, pair, [], settings)
 
 
 def test_a_folder_without_call_times_is_refused(traced, tmp_path, capsys):

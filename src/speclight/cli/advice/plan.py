@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
+from speclight.advice.validation_settings import ValidationSettings
 from speclight.checks import whole_number
-from speclight.cli.options import JsonFlag, check_budgets
+from speclight.cli.options import (
+    JsonFlag,
+    TargetOptions,
+    check_budgets,
+    check_target,
+    load_target,
+    read_drafter_option,
+)
 from speclight.cli.output import command_output
+from speclight.cli.progress import progress_bars
 from speclight.errors import InvalidInput
 
 if TYPE_CHECKING:
     from speclight.advice.plan import Plan
+    from speclight.advice.validation import Validated
     from speclight.measure.latency.record import LatencyRecord
     from speclight.measure.trace.record import Trace
 
@@ -28,7 +38,7 @@ class PlanOptions:
     latency: Path = Path("out/latency")
     """Folder of call times of the target and of the drafters, from the machine that will decode."""
     drafter: tuple[str, ...] = ()
-    """Only these drafters of the trace, by the names it gives them; all if not given."""
+    """Only these drafters of the trace; all if not given. NAME, or NAME=WEIGHTS to validate with them."""
     growth: tuple[str, ...] = ()
     """Only these ways to grow a tree, as the trace lists them; all if not given."""
     node_budgets: tuple[int, ...] = ()
@@ -41,6 +51,12 @@ class PlanOptions:
     """Seconds around each call besides target and drafter, plain ones included."""
     top: int = 10
     """How many configurations the table shows, the fastest first."""
+    validate: int = 0
+    """Decode with this many of the fastest configurations and plainly, in turn, and compare; none if 0."""
+    layers: int | None = None
+    """With --validate: first layers of the target that draft for layer_skip, as in the trace."""
+    validation: ValidationSettings = field(default_factory=ValidationSettings)
+    target: TargetOptions = field(default_factory=TargetOptions)
     json: JsonFlag = False
 
 
@@ -62,13 +78,23 @@ def plan(trace: Path, /, *, options: PlanOptions = PlanOptions()) -> None:
         check_budgets(options.node_budgets)
     if options.context_tokens is not None:
         whole_number("context_tokens", options.context_tokens)
+    whole_number("validate", options.validate, at_least=0)
+    if options.validate:
+        check_target(options.target)
     mix = read_mix(options.mix)
 
     from speclight.advice.engine_settings.known import all_settings
     from speclight.advice.plan_words import reasons, recommendation
     from speclight.measure.latency.record import read_latency
     from speclight.measure.trace.record import read_trace
-    from speclight.report.plan import plan_document, plan_table, settings_document, settings_text
+    from speclight.report.plan import (
+        plan_document,
+        plan_table,
+        settings_document,
+        settings_text,
+        validation_document,
+        validation_table,
+    )
     from speclight.report.rich_table import rich_table
 
     with command_output(options.json) as output:
@@ -78,6 +104,9 @@ def plan(trace: Path, /, *, options: PlanOptions = PlanOptions()) -> None:
         for each in plans:
             output.show(rich_table(plan_table(each, options.top)), recommendation(each), *reasons(each), "")
         output.show(settings_text(engines))
+        validated = _validated(read, plans[0], options) if options.validate else ()
+        if validated:
+            output.show("", rich_table(validation_table(validated)))
         if options.json:
             output.write_json(
                 {
@@ -87,6 +116,7 @@ def plan(trace: Path, /, *, options: PlanOptions = PlanOptions()) -> None:
                     "reasons": [reasons(each) for each in plans],
                     "plans": [plan_document(each) for each in plans],
                     "engines": [settings_document(each) for each in engines],
+                    "validation": [validation_document(each) for each in validated],
                 }
             )
 
@@ -118,5 +148,21 @@ def _plan(
     from speclight.advice.traced_calls import Choice
 
     prices = prices_of(trace, times, batch_size, options.context_tokens, options.loop_seconds)
-    choice = Choice(options.drafter, options.growth, options.node_budgets)
+    drafters = tuple(name.partition("=")[0] for name in options.drafter)
+    choice = Choice(drafters, options.growth, options.node_budgets)
     return plan_starts(trace.starts, deterministic_rule(trace.sampling.temperature), prices, mix, choice)
+
+
+def _validated(trace: Trace, plan: Plan, options: PlanOptions) -> Sequence[Validated]:
+    from speclight.advice.validation import validate
+
+    drafting = [found for found in plan.predictions if not found.configuration.is_plain]
+    given = {name.partition("=")[0]: name for name in options.drafter}
+    choices = {
+        name: read_drafter_option(given.get(name, name), options.layers if name == "layer_skip" else None)
+        for name in dict.fromkeys(found.configuration.drafter for found in drafting[: options.validate])
+    }
+    target = load_target(options.target)
+    with progress_bars() as progress:
+        chosen = drafting[: options.validate]
+        return validate(target, trace, plan, chosen, options.validation, choices, progress)

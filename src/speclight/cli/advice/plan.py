@@ -24,6 +24,7 @@ from speclight.cli.progress import progress_bars
 from speclight.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from speclight.advice.engine_settings.engine import EngineSettings
     from speclight.advice.plan import Plan
     from speclight.advice.validation import Validated
     from speclight.measure.latency.record import LatencyRecord
@@ -73,28 +74,13 @@ def plan(trace: Path, /, *, options: PlanOptions = PlanOptions()) -> None:
         trace: Folder of a trace.
         options: See PlanOptions.
     """
-    whole_number("top", options.top)
-    if options.node_budgets:
-        check_budgets(options.node_budgets)
-    if options.context_tokens is not None:
-        whole_number("context_tokens", options.context_tokens)
-    whole_number("validate", options.validate, at_least=0)
-    if options.validate:
-        check_target(options.target)
-    mix = read_mix(options.mix)
+    mix = _checked_mix(options)
 
     from speclight.advice.engine_settings.known import all_settings
     from speclight.advice.plan_words import reasons, recommendation
     from speclight.measure.latency.record import read_latency
     from speclight.measure.trace.record import read_trace
-    from speclight.report.plan import (
-        plan_document,
-        plan_table,
-        settings_document,
-        settings_text,
-        validation_document,
-        validation_table,
-    )
+    from speclight.report.plan import plan_table, settings_text, validation_table
     from speclight.report.rich_table import rich_table
 
     with command_output(options.json) as output:
@@ -108,17 +94,20 @@ def plan(trace: Path, /, *, options: PlanOptions = PlanOptions()) -> None:
         if validated:
             output.show("", rich_table(validation_table(validated)))
         if options.json:
-            output.write_json(
-                {
-                    "target": read.target,
-                    "temperature": read.sampling.temperature,
-                    "recommendation": [recommendation(each) for each in plans],
-                    "reasons": [reasons(each) for each in plans],
-                    "plans": [plan_document(each) for each in plans],
-                    "engines": [settings_document(each) for each in engines],
-                    "validation": [validation_document(each) for each in validated],
-                }
-            )
+            output.write_json(_document(read, plans, engines, validated))
+
+
+def _checked_mix(options: PlanOptions) -> dict[str, float] | None:
+    """The mix, after all else that can be told to be wrong before a record is read."""
+    whole_number("top", options.top)
+    whole_number("validate", options.validate, at_least=0)
+    if options.node_budgets:
+        check_budgets(options.node_budgets)
+    if options.context_tokens is not None:
+        whole_number("context_tokens", options.context_tokens)
+    if options.validate:
+        check_target(options.target)
+    return read_mix(options.mix)
 
 
 def read_mix(given: Sequence[str]) -> dict[str, float] | None:
@@ -151,6 +140,26 @@ def _plan(
     drafters = tuple(name.partition("=")[0] for name in options.drafter)
     choice = Choice(drafters, options.growth, options.node_budgets)
     return plan_starts(trace.starts, deterministic_rule(trace.sampling.temperature), prices, mix, choice)
+
+
+def _document(
+    trace: Trace,
+    plans: Sequence[Plan],
+    engines: Sequence[EngineSettings],
+    validated: Sequence[Validated],
+) -> dict[str, object]:
+    from speclight.advice.plan_words import reasons, recommendation
+    from speclight.report.plan import plan_document, settings_document, validation_document
+
+    return {
+        "target": trace.target,
+        "temperature": trace.sampling.temperature,
+        "recommendation": [recommendation(each) for each in plans],
+        "reasons": [reasons(each) for each in plans],
+        "plans": [plan_document(each) for each in plans],
+        "engines": [settings_document(each) for each in engines],
+        "validation": [validation_document(each) for each in validated],
+    }
 
 
 def _validated(trace: Trace, plan: Plan, options: PlanOptions) -> Sequence[Validated]:

@@ -17,6 +17,7 @@ from speclight.experiments.many_to_one_settings import ManyToOneSettings
 from speclight.experiments.papers.settings import PapersSettings
 from speclight.experiments.races.settings import RaceExperimentSettings
 from speclight.experiments.races.text_settings import RaceTextSettings
+from speclight.experiments.scores.settings import ScoreTestSettings
 from speclight.experiments.trees.settings import TreeSettings
 from speclight.measure.decoded_run.settings import DecodedRunSettings
 from speclight.measure.drafter_profile_settings import DrafterProfileSettings
@@ -89,6 +90,7 @@ for settings in (
     RaceTextSettings,
     ReplaySettings,
     SamplingSettings,
+    ScoreTestSettings,
     TraceSettings,
     TrainingSettings,
     TreeSettings,

@@ -40,6 +40,7 @@ from speclight.cli.experiments.many_to_one import many_to_one
 from speclight.cli.experiments.race_vs_rejection import race_vs_rejection
 from speclight.cli.experiments.replay_drafters import replay_drafters
 from speclight.cli.experiments.reproduce import reproduce
+from speclight.cli.experiments.score_test import score_test
 from speclight.cli.flags import FLAGS, spelled
 from speclight.cli.limits.bound import bound
 from speclight.cli.limits.demo import demo
@@ -78,6 +79,7 @@ EXPERIMENTS: dict[str, Callable[..., None]] = {
     "many-to-one": many_to_one,
     "race-vs-rejection": race_vs_rejection,
     "replay-drafters": replay_drafters,
+    "score-test": score_test,
 }
 EXPERIMENT_GROUP = "Comparisons and studies"
 

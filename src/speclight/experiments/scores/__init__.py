@@ -1,0 +1,1 @@
+"""Scores of a trace beside decodes of the very configurations."""

@@ -1,0 +1,98 @@
+"""Scores beside decodes, on a toy: right ones lie inside their intervals, wrong ones are found out."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from speclight.cli.main import main
+from speclight.drafting.chosen_drafters import ComparedDrafter
+from speclight.errors import InvalidInput
+from speclight.experiments.scores.run import run_score_test
+from speclight.experiments.scores.settings import ScoreTestSettings
+from speclight.measure.profile import ProfileSettings
+from speclight.measure.profile_run import run_profile
+from speclight.measure.prompts import Prompt
+from speclight.measure.trace.run import run_trace
+from speclight.measure.trace.settings import TraceSettings
+from speclight.models.sampling import SamplingSettings
+from speclight.report.score_test import score_test_markdown
+from toys import tiny_target
+
+PROMPTS = tuple(
+    Prompt(f"p{n}", "toy", (" ".join(f"t{(n * 7 + k) % 5}" for k in range(2 + n % 3)),)) for n in range(24)
+)
+GROWTHS = ("best_first", "chain")
+DRAFTERS = (ComparedDrafter("ngram"), ComparedDrafter("layer_skip", layers=1))
+SETTINGS = ScoreTestSettings(configurations=4, node_budgets=(2, 4, 8))
+
+
+@pytest.fixture(scope="module")
+def target():
+    return tiny_target(6, seed=1, end_of_text=frozenset(), window=256)
+
+
+@pytest.fixture(scope="module")
+def trace(target, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trace")
+    sampled = ProfileSettings(max_tokens=20, batch_size=24, sampling=SamplingSettings(0.7))
+    run_profile(target, PROMPTS, sampled, folder / "texts")
+    settings = TraceSettings(node_budgets=(2, 8), growths=GROWTHS, window=8, lookahead=4)
+    return run_trace(target, DRAFTERS, settings, folder)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    """Decodes are made once: they do not depend on what a trace says of them."""
+    return tmp_path_factory.mktemp("decodes") / "out"
+
+
+def test_decodes_get_what_scores_say_and_are_not_made_twice(target, trace, out):
+    """4 configurations, 24 texts, fixed seed. False alarm, two or more outside of 95% intervals: 1.4%."""
+    found = run_score_test(target, trace, DRAFTERS, SETTINGS, out)
+    assert {each.configuration.drafter for each in found.decodes} == {"ngram", "layer_skip"}
+    assert {each.configuration.growth for each in found.decodes} == set(GROWTHS)
+    assert found.outside <= 1
+    for each in found.decodes:
+        assert each.difference.value == pytest.approx(each.measured.value - each.predicted.value)
+        assert 1.0 <= each.measured.value <= each.configuration.node_budget
+    assert f"{found.outside} of 4 predictions" in score_test_markdown(found)
+    assert run_score_test(target, trace, DRAFTERS, SETTINGS, out) == found
+
+
+def test_wrong_scores_lie_outside(target, trace, out):
+    """Drafted nodes said to be accepted half as often. Power: at P = 8 the prediction falls by several of its
+    standard errors."""
+    halved = tuple(
+        replace(
+            start,
+            drafters={
+                name: replace(
+                    drafter,
+                    tree=replace(
+                        drafter.tree,
+                        target_log_probs=drafter.tree.target_log_probs
+                        - np.where(drafter.tree.parents >= 0, np.log(2.0), 0.0),
+                    ),
+                )
+                for name, drafter in start.drafters.items()
+            },
+        )
+        for start in trace.starts
+    )
+    wrong = replace(trace, starts=halved)
+    found = run_score_test(target, wrong, DRAFTERS, SETTINGS, out)
+    assert found.outside >= 2
+    assert all(each.difference.value > 0.0 for each in found.decodes)
+
+
+def test_another_target_is_refused(trace, tmp_path):
+    other = tiny_target(6, seed=2, end_of_text=frozenset(), window=256)
+    wrong = replace(trace, weights_sha256="0" * 64)
+    with pytest.raises(InvalidInput, match="load the target that was traced"):
+        run_score_test(other, wrong, DRAFTERS, SETTINGS, tmp_path)
+
+
+def test_a_folder_without_a_trace_is_told_at_once(tmp_path, capsys):
+    assert main(["experiment", "score-test", str(tmp_path / "nowhere")]) == 2
+    assert "plan.json" in capsys.readouterr().err

@@ -58,14 +58,15 @@ def test_any_encoding_of_stdout_gives_the_same_document():
     assert table.stdout.isascii()
 
 
-def test_characters_that_stdout_lacks_are_escaped(monkeypatch):
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])  # the second in the C locale
+def test_characters_that_stdout_lacks_are_escaped(errors, monkeypatch):
     def show():
         with command_output(as_json=False) as output:
             output.stream("piece: \u4e2d\n")
             output.show("shown: \u4e2d\ud800")
 
     written = io.BytesIO()
-    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii", errors=errors))
     assert command(monkeypatch, show) == 0
     assert written.getvalue() == b"piece: \\u4e2d\nshown: \\u4e2d\\ud800\n"
 

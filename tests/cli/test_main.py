@@ -139,10 +139,14 @@ def test_installed_command_reports_bad_input() -> None:
     assert done.stderr.startswith("speclight: error: mu")
 
 
-def test_closed_stdout_is_no_bug() -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["bound", "--mu", "1", "--mu2", "1", "--budget", "8"], ["cache", "--json"]],
+    ids=["help", "tables", "json"],
+)
+def test_closed_stdout_is_no_bug(arguments: list[str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    arguments = ["bound", "--mu", "1", "--mu2", "1", "--budget", "8", "--json"]
     done = subprocess.run([SCRIPT, *arguments], stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert done.returncode == 141

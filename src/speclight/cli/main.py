@@ -114,12 +114,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         for argument in arguments:
             check_encodable(f"the argument {argument!a}", argument)
-        try:
-            command_app()(
-                list(arguments), exit_on_error=False, print_error=False, result_action="return_none"
-            )
-        finally:
-            sys.stdout.flush()
+        _run_command(arguments)
     except CycloptsError as error:
         if isinstance(error.__cause__, SpeclightError):  # settings that check themselves
             return _refuse(f"{error.__cause__}{_flag(error.__cause__)}")
@@ -138,6 +133,18 @@ def main(arguments: Sequence[str]) -> int:
         _silence_stdout()
         return _refuse(f"stdout cannot be written ({error.strerror}); send it elsewhere or free some space")
     return EXIT_DONE
+
+
+def _run_command(arguments: Sequence[str]) -> None:
+    try:
+        command_app()(list(arguments), exit_on_error=False, print_error=False, result_action="return_none")
+    except SystemExit as stopped:
+        # Rich, which shows tables and help, exits with 1 where its reader has stopped: the code of a fault.
+        if isinstance(stopped.__context__, BrokenPipeError):
+            raise stopped.__context__ from None
+        raise
+    finally:
+        sys.stdout.flush()
 
 
 def _flag(error: SpeclightError) -> str:
@@ -185,7 +192,9 @@ def _help_command(error: CycloptsError) -> str:
 
 def _show_every_character() -> None:
     """What stdout's encoding lacks is shown as an escape: no work is lost for a character."""
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+    # The C locale lets bytes of file names through as half surrogates, which is as strict on characters.
+    strict = ("strict", "surrogateescape")
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors in strict:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 

@@ -13,10 +13,12 @@ from transformers import AutoConfig
 import speclight
 import speclight.models.offload as offload_module
 from speclight.cli.options import TargetOptions, check_target
+from speclight.drafting.drafters import law_source
 from speclight.drafting.layer_skip import early_exit
 from speclight.errors import InvalidInput
 from speclight.measure.latency.call_work import call_work
 from speclight.measure.latency.ceilings import stream_bytes_per_second
+from speclight.measure.plan import run_plan
 from speclight.models.layer_stack import layer_stack
 from speclight.models.load import load
 from speclight.models.offload import check_offload, device_map, offloaded_files
@@ -103,6 +105,18 @@ def test_what_is_streamed_is_counted(folder):
         file.stat().st_size for file in folder.glob("*.safetensors")
     )
     assert stream_bytes_per_second(kept) is None
+
+
+def test_plans_name_streamed_weights_and_say_nothing_of_others(folder):
+    assert run_plan("toy", load(folder, offload="disk"))["offload"] == "disk"
+    assert "offload" not in run_plan("toy", load(folder))
+
+
+def test_a_drafting_model_stays_in_memory_with_fast_kernels(folder):
+    source = law_source(speclight.Model(str(folder)), load(folder, offload="disk"))
+    drafting = source._scorer.model
+    assert not any(weight.is_meta for weight in drafting.model.parameters())
+    assert drafting.kernels == load(folder).kernels
 
 
 def test_only_the_layers_go_away(folder):

@@ -130,6 +130,8 @@ def _model_law(
     model = choice.weights
     if not isinstance(model, CausalLM):
         dtype = str(target.model.dtype).removeprefix("torch.")
-        model = CausalLM(load_weights(model, device=str(target.device), dtype=dtype), target.kernels)
+        # A target's streamed layers keep it from fast kernels; its drafter's lie in memory.
+        kernels = target.kernels if target.loaded.offload is None else "auto"
+        model = CausalLM(load_weights(model, device=str(target.device), dtype=dtype), kernels)
     tokens = (same_vocabulary if choice.vocabulary == "same" else shared_vocabulary)(model, target)
     return partial(ModelLaw, "model", model, tokens, sampling)

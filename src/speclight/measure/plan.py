@@ -19,12 +19,18 @@ VALUE_WIDTH = 60
 
 
 def run_plan(kind: str, target: CausalLM, **settings: object) -> dict[str, object]:
-    """The plan of a run. kind: of records, which readers check. settings: what else their bytes depend on."""
+    """The plan of a run. kind: of records, which readers check. settings: what else their bytes depend on.
+
+    Weights that are streamed in at every call are named; plans of others say nothing of it.
+    """
+    offload = target.loaded.offload
+    streamed = {} if offload is None else {"offload": offload}
     return {
         "kind": kind,
         "target": target.name,
         "weights_sha256": target.loaded.weights_sha256,
         "kernels": target.kernels,
+        **streamed,
         **settings,
     }
 

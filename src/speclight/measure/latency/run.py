@@ -112,7 +112,6 @@ def _plan(model: CausalLM, settings: LatencySettings, work: CallWork | None) -> 
         dtype=str(model.model.dtype),
         threads=torch.get_num_threads(),
         machine=machine_class(),
-        offload=model.loaded.offload,
         settings=asdict(settings),
         work=None if work is None else asdict(work),
     )

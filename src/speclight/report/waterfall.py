@@ -49,31 +49,36 @@ def draw_waterfall(found: Waterfall, title: str, path: Path) -> Path:
     Whiskers: 95% intervals of the factors, at the bar's end. A dashed line is plain decoding.
     """
     with canvas():
-        figure = Figure(figsize=(8.6, 4.6), layout="constrained")
-        axes = figure.subplots()
-        levels = [factor.tokens_per_second.value for factor in found.factors]
-        last = len(levels)
-        axes.set_xlim(0.0, 1.08 * max(levels))
-        for place, factor in enumerate(found.factors):
-            before = 0.0 if place == 0 else levels[place - 1]
-            _bar(axes, place, before, levels[place], LIMIT if place == 0 else None)
-            _whisker(axes, place, before, factor)
-            axes.plot([levels[place]] * 2, [place - 0.31, place + 1.31], color=PLAIN, linewidth=0.7)
-            _say(axes, place, f"{'' if place == 0 else '× '}{factor.value.value:.2f}")
-        _bar(axes, last, 0.0, found.tokens_per_second, MEASURED)
-        _say(axes, last, f"{found.tokens_per_second:.1f} tokens/s\n× {found.speed_up.value:.2f} over plain")
-        plain = found.plain_tokens_per_second
-        axes.axvline(plain, color=PLAIN, linestyle="--", linewidth=1.0)
-        axes.annotate(
-            f"plain: {plain:.1f}", (plain, -0.8), (3, 0), textcoords="offset points", color=PLAIN, va="center"
-        )
-        axes.set_yticks(range(last + 1), [*(LABELS[factor.name] for factor in found.factors), "measured"])
-        axes.set_ylim(last + 0.6, -1.2)
-        axes.set_xlabel("tokens per second left behind each factor")
-        axes.set_title(title, fontsize=9, loc="left")
-        axes.grid(axis="x")
-        axes.tick_params(axis="y", length=0)
-        return write_figure(figure, path)
+        return write_figure(waterfall_figure(found, title), path)
+
+
+def waterfall_figure(found: Waterfall, title: str) -> Figure:
+    """The same, to be written within the canvas that it is drawn in."""
+    figure = Figure(figsize=(8.6, 4.6), layout="constrained")
+    axes = figure.subplots()
+    levels = [factor.tokens_per_second.value for factor in found.factors]
+    last = len(levels)
+    axes.set_xlim(0.0, 1.08 * max(levels))
+    for place, factor in enumerate(found.factors):
+        before = 0.0 if place == 0 else levels[place - 1]
+        _bar(axes, place, before, levels[place], LIMIT if place == 0 else None)
+        _whisker(axes, place, before, factor)
+        axes.plot([levels[place]] * 2, [place - 0.31, place + 1.31], color=PLAIN, linewidth=0.7)
+        _say(axes, place, f"{'' if place == 0 else '× '}{factor.value.value:.2f}")
+    _bar(axes, last, 0.0, found.tokens_per_second, MEASURED)
+    _say(axes, last, f"{found.tokens_per_second:.1f} tokens/s\n× {found.speed_up.value:.2f} over plain")
+    plain = found.plain_tokens_per_second
+    axes.axvline(plain, color=PLAIN, linestyle="--", linewidth=1.0)
+    axes.annotate(
+        f"plain: {plain:.1f}", (plain, -0.8), (3, 0), textcoords="offset points", color=PLAIN, va="center"
+    )
+    axes.set_yticks(range(last + 1), [*(LABELS[factor.name] for factor in found.factors), "measured"])
+    axes.set_ylim(last + 0.6, -1.2)
+    axes.set_xlabel("tokens per second left behind each factor")
+    axes.set_title(title, fontsize=9, loc="left")
+    axes.grid(axis="x")
+    axes.tick_params(axis="y", length=0)
+    return figure
 
 
 def _say(axes: Axes, place: int, text: str) -> None:

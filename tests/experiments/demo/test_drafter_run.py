@@ -19,8 +19,9 @@ from speclight.experiments.demo.drafter_run import (
     totals_by_prompt,
 )
 from speclight.experiments.demo.record import ALL_FAMILIES, DepthAcceptance
+from speclight.experiments.demo.waterfall import speed_losses
 from speclight.measure.decoded_run.call_starts import search_call_starts
-from speclight.measure.decoded_run.decoding import Divergences
+from speclight.measure.decoded_run.decoding import OWN_LOOP, Divergences
 from speclight.measure.decoded_run.timing import time_in_turn
 from speclight.measure.estimates import ratio_of_totals
 from speclight.measure.prompts import Prompt
@@ -56,6 +57,7 @@ def runs(target):
             "ngram",
             "target_sample",
             tuple(timed.decoded["ngram"]),
+            tuple(timed.decoded[OWN_LOOP]),
             timed.timed,
             Divergences(near_tie=number, other=0),
         )
@@ -140,3 +142,21 @@ def test_the_oracle_is_never_behind_the_drafter_at_its_own_starts(target, runs):
         ["one"], [whole.expected_tokens_per_call.value], [whole.limit_tokens_per_call.value]
     ).value
     assert whole.share_of_limit.value == pytest.approx(share)
+
+
+def test_the_waterfall_starts_at_the_limit_and_ends_at_the_measured_speed(target, runs):
+    (run,) = together(runs)
+    searched = search_call_starts(target, run.decoded, SETTINGS.node_budget, SETTINGS.sampling, silent)
+    losses = speed_losses(target, run, searched)
+    found, limit = losses.waterfall, call_start_limit(ALL_FAMILIES, searched, SETTINGS.node_budget)
+    assert found.means.oracle == pytest.approx(limit.limit_tokens_per_call.value)
+    assert found.means.tree == pytest.approx(limit.expected_tokens_per_call.value)
+    assert found.of("knowledge").value.value == pytest.approx(limit.share_of_limit.value)
+    first = {
+        name: sum(len(item.generation.token_ids) for item in items)
+        / sum(item.generation.seconds for item in items)
+        for name, items in (("drafted", run.decoded), ("plain", run.plain))
+    }
+    assert found.tokens_per_second == pytest.approx(first["drafted"])
+    assert found.speed_up.value == pytest.approx(first["drafted"] / first["plain"])
+    assert (losses.setup.node_budget, losses.setup.drafter) == (SETTINGS.node_budget, "ngram")

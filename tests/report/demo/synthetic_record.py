@@ -7,6 +7,9 @@ from dataclasses import fields, is_dataclass, replace
 from math import log, sqrt
 from typing import Any
 
+from advice.planted_decode import BAD_DRAFTER, Faults, planted_run
+from speclight.advice.waterfall import waterfall
+from speclight.advice.waterfall_words import Setup
 from speclight.decoding.call_trace import PhaseSeconds
 from speclight.experiments.demo.record import (
     ALL_FAMILIES,
@@ -26,6 +29,7 @@ from speclight.experiments.demo.record import (
     LimitCurve,
     PromptTotals,
     SpeedLimit,
+    SpeedLosses,
 )
 from speclight.measure.estimates import Estimate
 from speclight.measure.machine_load import MachineLoad
@@ -228,6 +232,10 @@ def synthetic_record(families: tuple[str, ...] = tuple(MOMENTS), speed_up: float
             call_times=CallTimes((1, 8, 64), (0.026, 0.031, 0.094), 41, 2e-6),
             plain_tokens_per_second=36.9,
             drafters={"ngram": 32.3},
+        ),
+        losses=SpeedLosses(
+            waterfall(planted_run(Faults(drafter=BAD_DRAFTER, call=1.3, draft=0.2, loop=0.1), prompts=10)),
+            Setup("ngram", "best_first", "target_sample", 7, 6.8),
         ),
         decodes=tuple(made_up_decodes(family, mu) for family, (mu, _) in chosen.items()),
         limit_checks=(DecodeCheck("ngram", 1.0, LimitCheck(8, 10, 1.29, 3.2, 0.403, 0.36, False)),),

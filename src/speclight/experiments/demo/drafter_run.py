@@ -20,8 +20,9 @@ from speclight.measure.paired_times import TimedPrompt, log_speed_ups, speed_up,
 class DrafterRun:
     """One family, or all of them, decoded with one drafter, rule, budget and temperature.
 
-    decoded: the first round. timed: the same prompts, every round, plain decoders included. divergences: from
-    plain greedy decoding, None above temperature 0.
+    decoded: the first round. plain: the same turns in speclight's own plain loop, in it too. timed: the same
+    prompts, every round, plain decoders included. divergences: from plain greedy decoding, None above
+    temperature 0.
     """
 
     family: str
@@ -29,6 +30,7 @@ class DrafterRun:
     drafter: str
     rule: str
     decoded: tuple[DecodedPrompt, ...]
+    plain: tuple[DecodedPrompt, ...]
     timed: tuple[TimedPrompt, ...]
     divergences: Divergences | None
 
@@ -60,6 +62,7 @@ def together(runs: Sequence[DrafterRun]) -> list[DrafterRun]:
             group[0],
             family=ALL_FAMILIES,
             decoded=tuple(item for run in group for item in run.decoded),
+            plain=tuple(item for run in group for item in run.plain),
             timed=tuple(item for run in group for item in run.timed),
             divergences=_sum_of_divergences(group),
         )

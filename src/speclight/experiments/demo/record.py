@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from speclight.advice.waterfall import Waterfall
+from speclight.advice.waterfall_words import Setup
 from speclight.decoding.call_trace import PhaseSeconds
 from speclight.measure.estimates import Estimate
 from speclight.measure.machine_load import MachineLoad
@@ -14,7 +16,7 @@ from speclight.measure.run_checks import LimitCheck
 from speclight.theory.ergodic.certificates import LowerEstimate
 from speclight.theory.ergodic.least_cost import UpperEstimate
 
-SCHEMA = 3
+SCHEMA = 4
 # In the place of a family's name: what is said of all of them together.
 ALL_FAMILIES = "all families"
 
@@ -255,6 +257,17 @@ class Headline:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeedLosses:
+    """Where the headline run's speed goes, its first round against speclight's own plain loop.
+
+    setup: how it was decoded, for the sentences.
+    """
+
+    waterfall: Waterfall
+    setup: Setup
+
+
+@dataclass(frozen=True, slots=True)
 class DemoRecord:
     """Everything `speclight demo` measured: the content of report.json and of the HTML report.
 
@@ -267,6 +280,7 @@ class DemoRecord:
     target: str
     headline: Headline
     speed_limit: SpeedLimit
+    losses: SpeedLosses
     decodes: tuple[FamilyDecodes, ...]
     limit_checks: tuple[DecodeCheck, ...]
     profiles: tuple[FamilyProfile, ...]

@@ -32,6 +32,7 @@ from speclight.experiments.demo.record import (
     Headline,
     PromptTotals,
 )
+from speclight.experiments.demo.waterfall import speed_losses
 from speclight.measure.decoded_run.call_starts import SearchedPrompt, search_call_starts
 from speclight.measure.decoded_run.decoding import OWN_LOOP, DecodedPrompt, greedy_divergences
 from speclight.measure.decoded_run.timing import time_in_turn
@@ -144,6 +145,7 @@ def run_demo(
         target=model.name,
         headline=_headline(judged, searched, summaries[overall.index(judged)]),
         speed_limit=speed_limit(profile, times, judged.timed, settings.drafters),
+        losses=speed_losses(model, judged, searched),
         limit_checks=limit_checks(model, overall),
         decodes=tuple(family_decodes(profile, family, settings.oracle_budget) for family in profile.families),
         profiles=tuple(family_profile(profile, family) for family in profile.families),
@@ -213,6 +215,7 @@ def _decode(
         seed=settings.seed,
         sampling=SamplingSettings(temperature),
         record_target_log_probs=True,
+        record_expected_tokens=True,
     )
     rounds = settings.timing_rounds if temperature == HEADLINE_TEMPERATURE else 1
     found = time_in_turn(model, prompts, settings.drafters, RULE, decode_settings, rounds)
@@ -224,6 +227,7 @@ def _decode(
             drafter=drafter,
             rule=RULE,
             decoded=tuple(found.decoded[drafter]),
+            plain=tuple(plain),
             timed=found.timed,
             divergences=(
                 greedy_divergences(model, found.decoded[drafter], plain) if temperature == 0.0 else None

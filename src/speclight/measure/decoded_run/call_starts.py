@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from speclight.arrays import FloatArray
 from speclight.measure.decoded_run.decoding import DecodedPrompt
 from speclight.measure.true_limit import oracle_contexts
 from speclight.models.causal_lm import CausalLM
@@ -14,10 +17,18 @@ from speclight.progress import Progress
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SearchedPrompt:
-    """A decoded prompt and, at the start of each of its calls, the best tree's expected tokens [calls]."""
+    """A decoded prompt and, at the start of each of its calls, the best tree.
+
+    best: [calls] of [nodes] log-probabilities of its paths under the target, nats.
+    """
 
     decoded: DecodedPrompt
-    limits: tuple[float, ...]
+    best: tuple[FloatArray, ...]
+
+    @property
+    def limits(self) -> tuple[float, ...]:
+        """[calls] expected tokens of the best trees."""
+        return tuple(float(np.exp(path_log_probs).sum()) for path_log_probs in self.best)
 
 
 def search_call_starts(
@@ -33,7 +44,6 @@ def search_call_starts(
         token_ids = [*item.prompt_ids, *item.generation.token_ids]
         starts = [call.start - 1 for call in item.generation.calls]
         contexts = oracle_contexts(model, token_ids, starts, node_budget, sampling)
-        limits = tuple(context.tokens_per_call(node_budget) for context in contexts)
-        searched.append(SearchedPrompt(item, limits))
+        searched.append(SearchedPrompt(item, tuple(context.path_log_probs for context in contexts)))
         progress(number + 1, len(decoded), "oracle at the drafter's own call starts")
     return searched

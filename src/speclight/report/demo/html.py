@@ -17,6 +17,7 @@ from speclight.report.demo.embedding import csv_data_uri, script_json, svg_data_
 from speclight.report.demo.figures import write_figures
 from speclight.report.demo.interactive import limits_panels
 from speclight.report.demo.interactive_decoding import acceptance_figure, time_figure
+from speclight.report.demo.losses import loss_rows
 from speclight.report.demo.page_text import (
     DEFINITIONS,
     alarms,
@@ -52,6 +53,7 @@ def write_report(record: DemoRecord, folder: Path) -> Path:
             headline=headline_text(record),
             headline_rows=headline_rows(record),
             speed_limit=speed_limit_text(record.speed_limit, record.headline.drafter),
+            losses=loss_rows(record.losses),
             warnings=alarms(record),
             load_warning=load_warning(record.load),
             tables=tables,

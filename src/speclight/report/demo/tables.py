@@ -12,6 +12,7 @@ from speclight.experiments.demo.record import (
 )
 from speclight.measure.estimates import Estimate
 from speclight.measure.paired_times import SpeedUp
+from speclight.report.demo.losses import losses_table
 from speclight.report.demo.selection import at_budget, panel_title, plain_decoder_names, table_budgets
 from speclight.report.demo.time_rows import PHASES, time_rows
 from speclight.report.number_format import FEWEST_PROMPTS, TOO_FEW, interval, percent, ratio, significant
@@ -43,6 +44,7 @@ def report_tables(record: DemoRecord) -> dict[str, Table]:
         acceptance_table(record),
         profile_table(record),
         prompts_table(record),
+        losses_table(record.losses),
     )
     return {table.name: table for table in tables if table.rows}
 

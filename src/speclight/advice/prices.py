@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from speclight.advice.draft_costs import DraftCosts
+from speclight.advice.score import Score
 from speclight.advice.traced_calls import TracedCalls
 from speclight.arrays import FloatArray
 from speclight.checks import finite_number
@@ -81,6 +82,22 @@ class CallPrices:
             self.by_size()[sizes - 1],
             self.target.batch_size * _drafting(self.drafters[calls.drafter], calls.costs),
         )
+
+    def mean_seconds(self, found: Score) -> float:
+        """One call with the mean size and the mean cost of drafting: near enough for a picture."""
+        told, drafting = found.configuration, 0.0
+        if not told.is_plain:
+            assert found.draft_calls is not None, "see can_price_mean"
+            assert found.draft_nodes is not None, "both or none"
+            drafting = self.drafters[told.drafter].seconds(found.draft_calls, found.draft_nodes)
+        passing = self.target.seconds(found.nodes, self.context_tokens)
+        return passing + self.target.batch_size * drafting + self.loop_seconds
+
+    def can_price_mean(self, found: Score) -> bool:
+        """The same of `mean_seconds`."""
+        told = found.configuration
+        is_timed = told.drafter in self.drafters and found.draft_calls is not None
+        return found.nodes <= self.largest and (told.is_plain or is_timed)
 
     def can_price(self, calls: TracedCalls) -> bool:
         """Whether the trace tells what drafting took, and the drafter was timed."""

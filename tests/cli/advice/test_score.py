@@ -35,6 +35,13 @@ def test_a_part_of_them_as_table_parquet_and_figure(traced, tmp_path, capsys):
     assert plot.read_text(encoding="utf-8").startswith("<?xml")
 
 
+def test_the_figure_may_be_over_seconds(traced, timed, tmp_path):
+    nodes, seconds = tmp_path / "nodes.svg", tmp_path / "seconds.svg"
+    assert main(["score", traced, "--plot", str(nodes)]) == 0
+    assert main(["score", traced, "--plot", str(seconds), "--latency", timed]) == 0
+    assert nodes.read_bytes() != seconds.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -43,6 +43,8 @@ class ScoreOptions:
     """Also write all of them to this file, as Parquet."""
     plot: Path | None = None
     """Also draw tokens per call over the nodes of a target call, as .png or .svg."""
+    latency: Path | None = None
+    """Folder of call times: draw over the seconds of a call, drafting included."""
     json: JsonFlag = False
 
 
@@ -65,7 +67,7 @@ def score(trace: Path, /, *, options: ScoreOptions = ScoreOptions()) -> None:
     from speclight.advice.score import score as score_starts
     from speclight.advice.traced_calls import Choice
     from speclight.measure.trace.record import read_trace
-    from speclight.report.scores import draw_frontier, score_row, write_scores
+    from speclight.report.scores import score_row, write_scores
 
     with command_output(options.json) as output:
         read = read_trace(trace)
@@ -74,7 +76,7 @@ def score(trace: Path, /, *, options: ScoreOptions = ScoreOptions()) -> None:
         scores = score_starts(_starts(read, options.families), rule, choice)
         shown = scores if options.all else scores[: options.top]
         written = [] if options.out is None else [write_scores(scores, options.out)]
-        written += [] if options.plot is None else [draw_frontier(scores, options.plot)]
+        written += [] if options.plot is None else [_drawn(read, scores, options.plot, options.latency)]
         left = f"{len(shown)} of {len(scores)} configurations; --all shows all of them"
         files = [f"written: {file.as_posix()}" for file in written]
         output.show(_table(shown), *([left] if len(shown) < len(scores) else []), *files)
@@ -97,6 +99,21 @@ def _check(options: ScoreOptions) -> None:
         check_writable(options.out.parent)
     if options.plot is not None:
         check_picture("--plot", options.plot)
+
+
+def _drawn(trace: Trace, scores: Sequence[Score], path: Path, latency: Path | None) -> Path:
+    from speclight.report.scores import draw_frontier
+
+    if latency is None:
+        return draw_frontier(scores, path)
+
+    from speclight.advice.machine import prices_of
+    from speclight.measure.latency.record import read_latency
+
+    times = read_latency(latency)
+    prices = prices_of(trace, times, times.curve.batch_size)
+    priced = [found for found in scores if prices.can_price_mean(found)]
+    return draw_frontier(priced, path, prices.mean_seconds, "seconds of a call, drafting included")
 
 
 def _starts(trace: Trace, families: Sequence[str]) -> Sequence[TracedStart]:

@@ -158,9 +158,10 @@ def test_another_target_or_plan_is_refused(target, whole, tmp_path):
 
 @pytest.mark.parametrize(("growth", "message"), [("bush", "called 'bush'"), ("lists=2", "gls alone")])
 def test_growths_that_cannot_be_are_refused_before_anything_is_traced(target, tmp_path, growth, message):
+    profiled(target, tmp_path / "texts")
     with pytest.raises(InvalidInput, match=message):
         run_trace(target, DRAFTERS, replace(SETTINGS, growths=(growth,)), tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["texts"]
 
 
 def test_truncated_later_and_other_records_are_refused(target, whole, tmp_path):

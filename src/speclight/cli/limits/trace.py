@@ -110,9 +110,12 @@ def _checked(options: TraceOptions) -> tuple[Prompt, ...]:
     check_writable(options.out)
 
     from speclight.drafting.tree_names import read_tree
+    from speclight.measure.trace.sampled import read_sampled
 
     for growth in options.settings.growths:
         read_tree(growth, "deterministic")
+    for draft in options.settings.sampled:
+        read_sampled(draft)
     if options.profile is None:
         return read_prompt_options(options.prompts)
     if options.texts != ProfileSettings() or options.prompts != PromptOptions():

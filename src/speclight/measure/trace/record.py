@@ -18,8 +18,8 @@ from speclight.arrays import IntArray
 from speclight.errors import StorageError
 from speclight.measure.profile import Profile, read_profile
 from speclight.measure.store import RecordFolder, read_table, reading
-from speclight.measure.trace.settings import TraceSettings
-from speclight.measure.trace.traced import GrowthCost, TracedDrafter, TracedStart, TracedTree
+from speclight.measure.trace.settings import CHAIN, TraceSettings
+from speclight.measure.trace.traced import GrowthCost, SampledValue, TracedDrafter, TracedStart, TracedTree
 from speclight.measure.turns import turn_column
 from speclight.models.sampling_settings import SamplingSettings
 
@@ -76,7 +76,7 @@ def read_trace(folder: Path) -> Trace:
                 f"the trace in {folder.name} has schema {plan['schema']}, expected {SCHEMA} or less: a later "
                 "version of speclight made it; read it with that one, or trace again"
             )
-        lists = {name: tuple(plan["settings"][name]) for name in ("node_budgets", "growths")}
+        lists = {name: tuple(plan["settings"][name]) for name in ("node_budgets", "growths", "sampled")}
         settings = TraceSettings(**{**plan["settings"], **lists})
         drafters = tuple(drafter["name"] for drafter in plan["drafters"])
         starts = [
@@ -147,6 +147,9 @@ def _drafters_table(starts: Sequence[TracedStart], drafters: Sequence[TracedDraf
                 [[cost.expanded_nodes for cost in each.costs] for each in drafters], pa.int16()
             ),
             "coupling": _lists([each.coupling for each in drafters], pa.float64()),
+            "sampled_tokens": _lists(
+                [[value.expected_tokens for value in each.sampled] for each in drafters], pa.float64()
+            ),
         }
     )
 
@@ -182,6 +185,11 @@ def _read_drafters(
 ) -> list[dict[str, TracedDrafter]]:
     """By start, in the table's order, which is that of the starts."""
     table = read_table(folder, f"{unit}-drafters")
+    drafts = [each.partition(":") for each in settings.sampled]
+    sampled = [
+        (drafts[draft][0], drafts[draft][2] or CHAIN, budget, noise)
+        for draft, budget, noise in settings.sampled_trees
+    ]
     integers = [
         [row.astype(np.int64) for row in _rows(table, name)] for name in ("tokens", "parents", "ranks")
     ]
@@ -195,9 +203,12 @@ def _read_drafters(
                 for each, *cost in zip(settings.trees, calls.tolist(), expanded.tolist(), strict=True)
             ),
             coupling,
+            tuple(
+                SampledValue(*known, tokens) for known, tokens in zip(sampled, expected.tolist(), strict=True)
+            ),
         )
-        for tokens, parents, ranks, of_drafter, of_target, (calls, expanded), coupling in zip(
-            *integers, *nats, costs, _rows(table, "coupling"), strict=True
+        for tokens, parents, ranks, of_drafter, of_target, (calls, expanded), coupling, expected in zip(
+            *integers, *nats, costs, _rows(table, "coupling"), _rows(table, "sampled_tokens"), strict=True
         )
     ]
     count = len(drafters)

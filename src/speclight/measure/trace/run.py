@@ -20,10 +20,13 @@ from speclight.measure.profile import read_profile
 from speclight.measure.store import read_plan, read_recorded, recording, write_recorded
 from speclight.measure.trace.along import traced_starts
 from speclight.measure.trace.record import KIND, SCHEMA, TEXTS, Trace, read_trace, text_unit, write_starts
+from speclight.measure.trace.sampled import read_sampled, with_samples
 from speclight.measure.trace.settings import START_LAW, TraceSettings
 from speclight.measure.trace.starts import traced_positions
 from speclight.models.causal_lm import CausalLM
+from speclight.models.sampling_settings import SamplingSettings
 from speclight.progress import Progress, silent
+from speclight.trees.draft_tree import DraftKind
 
 # Drafters whose law at a place depends on the text before it alone. The others: two_stage grows the trees of
 # its model, lookahead learns from the calls of a whole decode, and the oracle's own law is the target's.
@@ -41,15 +44,14 @@ def run_trace(
 
     The drafters are led along each text one after the other, and all their trees scored together. A killed
     run resumes to the same bytes. Raises StorageError if the folder holds another plan, InvalidInput for a
-    profile of another target or of a server, and for unknown growths.
+    profile of another target or of a server, and for drafts that cannot be.
     """
-    for growth in settings.growths:
-        read_tree(growth, "deterministic")
     profile = read_profile(folder / TEXTS)
     profiled = read_plan(folder / TEXTS)
     _check_target(model, profiled)
     chosen = traced_positions(profile, settings, model.context_window)
     sampling = profile.settings.sampling
+    _check_drafts(settings, sampling)
     plan = run_plan(
         KIND,
         model,
@@ -65,15 +67,37 @@ def run_trace(
     )
     with recording(folder, plan) as records:
         sources: dict[str, LawSource] = {}
+        samplers: dict[str, LawSource] = {}
         for number, (text, starts) in enumerate(chosen):
             unit = text_unit(number)
             if not records.has(unit):
-                sources = sources or {
-                    drafter.name: law_source(drafter.choice, model, sampling) for drafter in drafters
-                }
-                write_starts(records, unit, traced_starts(model, text, starts, sources, settings, sampling))
+                sources = sources or _sources(model, drafters, sampling, "deterministic")
+                traced = traced_starts(model, text, starts, sources, settings, sampling)
+                if settings.sampled:
+                    samplers = samplers or _sources(model, drafters, sampling, "with_replacement")
+                    traced = with_samples(model, text, traced, samplers, settings, sampling)
+                write_starts(records, unit, traced)
             progress(number + 1, len(chosen), "tracing texts")
     return read_trace(folder)
+
+
+def _check_drafts(settings: TraceSettings, sampling: SamplingSettings) -> None:
+    for growth in settings.growths:
+        read_tree(growth, "deterministic")
+    for draft in settings.sampled:
+        read_sampled(draft)
+    if settings.sampled and sampling.temperature == 0.0:
+        raise InvalidInput(
+            "sampled drafts need a temperature above 0, got 0: greedy text leaves nothing to sample; leave "
+            "them out",
+            argument="sampled",
+        )
+
+
+def _sources(
+    model: CausalLM, drafters: Sequence[ComparedDrafter], sampling: SamplingSettings, kind: DraftKind
+) -> dict[str, LawSource]:
+    return {drafter.name: law_source(drafter.choice, model, sampling, kind) for drafter in drafters}
 
 
 def copy_profile(profile: Path, folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, product
 
 from speclight.checks import check_whole_numbers
 from speclight.errors import InvalidInput
@@ -42,11 +42,16 @@ class TraceSettings:
     """Windows of each family, at the most, spread evenly over its texts."""
     lookahead: int = 16
     """Tokens of the longest chain: drafted, and along the text for the coupling bound of chains."""
+    sampled: tuple[str, ...] = ()
+    """Drafts of samples or races besides, as RULE or RULE:TREE, such as block, traversal:rank=0.6,0.2, race:
+    at node budgets up to that of the longest chain, with the rule's expected tokens over all of its coins."""
+    noises: int = 4
+    """Drafts of each sampled tree at each start, each with noise of its own."""
     seed: int = 0
-    """Seed of where windows lie."""
+    """Seed of where windows lie, of sampled drafts, and of texts."""
 
     def __post_init__(self) -> None:
-        check_whole_numbers(self, "window", "windows_per_family", "lookahead")
+        check_whole_numbers(self, "window", "windows_per_family", "lookahead", "noises")
         budgets = self.node_budgets
         if not budgets or min(budgets) < 1 or any(a >= b for a, b in pairwise(budgets)):
             raise InvalidInput(
@@ -70,6 +75,12 @@ class TraceSettings:
                 for budget in self.node_budgets
             )
         )
+
+    @property
+    def sampled_trees(self) -> tuple[tuple[int, int, int], ...]:
+        """Place in `sampled`, node budget and noise of all sampled drafts at one start."""
+        budgets = dict.fromkeys(min(budget, 1 + self.lookahead) for budget in self.node_budgets)
+        return tuple(product(range(len(self.sampled)), budgets, range(self.noises)))
 
     @property
     def largest_budget(self) -> int:

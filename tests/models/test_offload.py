@@ -77,6 +77,24 @@ def test_decoding_is_what_it_is_in_memory(folder, drafter):
     assert len(texts[0].token_ids) == 12
 
 
+@pytest.mark.model
+def test_the_default_target_decodes_alike_with_its_head():
+    """Its output matrix is tied to the embedding, which the head reads as well: both stay in memory."""
+    made = [
+        speclight.generate(
+            load(kernels="eager", offload=offload),
+            "Explain tides.",
+            drafter="eagle3",
+            max_tokens=8,
+            temperature=0.0,
+            node_budget=8,
+        )
+        for offload in (None, "disk")
+    ]
+    assert made[0].token_ids == made[1].token_ids
+    assert [call.tokens_emitted for call in made[0].calls] == [call.tokens_emitted for call in made[1].calls]
+
+
 def test_an_early_exit_streams_its_layers_too(folder):
     kept, streamed = (early_exit(load(folder, kernels="eager", offload=o), 2) for o in (None, "disk"))
     torch.testing.assert_close(scores(streamed), scores(kept), rtol=0.0, atol=0.0)

@@ -152,6 +152,7 @@ def _document(record: LatencyRecord) -> dict[str, object]:
     return {
         "target": record.target,
         "machine": record.plan.get("machine"),
+        "versions": record.plan.get("versions"),
         "threads": record.plan.get("threads"),
         "dtype": record.plan.get("dtype"),
         "is_shared": None if record.load is None else record.load.is_shared,

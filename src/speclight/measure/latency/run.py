@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 
 import pyarrow as pa
@@ -61,8 +62,8 @@ def run_latency(
     middle one of the contexts.
 
     A killed run goes on with the first round missing, after warming up anew. Raises StorageError if the
-    folder holds another plan (another machine's or number of threads included), ContextOverflow for contexts
-    that leave no room for the largest tree.
+    folder holds another plan, machine, threads and versions of torch and Transformers included;
+    ContextOverflow for contexts that leave no room for the largest tree.
     """
     plan = _plan(model, settings, call_work(model)) | {"drafters": [item.plan() for item in drafters]}
     texts = [running_text(model, tokens) for tokens in settings.context_tokens]
@@ -112,6 +113,7 @@ def _plan(model: CausalLM, settings: LatencySettings, work: CallWork | None) -> 
         dtype=str(model.model.dtype),
         threads=torch.get_num_threads(),
         machine=machine_class(),
+        versions={name: metadata.version(name) for name in ("torch", "transformers")},
         settings=asdict(settings),
         work=None if work is None else asdict(work),
     )

@@ -125,6 +125,15 @@ def test_a_token_map_names_the_tokens(tmp_path, target):
     assert laws[0].tokens.tolist() == [7, 0, 11, 3]
 
 
+def test_a_config_as_vllms_class_saves_it(tmp_path, target):
+    folder = write_vllm(tmp_path, random_heads())
+    config = json.loads((folder / "config.json").read_text())
+    more = {"hidden_size": 16, "vocab_size": VOCABULARY, "truncated_vocab_size": VOCABULARY}
+    drafting = {"max_paths": 64, "topk": 10, "max_seq_len": 2**20, "architectures": ["MedusaModel"]}
+    (folder / "config.json").write_text(json.dumps({**config, **more, **drafting}))
+    assert len(load_medusa_heads(folder, target).heads) == HEADS
+
+
 @pytest.mark.parametrize("stated", [2, 5])
 def test_the_file_says_how_many_heads_there_are(tmp_path, target, stated):
     """As published: medusa_num_heads of a config is overridden by its own loader."""

@@ -23,6 +23,9 @@ from speclight.models.causal_lm import CausalLM
 
 FASTER_DECODING, VLLM = "FasterDecoding", "vLLM"
 VLLM_PREFIX = "medusa_heads."
+# What vLLM's own config class writes besides: sizes, which the tensors' shapes say and are checked by, and
+# bounds on what it drafts, which are the tree's to say here.
+UNREAD = frozenset({"hidden_size", "vocab_size", "truncated_vocab_size", "max_paths", "topk", "max_seq_len"})
 # The number of a head in a tensor's name.
 HEAD_NUMBERS = {
     FASTER_DECODING: re.compile(r"(\d+)\."),
@@ -65,9 +68,7 @@ def medusa_heads_from_files(files: HeadFiles, target: CausalLM) -> MedusaHeads:
             f"config.json says {count_key} = {stated}, the file holds {count} heads: all of them are used",
             stacklevel=2,
         )
-    for key in ("hidden_size", "vocab_size", "truncated_vocab_size"):
-        config.get(key)  # the shapes of the tensors say the same and are checked
-    config.check_all_used(IRRELEVANT, NEUTRAL)
+    config.check_all_used({*IRRELEVANT, *UNREAD}, NEUTRAL)
     target_ids = _target_ids(tensors, target) if dialect == VLLM else np.arange(target.vocabulary_size)
     read = _vllm_head if dialect == VLLM else _faster_decoding_head
     heads = tuple(read(tensors, layout, head, target_ids) for head in range(count))

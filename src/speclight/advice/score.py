@@ -12,7 +12,7 @@ from speclight.advice.start_set import StartSet, start_set
 from speclight.advice.traced_calls import Choice, TracedCalls, traced_calls
 from speclight.arrays import FloatArray
 from speclight.drafting.drafter_choices import NO_DRAFTER
-from speclight.measure.estimates import Estimate
+from speclight.measure.estimates import Estimate, within
 from speclight.measure.trace.traced import TracedStart
 
 ALL = Choice()
@@ -108,13 +108,16 @@ def _scores(starts: StartSet, calls: TracedCalls) -> Iterator[Score]:
     best_trees, nodes = mean(best), mean(calls.sizes)
     draft_calls, draft_nodes = (None, None) if costs is None else (mean(costs.calls), mean(costs.nodes))
     for place, budget in enumerate(calls.node_budgets):
-        decode = None if calls.visits is None else starts.ratio(weighted[:, place], total[:, place])
+        possible = (1.0, float(budget))
+        decode = None
+        if calls.visits is not None:
+            decode = within(starts.ratio(weighted[:, place], total[:, place]), *possible)
         yield Score(
             configuration=Configuration(calls.drafter, calls.growth, calls.rule, budget),
-            uniform=starts.ratio(uniform[:, place], ones[:, place]),
+            uniform=within(starts.ratio(uniform[:, place], ones[:, place]), *possible),
             decode=decode,
             best_tree=best_trees[place],
-            share=starts.ratio(weighted[:, place], best_total[:, place]),
+            share=within(starts.ratio(weighted[:, place], best_total[:, place]), 0.0, 1.0),
             coupling=_coupling(starts, calls, place) if calls.growth == CHAIN else None,
             nodes=nodes[place],
             draft_calls=None if draft_calls is None else draft_calls[place],

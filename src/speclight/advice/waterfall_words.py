@@ -68,7 +68,7 @@ def _of_tokens(found: Waterfall, setup: Setup) -> dict[FactorName, str]:
         "shape": (
             f"The trees used ({setup.tree}) emit {means.tree:.2f} tokens per call, the drafter's likeliest "
             f"nodes {means.best:.2f}: "
-            + _remedy(found, "shape", "best_first trees", "no other shape is needed")
+            + _remedy(found, "shape", "best_first trees under target_sample", "no other shape is needed")
         ),
         "rule": (
             f"Rule {setup.rule} is expected to emit {means.rule:.2f} tokens per call of those trees, where "
@@ -129,7 +129,7 @@ def _of_seconds(found: Waterfall, setup: Setup) -> dict[FactorName, str]:
                 found,
                 "loop",
                 "a loop that costs no larger share than the plain one's",
-                "that costs no more than in plain decoding",
+                "that is no larger share of a call than in plain decoding",
             )
         ),
     }

@@ -122,12 +122,19 @@ def _title(run: DecodedRun) -> str:
 
 def _answer(run: DecodedRun, found: Waterfall) -> str:
     """The run in a line or two: the limit, what it got, and of what that is a share."""
-    limit = found.limit_tokens_per_second.value
+    from speclight.report.number_format import FEWEST_PROMPTS
+
+    limit, prompts = found.limit_tokens_per_second.value, found.speed_up.clusters
+    few = (
+        f"\n{prompts} prompts are too few for intervals that say much; raise --prompts-per-family."
+        if prompts < FEWEST_PROMPTS
+        else ""
+    )
     return (
         f"{_title(run)}\n\n"
         f"Limit at this P, calls at the pace of plain ones: {limit:.1f} tokens per second. This run: "
         f"{found.tokens_per_second:.1f}, {100 * found.tokens_per_second / limit:.0f}% of it and "
-        f"{found.speed_up.value:.2f} times plain decoding ({found.plain_tokens_per_second:.1f})."
+        f"{found.speed_up.value:.2f} times plain decoding ({found.plain_tokens_per_second:.1f}).{few}"
     )
 
 

@@ -20,3 +20,4 @@ class OracleSettings:
 
     def __post_init__(self) -> None:
         check_whole_numbers(self, "contexts", "node_budget")
+        check_whole_numbers(self, "seed", at_least=0)

@@ -26,6 +26,7 @@ class ProfileSettings:
 
     def __post_init__(self) -> None:
         check_whole_numbers(self, "samples", "max_tokens", "batch_size")
+        check_whole_numbers(self, "seed", at_least=0)
 
     def check_entropy(self) -> None:
         """Raise InvalidInput for greedy texts: a trace takes them, bounds have nothing to say of them."""

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from speclight.cli.engines.options import check_installed
 from speclight.cli.options import JsonFlag
 from speclight.cli.output import command_output
+from speclight.errors import InvalidInput
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,6 +37,9 @@ def import_report(file: Path, /, options: ImportOptions = ImportOptions()) -> No
 
         speclight import after.prom --before before.prom
     """
+    for path in (file, *([] if options.before is None else [options.before])):
+        if not path.exists():
+            raise InvalidInput(f"cannot read {path}, expected a text file; there is no such file")
     check_installed()
     from speclight.engines.reports.read import read_report
 

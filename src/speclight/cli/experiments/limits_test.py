@@ -64,6 +64,10 @@ def limits_test(options: LimitsTestOptions) -> None:
 def _question_files(given: tuple[Path, ...]) -> tuple[Path, ...]:
     files: list[Path] = []
     for path in given:
+        if not path.exists():
+            raise InvalidInput(
+                f"cannot read {path}, expected a question file or a folder; there is no such file"
+            )
         inside = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
         if not inside:
             raise InvalidInput(f"{path} holds no .jsonl file; give question files or a folder of them")

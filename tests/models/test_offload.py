@@ -15,6 +15,7 @@ import speclight.models.offload as offload_module
 from speclight.cli.options import TargetOptions, check_target
 from speclight.drafting.drafters import law_source
 from speclight.drafting.layer_skip import early_exit
+from speclight.drafting.model_law import ModelLaw
 from speclight.errors import InvalidInput
 from speclight.measure.latency.call_work import call_work
 from speclight.measure.latency.ceilings import stream_bytes_per_second
@@ -132,6 +133,7 @@ def test_plans_name_streamed_weights_and_say_nothing_of_others(folder):
 
 def test_a_drafting_model_stays_in_memory_with_fast_kernels(folder):
     source = law_source(speclight.Model(str(folder)), load(folder, offload="disk"))
+    assert isinstance(source, ModelLaw)
     drafting = source._scorer.model
     assert not any(weight.is_meta for weight in drafting.model.parameters())
     assert drafting.kernels == load(folder).kernels

@@ -1,6 +1,5 @@
 """Random streams are those that all records were made with: golden numbers from before seeds.py existed."""
 
-from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 from speclight.decoding.noise_streams import GeneratorNoise, SeededNoise
 from speclight.errors import InvalidInput
 from speclight.experiments.races.invariance import RandomLaw
-from speclight.experiments.trees.run import _starts
 from speclight.seeds import child_streams, derived_seed, stream
 from speclight.trees.draft_tree import root_only
 from speclight.trees.growing_tree import GrowingTree
@@ -45,7 +43,6 @@ def test_noise_of_drafts_verdicts_and_races() -> None:
 
 
 def test_numbers_of_the_experiments() -> None:
-    assert _starts(SimpleNamespace(token_ids=range(97)), 3, 6, 2) == [10, 43, 75]
     (law,) = RandomLaw(3).laws(GrowingTree(0), [0])
     assert law.log_probs.tolist() == [-3.052457876428669, -1.2889345764105542, -0.3897987946137994]
 

@@ -6,30 +6,18 @@ import numpy as np
 import pytest
 
 from speclight.decoding.noise_streams import SeededNoise
-from speclight.drafting.along_text import AlongText, stops_with_target
 from speclight.drafting.chosen_drafters import ComparedDrafter
-from speclight.drafting.drafter_choices import DRAFTERS, LayerSkip, Oracle
-from speclight.drafting.drafters import law_source
+from speclight.drafting.growth_start import growth_start
 from speclight.drafting.layer_skip import early_exit
+from speclight.drafting.tree_choices import Batch, BestFirst, Chain, Eagle2, Static
 from speclight.errors import InvalidInput
-from speclight.experiments.trees.run import (
-    TREES,
-    DrafterTrees,
-    TreeSettings,
-    acceptance_vector,
-    growth_starts,
-    run_tree_comparison,
-)
+from speclight.experiments.trees.run import TREES, DrafterTrees, TreeSettings, run_tree_comparison
 from speclight.experiments.trees.summary import SUM_ATOL, summarise_trees
-from speclight.experiments.trees.values import (
-    expected_tokens,
-    target_path_log_probs,
-)
-from speclight.measure.profile import ProfiledText
+from speclight.measure.profile import read_profile
 from speclight.measure.prompts import Prompt
-from speclight.models.sampling import SamplingSettings
+from speclight.measure.trace.record import read_trace
 from speclight.report.trees import draw, markdown
-from speclight.trees.tree_union import union_of
+from speclight.trees.growing_tree import CandidateLaw, grown
 from toys import law_after, tiny_target
 
 VOCABULARY = 6
@@ -62,80 +50,50 @@ def comparison(target, tmp_path_factory):
     return folder, run_tree_comparison(target, PROMPTS, COMPARED, SETTINGS, folder)
 
 
-def profiled(tokens, prompt=2):
-    blank = np.zeros(len(tokens) - prompt)
-    given, sampled = tuple(tokens[:prompt]), tuple(tokens[prompt:])
-    return ProfiledText("p", "toy", 0, given, sampled, blank, blank, blank, False)
+def test_values_are_those_of_plain_passes(target, comparison):
+    """Each tree is grown once more, by plain passes of drafter and target."""
+    folder, (_, compared) = comparison
+    drafter, texts = early_exit(target, 1), read_profile(folder / "texts").texts
+    tokens = {text.prompt_id: text for text in texts}
+    starts = {
+        tree: growth_start(choice, target)
+        for tree, choice in zip(
+            TREES, (BestFirst(), Eagle2(), Static(compared.acceptance), Chain(), Batch()), strict=True
+        )
+    }
+    for value in compared.values[::7]:
+        text = tokens[value.prompt_id]
+        before = [*text.prompt_token_ids, *text.token_ids[: value.start]]
+
+        def laws(known, nodes, before=before):
+            rows = [law_after(drafter, [*before, *known.token_path(node)]) for node in nodes]
+            return [CandidateLaw(np.arange(VOCABULARY), np.log(row)) for row in rows]
+
+        draft = grown(starts[value.tree](before[-1], value.node_budget, SeededNoise(0).for_draft()), laws)
+        plain = 0.0
+        for node in range(len(draft.tree)):
+            path = draft.tree.tokens[draft.tree.path(node)[1:]].tolist()
+            plain += np.prod([law_after(target, before + path[:n])[token] for n, token in enumerate(path)])
+        assert abs(value.target_tokens - plain) < VALUE_ATOL
+        assert abs(value.own_tokens - np.exp(draft.tree.path_log_probs).sum()) < VALUE_ATOL
+        assert (value.nodes, value.calls) == (len(draft.tree), draft.cost.calls)
+        assert value.expanded_nodes == draft.cost.expanded_nodes
 
 
-def trees_at(along, target, budgets=(3, 7)):
-    """Every kind of tree at one place."""
-    noise = SeededNoise(0).for_draft()
-    starts = growth_starts(target, (0.5, 0.2, 0.1))
-    return [
-        along.drafted(starts[tree](along.root, budget, noise)).tree for tree in TREES for budget in budgets
-    ]
-
-
-@pytest.mark.parametrize("name", ["ngram", "layer_skip"])
-def test_values_are_those_of_plain_passes_at_every_place(target, name):
-    """One call over the union of all trees, after earlier calls at other places, against one pass a path."""
-    along = AlongText(law_source(DRAFTERS[name](), target), [0, 1, 2, 0, 1, 3, 0, 1, 2, 4])
-    for scored in stops_with_target(target, along, [2, 5, 7]):
-        trees = trees_at(along, target)
-        union = union_of(trees)
-        log_probs = target_path_log_probs(scored, union.tree, SamplingSettings())
-        for tree, places in zip(trees, union.places, strict=True):
-            plain = 1.0
-            for node in range(1, len(tree)):
-                path = tree.tokens[tree.path(node)].tolist()
-                plain += np.prod(
-                    [
-                        law_after(target, scored.token_ids + path[1:depth])[path[depth]]
-                        for depth in range(1, len(path))
-                    ]
-                )
-            assert abs(expected_tokens(log_probs[places]) - plain) < VALUE_ATOL
-
-
-def test_a_drafter_that_is_the_target_is_worth_as_much_under_both_laws(target):
-    along = AlongText(law_source(Oracle(), target), [0, 1, 2, 0, 1, 3, 5, 1, 2, 4])
-    for scored in stops_with_target(target, along, [3, 4, 8]):
-        trees = trees_at(along, target)
-        union = union_of(trees)
-        log_probs = target_path_log_probs(scored, union.tree, SamplingSettings())
-        for tree, places in zip(trees, union.places, strict=True):
-            assert abs(expected_tokens(log_probs[places]) - expected_tokens(tree.path_log_probs)) < VALUE_ATOL
-
-
-def test_a_union_holds_each_path_once(target):
-    along = AlongText(law_source(Oracle(), target), [0, 1, 2, 0])
-    along.stop(3, None)
-    trees = trees_at(along, target)
-    union = union_of(trees)
-    paths = {tuple(tree.tokens[tree.path(node)]) for tree in trees for node in range(len(tree))}
-    assert len(union.tree) == len(paths)
-    for tree, places in zip(trees, union.places, strict=True):
-        for node, place in enumerate(places):
-            own, shared = tree.tokens[tree.path(node)], union.tree.tokens[union.tree.path(place)]
-            assert np.array_equal(own, shared)
-
-
-def test_acceptance_is_the_mean_probability_of_each_rank(target):
-    source = law_source(LayerSkip(1), target)
-    drafter = early_exit(target, 1)
-    text = profiled([0, 1, 2, 0, 1, 3, 5])
-    settings = replace(SETTINGS, calibration_contexts=5)  # as many as the text has tokens: all places
-    rates = acceptance_vector(target, source, [text], settings)
-    tokens = [*text.prompt_token_ids, *text.token_ids]
+def test_acceptance_is_the_mean_probability_of_each_rank(target, comparison):
+    folder, (_, compared) = comparison
+    drafter, trace = early_exit(target, 1), read_trace(folder / "layer_skip" / "calibration")
+    texts = {text.prompt_id: text for text in trace.profile.texts}
+    assert len(trace.starts) == 2 * SETTINGS.calibration_contexts
     plain = np.zeros(VOCABULARY)
-    for place in range(5):
-        before = tokens[: 2 + place]
+    for start in trace.starts:
+        text = texts[start.prompt_id]
+        before = [*text.prompt_token_ids, *text.token_ids[: start.start]]
         order = np.argsort(-law_after(drafter, before))
-        plain += law_after(target, before)[order] / 5
-    assert len(rates) == max(settings.node_budgets) - 1
-    np.testing.assert_allclose(rates[:VOCABULARY], plain, rtol=0, atol=VALUE_ATOL)
-    assert (rates[VOCABULARY:] == 0.0).all()
+        plain += law_after(target, before)[order] / len(trace.starts)
+    assert len(compared.acceptance) == max(SETTINGS.node_budgets) - 1
+    np.testing.assert_allclose(compared.acceptance[:VOCABULARY], plain, rtol=0, atol=VALUE_ATOL)
+    assert set(compared.acceptance[VOCABULARY:]) == {0.0}
 
 
 def test_under_the_drafters_own_law_no_tree_beats_best_first_at_any_context(comparison):
@@ -146,7 +104,7 @@ def test_under_the_drafters_own_law_no_tree_beats_best_first_at_any_context(comp
             for v in compared.values
             if v.tree == "best_first"
         }
-        assert len(best) == 4 * 3 * 3  # texts, contexts, budgets
+        assert len(best) == 2 * 2 * 3 * 3  # families, texts, contexts, budgets
         assert len(compared.values) == len(best) * len(TREES)
         for value in compared.values:
             assert best[value.prompt_id, value.start, value.node_budget] >= value.own_tokens - SUM_ATOL

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from speclight.decoding.noise_streams import SeededNoise
-from speclight.drafting.along_text import AlongText, stops_with_target
+from speclight.drafting.along_text import AlongText
 from speclight.drafting.drafter_choices import Eagle3, LayerSkip, Model, NGram, Oracle
 from speclight.drafting.drafters import law_source
 from speclight.drafting.eagle3.law import Eagle3Law
@@ -13,11 +13,11 @@ from speclight.drafting.growth_start import growth_start
 from speclight.drafting.layer_skip import early_exit
 from speclight.drafting.tree_names import read_tree
 from speclight.errors import ContextOverflow, InvalidInput
-from speclight.experiments.trees.values import expected_tokens, target_path_log_probs
 from speclight.measure.profile import ProfiledText, ProfileSettings
 from speclight.measure.profile_run import run_profile
 from speclight.measure.prompts import shipped_prompts
 from speclight.measure.trace.along import traced_starts
+from speclight.measure.trace.regrown import regrown
 from speclight.measure.trace.settings import TraceSettings
 from speclight.measure.true_limit import oracle_contexts
 from speclight.models.load import load
@@ -132,18 +132,25 @@ def test_chains_end_where_the_coupling_bound_does():
     assert len(SETTINGS.trees) == len(GROWTHS) * 4 - 1
 
 
-def test_best_first_trees_are_worth_what_the_comparison_of_trees_says(target, text, choices, traced):
+@pytest.mark.parametrize("growth", GROWTHS)
+def test_each_tree_can_be_grown_again_from_the_trace(target, text, choices, traced, growth):
+    """As the drafter grew it, and worth what plain passes of the target say (Lemma 1)."""
+    begin = growth_start(read_tree(growth, "deterministic"), target)
     along = AlongText(law_source(choices["model"][0], target), [*PROMPT, *SAMPLED])
-    stops = [len(PROMPT) + start for start in STARTS]
-    for start, scored in zip(traced, stops_with_target(target, along, stops), strict=True):
-        begin = growth_start(read_tree("best_first", "deterministic"), target)
-        tree = along.drafted(begin(along.root, 11, SeededNoise(0).for_draft())).tree
-        worth = target_path_log_probs(scored, tree, LAW)
-        union = start.drafters["model"].tree
-        best_first = np.lexsort((union.depths, -union.drafter_path_log_probs))
-        for budget in SETTINGS.node_budgets:
-            best = np.exp(union.target_path_log_probs[best_first[:budget]]).sum()
-            assert abs(best - expected_tokens(worth[:budget])) < ATOL
+    for start in traced:
+        along.stop(len(PROMPT) + start.start, None)
+        for budget in (budget for name, budget in SETTINGS.trees if name == growth):
+            drafted = along.drafted(begin(along.root, budget, SeededNoise(0).for_draft())).tree
+            again = regrown(start.drafters["model"].tree, begin, budget)
+            alone = regrown(start.drafters["ngram"].tree, begin, 1)
+            assert alone.target_path_log_probs.tolist() == [0.0]
+            assert again.tree.tokens.tolist() == drafted.tokens.tolist()
+            assert again.tree.parents.tolist() == drafted.parents.tolist()
+            np.testing.assert_allclose(again.tree.log_probs, drafted.log_probs, rtol=0, atol=ATOL)
+        before = [*PROMPT, *SAMPLED[: start.start]]
+        for path, log_prob in zip(token_paths(again.tree), again.target_path_log_probs, strict=True):
+            steps = [law_after(target, [*before, *path[:n]])[token] for n, token in enumerate(path)]
+            assert abs(log_prob - np.log(steps).sum()) < ATOL
 
 
 def test_the_best_tree_is_the_oracles(target, traced):

@@ -55,14 +55,15 @@ def compare_trees(options: CompareTreesOptions = CompareTreesOptions()) -> None:
     prompts = read_prompt_options(options.prompts)
 
     from speclight.drafting.chosen_drafters import compared_drafters
-    from speclight.experiments.trees.run import DRAFTERS_WITH_A_LAW, run_tree_comparison
+    from speclight.experiments.trees.run import run_tree_comparison
     from speclight.experiments.trees.summary import summarise_trees
+    from speclight.measure.trace.run import TRACED_DRAFTERS
     from speclight.report.trees import draw, markdown
     from speclight.writing import write_whole
 
     with command_output(options.json) as output:
         target = load_target(options.target)
-        drafters = compared_drafters(target, DRAFTERS_WITH_A_LAW, options.drafter, options.layers)
+        drafters = compared_drafters(target, TRACED_DRAFTERS, options.drafter, options.layers)
         with progress_bars() as progress:
             compared = run_tree_comparison(target, prompts, drafters, options.settings, options.out, progress)
         summaries = [summarise_trees(trees) for trees in compared]

@@ -7,45 +7,29 @@ grown to maximise. Best-first growth must win the latter everywhere; the former 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
-from speclight.arrays import FloatArray
-from speclight.decoding.noise_streams import SeededNoise
-from speclight.drafting.along_text import AlongText, stops_with_target
 from speclight.drafting.chosen_drafters import ComparedDrafter
-from speclight.drafting.drafters import law_source
 from speclight.drafting.growth_start import growth_start
-from speclight.drafting.protocol import LawSource
-from speclight.drafting.tree_choices import Batch, BestFirst, Chain, Eagle2, Static
-from speclight.drafting.tree_drafter import GrowthStart
+from speclight.drafting.tree_names import read_tree
 from speclight.errors import InvalidInput
 from speclight.experiments.trees.settings import TreeSettings as TreeSettings
-from speclight.experiments.trees.values import (
-    expected_tokens,
-    target_law,
-    target_path_log_probs,
-)
-from speclight.measure.plan import run_plan
-from speclight.measure.profile import ProfiledText, ProfileSettings
+from speclight.measure.profile import ProfileSettings
 from speclight.measure.profile_run import run_profile
 from speclight.measure.prompts import Prompt
-from speclight.measure.store import read_table, recording
+from speclight.measure.trace.record import Trace
+from speclight.measure.trace.regrown import regrown
+from speclight.measure.trace.run import copy_profile, run_trace
+from speclight.measure.trace.settings import TraceSettings
 from speclight.models.causal_lm import CausalLM
 from speclight.progress import Progress, silent
-from speclight.seeds import stream
-from speclight.trees.tree_union import union_of
 
 BEST_FIRST = "best_first"
 TREES = (BEST_FIRST, "eagle2", "static", "chain", "batch")
-# Drafters whose law at a place depends on the text before it alone. The others: two_stage grows the trees of
-# its model, lookahead learns from the calls of a whole decode, and the oracle's own law is the target's.
-DRAFTERS_WITH_A_LAW = ("ngram", "layer_skip", "model", "eagle3", "medusa")
-ACCEPTANCE = "acceptance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,34 +70,90 @@ def run_tree_comparison(
     folder: Path,
     progress: Progress = silent,
 ) -> tuple[DrafterTrees, ...]:
-    """Grow every tree of every drafter at contexts of texts sampled from the target, and score them with it.
+    """Trace every drafter with every tree at scattered starts of texts sampled from the target.
 
-    The text is the unit of work; a killed run goes on with the first one missing. Raises StorageError if the
+    Static trees are made for the acceptance that a trace of other texts shows, so each drafter has a trace of
+    its own, of the same starts. A killed run goes on with the first text missing. Raises StorageError if the
     folder holds another plan, InvalidInput for families with too few prompts.
     """
     measured, calibrating = _split(prompts, settings)
-    profile = run_profile(
-        target,
-        (*measured, *calibrating),
-        ProfileSettings(max_tokens=settings.max_tokens, seed=settings.seed, sampling=settings.sampling),
-        folder / "texts",
-        progress,
+    texts = ProfileSettings(max_tokens=settings.max_tokens, seed=settings.seed, sampling=settings.sampling)
+    run_profile(target, calibrating, texts, folder / "calibration-texts", progress)
+    run_profile(target, measured, texts, folder / "texts", progress)
+    compared: list[DrafterTrees] = []
+    for drafter in drafters:
+        own, of_ranks = folder / drafter.name, folder / drafter.name / "calibration"
+        copy_profile(folder / "calibration-texts", of_ranks)
+        copy_profile(folder / "texts", own)
+        first_tokens = run_trace(target, (drafter,), _calibration(settings), of_ranks, progress)
+        acceptance = acceptance_vector(first_tokens, drafter.name, settings.node_budgets[-1] - 1)
+        growths = {name: name for name in TREES}
+        growths["static"] = f"static={','.join(map(repr, acceptance))}"
+        trace = run_trace(target, (drafter,), _starts(settings, tuple(growths.values())), own, progress)
+        values = tuple(_values(target, trace, drafter.name, growths))
+        compared.append(DrafterTrees(drafter, acceptance, values))
+    return tuple(compared)
+
+
+def _calibration(settings: TreeSettings) -> TraceSettings:
+    """Scattered starts at which the likeliest candidates for one token are looked at."""
+    return TraceSettings(
+        node_budgets=settings.node_budgets[-1:],
+        growths=("batch",),
+        window=1,
+        windows_per_family=settings.calibration_prompts * settings.calibration_contexts,
+        lookahead=1,
+        seed=settings.seed,
     )
-    texts = {prompt.prompt_id: list[ProfiledText]() for prompt in (*measured, *calibrating)}
-    for text in profile.texts:
-        texts[text.prompt_id].append(text)
-    return tuple(
-        _compare(
-            target,
-            drafter,
-            [text for prompt in measured for text in texts[prompt.prompt_id]],
-            [text for prompt in calibrating for text in texts[prompt.prompt_id]],
-            settings,
-            folder / drafter.name,
-            progress,
-        )
-        for drafter in drafters
+
+
+def _starts(settings: TreeSettings, growths: tuple[str, ...]) -> TraceSettings:
+    """Scattered starts at which all trees are grown, chains as long as the budget."""
+    return TraceSettings(
+        node_budgets=settings.node_budgets,
+        growths=growths,
+        window=1,
+        windows_per_family=settings.prompts_per_family * settings.contexts,
+        lookahead=settings.node_budgets[-1] - 1,
+        seed=settings.seed,
     )
+
+
+def acceptance_vector(trace: Trace, drafter: str, ranks: int) -> tuple[float, ...]:
+    """[ranks] the target's mean probability of the drafter's candidate of each rank: Sequoia's vector.
+
+    Averaged over places of the target's own text, which is where the nodes of a tree that come to be accepted
+    stand; that the drafter knows less deeper in a tree is what this vector leaves out. trace: of the growth
+    batch.
+    """
+    rates = np.zeros(ranks)
+    for start in trace.starts:
+        tree = start.drafters[drafter].tree
+        rates[tree.ranks[1:]] += np.exp(tree.target_log_probs[1:])
+    return tuple((rates / len(trace.starts)).tolist())
+
+
+def _values(target: CausalLM, trace: Trace, drafter: str, growths: dict[str, str]) -> Iterator[TreeValue]:
+    begins = {name: growth_start(read_tree(each, "deterministic"), target) for name, each in growths.items()}
+    names = {each: name for name, each in growths.items()}
+    for start in trace.starts:
+        traced = start.drafters[drafter]
+        for cost in traced.costs:
+            name = names[cost.growth]
+            grown = regrown(traced.tree, begins[name], cost.node_budget)
+            yield TreeValue(
+                prompt_id=start.prompt_id,
+                family=start.family,
+                start=start.start,
+                tree=name,
+                node_budget=cost.node_budget,
+                target_tokens=float(np.exp(grown.target_path_log_probs).sum()),
+                own_tokens=float(np.exp(grown.tree.path_log_probs).sum()),
+                nodes=len(grown.tree),
+                depth=int(grown.tree.depths.max()),
+                calls=cost.calls,
+                expanded_nodes=cost.expanded_nodes,
+            )
 
 
 def _split(
@@ -136,120 +176,3 @@ def _split(
         measured += own[:first]
         calibrating += own[first:needed]
     return tuple(measured), tuple(calibrating)
-
-
-def _compare(
-    target: CausalLM,
-    drafter: ComparedDrafter,
-    texts: Sequence[ProfiledText],
-    calibrating: Sequence[ProfiledText],
-    settings: TreeSettings,
-    folder: Path,
-    progress: Progress,
-) -> DrafterTrees:
-    starts = [_starts(text, settings.contexts, settings.seed, n) for n, text in enumerate(texts)]
-    plan = run_plan(
-        "trees",
-        target,
-        dtype=str(target.model.dtype),
-        drafter=drafter.plan(),
-        settings=asdict(settings),
-        starts=[[text.prompt_id, own] for text, own in zip(texts, starts, strict=True)],
-        calibrating=[text.prompt_id for text in calibrating],
-    )
-    with recording(folder, plan) as records:
-        names = [f"text-{number:04d}" for number in range(len(texts))]
-        if not all(records.has(name) for name in (ACCEPTANCE, *names)):
-            source = law_source(drafter.choice, target, settings.sampling)
-            if not records.has(ACCEPTANCE):
-                rates = acceptance_vector(target, source, calibrating, settings)
-                records.write(ACCEPTANCE, pa.table({ACCEPTANCE: rates}))
-            starts_of_trees = growth_starts(target, _acceptance(folder))
-            for number, name in enumerate(names):
-                if not records.has(name):
-                    found = _values(target, source, starts_of_trees, texts[number], starts[number], settings)
-                    records.write(name, pa.Table.from_pylist([asdict(value) for value in found]))
-                progress(number + 1, len(names), f"trees of {drafter.name}")
-    values = [TreeValue(**row) for name in names for row in read_table(folder, name).to_pylist()]
-    return DrafterTrees(drafter, _acceptance(folder), tuple(values))
-
-
-def acceptance_vector(
-    target: CausalLM, source: LawSource, texts: Sequence[ProfiledText], settings: TreeSettings
-) -> FloatArray:
-    """[ranks] the target's mean probability of the drafter's candidate of each rank: Sequoia's vector.
-
-    Averaged over places of the target's own text, which is where the nodes of a tree that come to be accepted
-    stand; that the drafter knows less deeper in a tree is what this vector leaves out.
-    """
-    ranks = max(settings.node_budgets) - 1
-    excluded = np.array(sorted(target.end_of_text), dtype=np.int64)
-    rates, places = np.zeros(ranks), 0
-    for number, text in enumerate(texts):
-        starts = _starts(text, settings.calibration_contexts, settings.seed, number)
-        along, stops = _along(source, text, starts)
-        for scored in stops_with_target(target, along, stops):
-            candidates = along.law().likeliest(ranks, excluded).tokens
-            rates[: len(candidates)] += target_law(scored, settings.sampling)[candidates]
-            places += 1
-    return rates / places
-
-
-def _acceptance(folder: Path) -> tuple[float, ...]:
-    return tuple(read_table(folder, ACCEPTANCE).column(ACCEPTANCE).to_pylist())
-
-
-def _starts(text: ProfiledText, count: int, seed: int, number: int) -> list[int]:
-    """Places of a text, evenly spread from a random first one: each is equally likely to be among them."""
-    places = len(text.token_ids)
-    count = min(count, places)
-    offset = stream(seed, number).random()
-    return [int((offset + turn) * places / count) for turn in range(count)]
-
-
-def _along(source: LawSource, text: ProfiledText, starts: Sequence[int]) -> tuple[AlongText, list[int]]:
-    """The source at a text, and where it is to stop: before the text's sampled tokens of these indices."""
-    token_ids = [*text.prompt_token_ids, *text.token_ids]
-    return AlongText(source, token_ids), [len(text.prompt_token_ids) + start for start in starts]
-
-
-def growth_starts(target: CausalLM, acceptance: tuple[float, ...]) -> dict[str, GrowthStart]:
-    """How each of TREES begins; acceptance: what the static one is made for."""
-    choices = (BestFirst(), Eagle2(), Static(acceptance), Chain(), Batch())
-    return {name: growth_start(tree, target) for name, tree in zip(TREES, choices, strict=True)}
-
-
-def _values(
-    target: CausalLM,
-    source: LawSource,
-    starts_of_trees: dict[str, GrowthStart],
-    text: ProfiledText,
-    starts: Sequence[int],
-    settings: TreeSettings,
-) -> list[TreeValue]:
-    noise = SeededNoise(settings.seed).for_draft()  # deterministic trees take none
-    values: list[TreeValue] = []
-    along, stops = _along(source, text, starts)
-    for start, scored in zip(starts, stops_with_target(target, along, stops), strict=True):
-        # The largest trees first: a law source remembers what it was asked at this place.
-        wanted = [(tree, budget) for budget in reversed(settings.node_budgets) for tree in TREES]
-        trees = [along.drafted(starts_of_trees[tree](along.root, budget, noise)) for tree, budget in wanted]
-        union = union_of([each.tree for each in trees])
-        log_probs = target_path_log_probs(scored, union.tree, settings.sampling)
-        for (tree, budget), each, places in zip(wanted, trees, union.places, strict=True):
-            values.append(
-                TreeValue(
-                    prompt_id=text.prompt_id,
-                    family=text.family,
-                    start=start,
-                    tree=tree,
-                    node_budget=budget,
-                    target_tokens=expected_tokens(log_probs[places]),
-                    own_tokens=expected_tokens(each.tree.path_log_probs),
-                    nodes=len(each.tree),
-                    depth=int(each.tree.depths.max()),
-                    calls=each.cost.calls,
-                    expanded_nodes=each.cost.expanded_nodes,
-                )
-            )
-    return values

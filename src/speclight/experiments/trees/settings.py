@@ -22,7 +22,7 @@ class TreeSettings:
     prompts_per_family: int = 4
     """Prompts of each family whose texts give contexts."""
     contexts: int = 4
-    """Contexts of each text, spread evenly over its tokens."""
+    """Contexts of each text, on average: uniform positions."""
     calibration_prompts: int = 2
     """Further prompts of each family, whose texts give the acceptance vector of the static tree."""
     calibration_contexts: int = 16

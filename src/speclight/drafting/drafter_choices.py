@@ -66,7 +66,7 @@ class LayerSkip:
 
     def __post_init__(self) -> None:
         if self.layers is not None:
-            check_whole_numbers(self, "layers")
+            check_whole_numbers(self, "layers", at_least=0)  # how many there may be, only the target tells
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,11 +61,13 @@ def decoders_of(
         eager, prompt_lookup_num_tokens=peers.LOOKUP_TOKENS
     )
     assistant = None if options.assistant is None else load(options.assistant).model
-    found["Transformers, assisted"] = assistant and peers.transformers(eager, assistant_model=assistant)
+    found["Transformers, assisted"] = (
+        None if assistant is None else peers.transformers(eager, assistant_model=assistant)
+    )
     for name, n_gram in (("plain", False), ("n-gram", True)):
         address = stack.enter_context(peers.llama_cpp_server(options.threads, n_gram))
-        found[f"llama.cpp Q4, {name}"] = address and peers.llama_cpp(address)
-    found["server"] = options.server and peers.openai_server(options.server)
+        found[f"llama.cpp Q4, {name}"] = peers.llama_cpp(address) if address else None
+    found["server"] = peers.openai_server(options.server) if options.server else None
     return found
 
 

@@ -4,10 +4,10 @@ import json
 import shlex
 
 import pytest
-import xllamacpp
 import yaml
 from transformers import GenerationConfig
 
+from engines.live_llamacpp import xllamacpp
 from speclight.advice.configuration import Configuration
 from speclight.advice.engine_settings.engine import settings_for
 from speclight.advice.engine_settings.known import ENGINES, all_settings

@@ -77,6 +77,7 @@ def test_predicted_speed_is_the_true_one_within_its_error(pair, starts):
             calls = pair.call_start_law(growth, budget)
             true = calls @ pair.expected_tokens(growth, budget) / (calls @ np.array(seconds))
             speed = found[growth, budget].tokens_per_second
+            assert speed.standard_error is not None
             assert abs(speed.value - true) < 4.5 * speed.standard_error, (growth, budget)
             assert speed.standard_error < 0.02 * speed.value
 

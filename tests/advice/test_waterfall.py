@@ -75,8 +75,10 @@ def test_luck_is_what_chance_makes_of_it():
     """
     run = planted_run(Faults(drafter=BAD_DRAFTER), seed=3)
     luck = waterfall(run).of("luck").value
+    assert luck.standard_error is not None
     assert abs(luck.value - 1.0) < 3.6 * luck.standard_error
     wrong = waterfall(replace(run, rule=1.05 * run.rule)).of("luck").value
+    assert wrong.standard_error is not None
     assert abs(wrong.value - 1.0) > 3.6 * wrong.standard_error
     assert 0.98 < values(run)["end"] < 1.0
 
@@ -133,6 +135,8 @@ def test_intervals_cover_the_mean_over_prompts():
             plain=PhaseTotals(plain, plain * steady, 0 * plain, 0 * plain),
         )
         found = waterfall(run).of("call_time").value
+        assert found.low is not None
+        assert found.high is not None
         covered += found.low < truth < found.high
     assert 0.90 < covered / 400 < 0.985
 

@@ -15,7 +15,8 @@ LOST = re.compile(r"win back ([\d.]+) tokens per second")
 
 
 def said(faults: Faults) -> dict[str, str]:
-    return sentences(waterfall(planted_run(faults)), SETUP)
+    told = sentences(waterfall(planted_run(faults)), SETUP)
+    return {str(name): sentence for name, sentence in told.items()}
 
 
 def test_every_factor_has_a_label_and_a_sentence():

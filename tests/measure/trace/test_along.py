@@ -75,8 +75,8 @@ def written(prompt, sampled, probabilities=None):
     return ProfiledText("p", "toy", 0, tuple(prompt), tuple(sampled), log_probs, None, None, False)
 
 
-def token_paths(tree):
-    paths = [()]
+def token_paths(tree) -> list[tuple[int, ...]]:
+    paths: list[tuple[int, ...]] = [()]
     for node in range(1, len(tree)):
         paths.append((*paths[tree.parents[node]], int(tree.tokens[node])))
     return paths

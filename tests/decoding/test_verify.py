@@ -95,6 +95,16 @@ def test_planted_faults_fail():
     assert greedy.divergences[0].margin > NEAR_TIE_LOGITS
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_planted_fault_is_no_rounding_in_16_bits(dtype):
+    """The margin that rounding is allowed there does not cover a rule that takes any draft."""
+    target = tiny_target(9, seed=1)
+    target.model.to(dtype)
+    greedy = greedy_test(target, FAULTY, [PROMPT], 12)
+    assert greedy.bugs == 1
+    assert greedy.divergences[0].margin > greedy.divergences[0].rounding > NEAR_TIE_LOGITS
+
+
 def test_a_lossy_rule_fails():
     target = tiny_target(9, seed=1)
     assert not rule_test(target, setup("typical"), PROMPT, StringLaw(target, PROMPT, 1.0), 3000).is_passed

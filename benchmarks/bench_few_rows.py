@@ -1,0 +1,70 @@
+"""Products of few rows with the default target's matrices: linear, exchanged, and ours, which fills rows up.
+
+For each number of rows the seconds of all products of one pass, medians over rounds that take turns: linear
+as Transformers calls it, the exchanged product of just these rows, and `few_rows.product`, which fills up to
+a faster number of rows. It should be the fastest of the three everywhere but for noise.
+
+    python benchmarks/bench_few_rows.py [--rounds 7] [--threads 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch.nn.functional import linear
+
+from speclight.models.few_rows import product
+from speclight.models.load import load
+
+ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 16, 20, 24, 28, 32, 48, 64)
+
+
+def exchanged(rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    return torch.mm(weight, rows.t()).t()
+
+
+WAYS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "linear": linear,
+    "exchanged": exchanged,
+    "product": product,
+}
+
+
+def seconds(way: str, rows: dict[int, torch.Tensor], weights: list[torch.Tensor]) -> float:
+    began = time.perf_counter()
+    for weight in weights:
+        WAYS[way](rows[weight.shape[1]], weight)
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Products of few rows with the target's matrices.")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    model = load().model
+    weights = [part.weight.detach() for part in model.modules() if isinstance(part, torch.nn.Linear)]
+    widths = {weight.shape[1] for weight in weights}
+    taken: dict[tuple[int, str], list[float]] = {}
+    for _ in range(options.rounds + 1):
+        for count in ROWS:
+            rows = {width: torch.randn(count, width) for width in widths}
+            for way in WAYS:
+                taken.setdefault((count, way), []).append(seconds(way, rows, weights))
+    table = [
+        {"rows": count, **{way: statistics.median(taken[count, way][1:]) for way in WAYS}} for count in ROWS
+    ]
+    print("ms of one pass's products" + "".join(f"{way:>12}" for way in WAYS))
+    for row in table:
+        print(f"{row['rows']:>25}" + "".join(f"{1e3 * row[way]:12.0f}" for way in WAYS))
+    print(json.dumps({"schema": 1, "benchmark": "few rows", "threads": options.threads, "rows": table}))
+
+
+if __name__ == "__main__":
+    main()

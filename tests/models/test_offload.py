@@ -78,6 +78,7 @@ def test_decoding_is_what_it_is_in_memory(folder, drafter):
     assert len(texts[0].token_ids) == 12
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_the_default_target_decodes_alike_with_its_head():
     """Its output matrix is tied to the embedding, which the head reads as well: both stay in memory."""

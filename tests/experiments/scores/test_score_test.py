@@ -60,6 +60,7 @@ def test_decodes_get_what_scores_say_and_are_not_made_twice(target, trace, out):
     assert run_score_test(target, trace, DRAFTERS, SETTINGS, out) == found
 
 
+@pytest.mark.slow
 def test_wrong_scores_lie_outside(target, trace, out):
     """Drafted nodes said to be accepted half as often. Power: at P = 8 the prediction falls by several of its
     standard errors."""

@@ -267,6 +267,7 @@ def test_trees_that_leave_the_window_are_told(choices):
         traced_starts(small, written(PROMPT, [0] * 16), [15], {}, SETTINGS, SamplingSettings(0.0))
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_on_the_default_target_log_probs_are_those_of_plain_scoring(tmp_path):
     """Float32: log-probabilities of a tree pass and of a plain one differ by rounding alone."""

@@ -192,6 +192,7 @@ def test_equals_the_iid_renewal_bound_on_iid_sources(name):
         assert abs(estimate.value - exact) < 4 * estimate.standard_error + 0.001 * exact
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CORRELATED)
 def test_dominates_the_optimum_of_correlated_sources(name):
     """Plain, and stratified with thresholds from other texts: never below the simulated optimum by 3 SE.

@@ -35,6 +35,9 @@ SOURCES = {source.name: source for source in reference_sources()}
 IID = tuple(name for name, source in SOURCES.items() if source.is_iid)
 CORRELATED = tuple(name for name in SOURCES if name not in IID)
 
+# Simulating the optimum of a correlated source takes ten seconds; theirs are among the slow tests.
+SHOWN = [pytest.param(name, marks=() if name in IID else pytest.mark.slow) for name in SOURCES]
+
 # Chosen so that the relative standard error is at most 0.5% at every budget (checked below).
 DEFAULT_TREES = 2500
 TREES = {"near-deterministic-0.6": 9500, "sticky-0.95": 37_000, "token-driven-0.9": 31_000}
@@ -168,32 +171,40 @@ def has_the_shape(source, bound, curve):
     return bound == "leaf_entropy" or nats_below_renewal > 1.4
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", SHOWN)
 def test_optimum_is_known_to_half_a_per_cent(name):
     truth = optimum(name)
     assert (truth.error <= 0.005 * truth.value).all()
 
 
-@pytest.mark.parametrize(("name", "bound"), [(name, bound) for name in SOURCES for bound in NAMES[name]])
+@pytest.mark.parametrize(
+    ("name", "bound"),
+    [
+        pytest.param(name, bound, marks=() if name in IID else pytest.mark.slow)
+        for name in SOURCES
+        for bound in NAMES[name]
+    ],
+)
 def test_bound_holds_and_is_no_looser_than_it_should_be(name, bound):
     assert violations(name, bound, curves(name)[bound]) == []
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", SHOWN)
 def test_replacing_a_bound_by_the_node_budget_is_noticed(name):
     replaced = Curve(GRID.astype(float), np.zeros(len(GRID)))
     for bound in NAMES[name]:
         assert bound == "trivial" or violations(name, bound, replaced), bound
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", SHOWN)
 def test_replacing_a_bound_by_the_optimum_of_another_source_is_noticed(name):
-    for other in SOURCES:
+    for other in IID:
         if other != name:
             for bound in NAMES[name]:
                 assert violations(name, bound, optimum(other)), (bound, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "share"), [("sticky-0.95", 0.55), ("token-driven-0.9", 0.85)])
 def test_iid_renewal_bound_is_broken_by_correlated_contexts(name, share):
     """The step law of these sources, taken as if contexts were independent, gives a value below the optimum:

@@ -71,14 +71,14 @@ class DemoSettings:
     headline's.
     """
 
-    prompts_per_family: int = 12
-    profile_tokens: int = 96
-    oracle_contexts: int = 8
+    prompts_per_family: int = 10
+    profile_tokens: int = 80
+    oracle_contexts: int = 6
     oracle_budget: int = 64
     decoded_prompts: int = 2
-    decoded_tokens: int = 24
+    decoded_tokens: int = 16
     timing_rounds: int = 1
-    call_rounds: int = 9
+    call_rounds: int = 5
     node_budget: int = 8
     drafters: tuple[str, ...] = ("ngram",)
     seed: int = 0

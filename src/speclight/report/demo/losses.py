@@ -30,7 +30,7 @@ def loss_rows(losses: SpeedLosses) -> tuple[LossRow, ...]:
     levels = [factor.tokens_per_second.value for factor in found.factors]
     longest = max(levels)
     rows: list[LossRow] = []
-    for factor, before, after in zip(found.factors, [0.0, *levels], levels, strict=False):
+    for factor, before, after in zip(found.factors, [0.0, *levels[:-1]], levels, strict=True):
         is_limit = factor.name == "decode_bound"
         colour = "oracle" if is_limit else "renewal" if after < before else "ergodic-renewal"
         rows.append(

@@ -56,8 +56,29 @@ def test_bounds_of_two_numbers_need_numpy_alone() -> None:
 
 
 def test_records_are_read_without_a_model_library() -> None:
-    modules = modules_after("import speclight.measure.known_families, speclight.measure.drafter_profile")
+    modules = modules_after(
+        "import speclight.measure.known_families, speclight.measure.drafter_profile, "
+        "speclight.measure.trace.record, speclight.measure.latency.record, speclight.advice.score"
+    )
     assert modules & HEAVY == {"numpy", "pyarrow", "scipy"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "score missing/folder",
+        "plan missing/folder --latency missing/folder",
+        "gap --prompts missing.jsonl",
+        "latency --shape missing.json",
+        "trace --sampled coin",
+        "experiment score-test missing/folder",
+    ],
+)
+def test_bad_input_is_told_before_a_model_library_is_imported(line: str) -> None:
+    code = f"from speclight.cli.main import main\nassert main({line.split()}) == 2\nimport json, sys"
+    modules = modules_after(code)
+    assert "speclight" in modules
+    assert modules & {"torch", "transformers"} == set()
 
 
 def test_heavy_imports_would_be_seen() -> None:

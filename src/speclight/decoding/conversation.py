@@ -11,7 +11,8 @@ from speclight.decoding.call_trace import CallTrace
 from speclight.decoding.generate import Generation, generate_from_ids
 from speclight.decoding.options import DecodeOptions, chosen_decoding
 from speclight.models.causal_lm import CausalLM
-from speclight.models.prompting import chat_token_ids, check_target
+from speclight.models.given_target import check_target
+from speclight.models.prompting import chat_token_ids
 from speclight.models.scored_text import ScoredText
 
 

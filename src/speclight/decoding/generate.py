@@ -16,7 +16,8 @@ from speclight.decoding.text_pieces import TextPieces
 from speclight.drafting.protocol import Drafter
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
-from speclight.models.prompting import check_target, prompt_token_ids
+from speclight.models.given_target import check_target
+from speclight.models.prompting import prompt_token_ids
 from speclight.models.scored_text import ScoredText
 from speclight.verification.rule import VerifyRule
 

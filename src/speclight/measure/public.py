@@ -12,7 +12,7 @@ from speclight.measure.profile import Profile, ProfileSettings
 from speclight.measure.profile_run import run_profile
 from speclight.measure.prompts import Prompt, shipped_prompts
 from speclight.models.causal_lm import CausalLM
-from speclight.models.prompting import check_target
+from speclight.models.given_target import check_target
 from speclight.progress import Progress, silent
 
 # The family of prompts given as plain texts.

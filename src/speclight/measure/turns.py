@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from speclight.errors import ContextOverflow
 from speclight.measure.prompts import Prompt
-from speclight.models.causal_lm import CausalLM
 from speclight.models.prompting import chat_token_ids, conversation
 from speclight.progress import Progress, in_steps, silent
 from speclight.seeds import derived_seed
+
+if TYPE_CHECKING:
+    from speclight.models.causal_lm import CausalLM
 
 ALL_TURNS = "all turns"
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from speclight.checks import check_text, kind_of
+from speclight.checks import check_text
 from speclight.errors import ContextOverflow, InvalidInput
-from speclight.models.causal_lm import CausalLM
+
+if TYPE_CHECKING:
+    from speclight.models.causal_lm import CausalLM
 
 # Of a long text, the characters read first for each token of the window, ...
 CHARACTERS_READ = 16
@@ -78,17 +80,3 @@ def _encoded(model: CausalLM, text: str, *, add_special_tokens: bool) -> list[in
             )
         characters *= 4
     return tokens_of(text)
-
-
-def check_target(target: object) -> None:
-    """Raise InvalidInput unless it is a model as `speclight.load` and `speclight.wrap` make them."""
-    if isinstance(target, CausalLM):
-        return
-    if isinstance(target, str | Path):
-        raise InvalidInput(
-            f"got {str(target)!r} as target, expected a loaded model; write speclight.load({str(target)!r})"
-        )
-    raise InvalidInput(
-        f"got {kind_of(target)} as target, expected a model from speclight.load or speclight.wrap; a model "
-        "of Transformers becomes one by speclight.wrap(model, tokenizer)"
-    )

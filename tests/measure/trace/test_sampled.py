@@ -13,7 +13,8 @@ from speclight.measure.prompts import Prompt
 from speclight.measure.trace.along import traced_starts
 from speclight.measure.trace.record import read_trace
 from speclight.measure.trace.run import run_trace
-from speclight.measure.trace.sampled import read_sampled, with_samples
+from speclight.measure.trace.sampled import with_samples
+from speclight.measure.trace.sampled_names import read_sampled
 from speclight.measure.trace.settings import TraceSettings
 from speclight.models.sampling import SamplingSettings
 from toys import law_after, tiny_target

@@ -110,7 +110,7 @@ def _checked(options: TraceOptions) -> tuple[Prompt, ...]:
     check_writable(options.out)
 
     from speclight.drafting.tree_names import read_tree
-    from speclight.measure.trace.sampled import read_sampled
+    from speclight.measure.trace.sampled_names import read_sampled
 
     for growth in options.settings.growths:
         read_tree(growth, "deterministic")

@@ -19,8 +19,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, Pre
 from transformers.initialization import no_init_weights
 
 from speclight.drafting.layer_skip import early_exit
-from speclight.errors import InvalidInput, ModelNotFound
+from speclight.errors import InvalidInput
 from speclight.measure.latency.call_work import has_experts
+from speclight.measure.latency.shape_file import config_file
 from speclight.models.causal_lm import CausalLM
 from speclight.models.kernels import Kernels
 from speclight.models.weights import DTYPES, UNSUPPORTED, LoadedModel
@@ -90,11 +91,8 @@ def free_bytes(device: str) -> int:
 
 
 def _dense_config(path: Path) -> PreTrainedConfig:
-    file = path / "config.json" if path.is_dir() else path
-    if not file.is_file():
-        raise ModelNotFound(f"got the shape {path}, expected a config.json or the folder that holds one")
     try:
-        config = AutoConfig.from_pretrained(str(file), local_files_only=True)
+        config = AutoConfig.from_pretrained(str(config_file(path)), local_files_only=True)
     except (OSError, *UNSUPPORTED) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InvalidInput(

@@ -20,7 +20,8 @@ from speclight.measure.profile import read_profile
 from speclight.measure.store import read_plan, read_recorded, recording, write_recorded
 from speclight.measure.trace.along import traced_starts
 from speclight.measure.trace.record import KIND, SCHEMA, TEXTS, Trace, read_trace, text_unit, write_starts
-from speclight.measure.trace.sampled import read_sampled, with_samples
+from speclight.measure.trace.sampled import with_samples
+from speclight.measure.trace.sampled_names import read_sampled
 from speclight.measure.trace.settings import START_LAW, TraceSettings
 from speclight.measure.trace.starts import traced_positions
 from speclight.models.causal_lm import CausalLM

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,63 +14,23 @@ from speclight.drafting.along_text import AlongText, features_along
 from speclight.drafting.growth_start import growth_start
 from speclight.drafting.protocol import LawSource
 from speclight.drafting.tree_names import read_tree
-from speclight.errors import InvalidInput
 from speclight.measure.profile import ProfiledText
+from speclight.measure.trace.sampled_names import SampledDraft, read_sampled
 from speclight.measure.trace.scored import inner_laws
-from speclight.measure.trace.settings import CHAIN, TraceSettings
+from speclight.measure.trace.settings import TraceSettings
 from speclight.measure.trace.traced import SampledValue, TracedStart
 from speclight.models.causal_lm import CausalLM
 from speclight.models.forest import Forest
 from speclight.models.sampling_settings import SamplingSettings
 from speclight.seeds import derived_seed, stream
-from speclight.trees.draft_tree import DraftKind, DraftTree
+from speclight.trees.draft_tree import DraftTree
 from speclight.trees.race_noise import RaceField
 from speclight.trees.tree_union import union_of
 from speclight.verification.expectation import expected_tokens
 from speclight.verification.noise import UniformNoise
-from speclight.verification.rule import VerifyRule
-from speclight.verification.rules import rule_named
 
-# What can be asked for: rules that flip coins over samples, and races. Kinds of a rule, the first one first.
-SAMPLED_RULES = (
-    "rejection",
-    "rejection_without_replacement",
-    "k_seq",
-    "block",
-    "traversal",
-    "race",
-    "race_with_replacement",
-)
-KINDS: tuple[DraftKind, ...] = ("race", "race_with_replacement", "without_replacement", "with_replacement")
 # Keeps the noise of these drafts apart from all other streams of a seed.
 DRAFT_SALT = 0x53414D50
-
-
-@dataclass(frozen=True, slots=True)
-class SampledDraft:
-    """A rule, and the tree of samples or race candidates that it verifies. tree: as it was written."""
-
-    rule: VerifyRule
-    tree: str
-    kind: DraftKind
-
-
-def read_sampled(text: str) -> SampledDraft:
-    """What RULE or RULE:TREE says; without a tree a chain.
-
-    Raises InvalidInput for a rule that verifies no samples, and for a tree that holds none of its kind.
-    """
-    name, _, tree = text.partition(":")
-    if name not in SAMPLED_RULES:
-        raise InvalidInput(
-            f"got the sampled draft {text!r}, expected RULE or RULE:TREE with one of the rules "
-            f"{', '.join(SAMPLED_RULES)}",
-            argument="sampled",
-        )
-    rule = rule_named(name)
-    kind: DraftKind = next(kind for kind in KINDS if kind in rule.draft_kinds)
-    read_tree(tree or CHAIN, kind)
-    return SampledDraft(rule, tree or CHAIN, kind)
 
 
 def with_samples(

@@ -8,13 +8,15 @@ import pytest
 
 import speclight.cli.drafters.drafter_profile
 from speclight.cli.main import main
-from speclight.drafting.drafter_choices import Model, NGram
-from speclight.drafting.drafters import law_source
+from speclight.drafting.chosen_drafters import ComparedDrafter
+from speclight.drafting.layer_skip import early_exit
 from speclight.errors import InvalidInput, StorageError
 from speclight.measure.drafter_depths import chain_coupling, moments_by_depth
 from speclight.measure.drafter_limits import drafter_limits
-from speclight.measure.drafter_profile import DrafterProfileSettings, read_drafter_profile
+from speclight.measure.drafter_profile import read_drafter_profile
 from speclight.measure.drafter_profile_run import run_drafter_profile
+from speclight.measure.drafter_profile_settings import DrafterProfileSettings
+from speclight.measure.oracle_run import OracleSettings, run_oracle
 from speclight.measure.profile import ProfileSettings, read_profile
 from speclight.measure.profile_run import run_profile
 from speclight.measure.prompts import Prompt
@@ -40,8 +42,8 @@ def target():
 
 
 @pytest.fixture(scope="module")
-def drafter():
-    return tiny_target(vocabulary_size=5, seed=2, window=128)
+def drafter(target):
+    return early_exit(target, 1)
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +54,11 @@ def profile_folder(target, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def record(target, drafter, profile_folder, tmp_path_factory):
+def record(target, profile_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("drafter")
-    source = law_source(Model(drafter), target)
+    drafter = ComparedDrafter("layer_skip", layers=1)
     profile = read_profile(profile_folder)
-    return profile, run_drafter_profile(target, source, profile, SETTINGS, "toy", folder), folder
+    return profile, run_drafter_profile(target, drafter, profile, SETTINGS, folder), folder
 
 
 def best_paths(drafter, context):
@@ -71,7 +73,13 @@ def best_paths(drafter, context):
     return best
 
 
-def test_every_start_has_both_laws_and_the_verdict_of_the_text(target, drafter, record):
+def path_probability(target, context, path):
+    """Under the target, by plain passes."""
+    laws = [law_after(target, [*context, *path[:depth]]) for depth in range(len(path))]
+    return np.prod([law[token] for law, token in zip(laws, path, strict=True)])
+
+
+def test_every_start_has_both_laws_and_what_its_trees_are_worth(target, drafter, record):
     profile, measured, _ = record
     texts = {text.prompt_id: text for text in profile.texts}
     assert measured.families == ("first", "second")
@@ -86,9 +94,8 @@ def test_every_start_has_both_laws_and_the_verdict_of_the_text(target, drafter, 
         assert abs(start.pair.overlap - np.minimum(p, q).sum()) < VALUE_ATOL
         paths = best_paths(drafter, context)
         for budget in range(1, BUDGET + 1):
-            following = tuple(text.token_ids[start.start :])
-            held = [path for path in paths[:budget] if path == following[: len(path)]]
-            assert start.tokens_emitted(budget) == len(held)  # the root's own token included
+            worth = sum(path_probability(target, context, path) for path in paths[:budget])
+            assert start.tokens_per_call(budget) == pytest.approx(worth, abs=VALUE_ATOL)
     # The moments and the drafter's law over all starts, as Lemma 7 takes them.
     own = drafter_limits(measured, (BUDGET,), replicas=0)[0]
     law = from_laws(np.array([q for _, q in laws]), end_tokens=(END,), width=2.0**-10)
@@ -109,13 +116,12 @@ def test_laws_ahead_are_those_of_the_path_and_the_coupling_bound_is_theirs(targe
         path = [*text.prompt_token_ids, *text.token_ids[: start.start]]
         q_of_path, p_of_path, total = 1.0, 1.0, 1.0
         ahead = text.token_ids[start.start : start.start + SETTINGS.depths]
-        assert len(start.ahead) == len(start.target_ahead) == len(ahead)
-        for token, found, own in zip(ahead, start.ahead, start.target_ahead, strict=True):
+        for token, found, coupling in zip(ahead, start.ahead, start.coupling, strict=True):
             q = 0.0 if token == END else law_after(drafter, path)[token]
             p = law_after(target, path)[token]
             assert np.exp(found) == pytest.approx(q, abs=VALUE_ATOL)
-            assert own == pytest.approx(np.log(p), abs=1e-6)
             q_of_path, p_of_path = q_of_path * q, p_of_path * p
+            assert coupling == pytest.approx(min(1.0, q_of_path / p_of_path), abs=1e-6)
             total += min(1.0, q_of_path / p_of_path)
             path = [*path, token]
         values.append(total)
@@ -150,8 +156,14 @@ def test_a_finished_record_is_read_back_and_another_kind_refused(record, profile
     _, measured, folder = record
     again = read_drafter_profile(folder)
     assert [start.pair for start in again.starts] == [start.pair for start in measured.starts]
-    with pytest.raises(StorageError, match="expected 'drafter profile'"):
+    with pytest.raises(StorageError, match="expected 'trace'"):
         read_drafter_profile(profile_folder)
+
+
+def test_a_trace_that_says_too_little_is_refused(target, profile_folder, tmp_path):
+    run_oracle(target, read_profile(profile_folder), OracleSettings(2, 4), tmp_path)
+    with pytest.raises(StorageError, match=r"drafters none, expected one.*speclight drafter-profile"):
+        read_drafter_profile(tmp_path)
 
 
 def test_a_pair_of_laws_agrees_with_the_moments_of_rows():
@@ -166,10 +178,10 @@ def test_a_pair_of_laws_agrees_with_the_moments_of_rows():
 
 def test_a_drafter_that_knows_some_tokens_only(target, profile_folder, tmp_path):
     """Prompt lookup gives most contexts no law and never a whole vocabulary: zeros, without a warning."""
-    source = law_source(NGram(), target)
-    measured = run_drafter_profile(target, source, read_profile(profile_folder), SETTINGS, "", tmp_path)
+    profile = read_profile(profile_folder)
+    measured = run_drafter_profile(target, ComparedDrafter("ngram"), profile, SETTINGS, tmp_path)
     assert max(start.pair.missed for start in measured.starts) == pytest.approx(1.0)
-    assert all(start.places.max(initial=0) < BUDGET for start in measured.starts)
+    assert all(1.0 <= start.tokens_per_call(BUDGET) <= BUDGET for start in measured.starts)
     limits = drafter_limits(measured, (BUDGET,))[0]
     assert limits.measured.standard_error is not None
     assert limits.bounds[-1].value <= limits.measured.value + 3 * limits.measured.standard_error

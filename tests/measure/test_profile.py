@@ -9,12 +9,13 @@ from speclight.errors import InvalidInput, StorageError
 from speclight.experiments.demo.family_profiles import family_profile
 from speclight.experiments.demo.limit_curves import family_limits
 from speclight.measure import public
-from speclight.measure.oracle_run import OracleSettings, read_oracle, run_oracle
+from speclight.measure.oracle_run import OracleSettings, run_oracle
 from speclight.measure.profile import ProfileSettings, read_profile
 from speclight.measure.profile_run import run_profile
 from speclight.measure.prompts import Prompt
 from speclight.measure.step_histogram import StepHistogram, histograms_table, read_histograms
 from speclight.measure.store import RecordFolder, read_table
+from speclight.measure.trace.record import read_trace
 from speclight.models.sampling import SamplingSettings
 from speclight.theory.ergodic.bound import ergodic_renewal
 from speclight.theory.laws.likely_tokens import REACH
@@ -157,8 +158,10 @@ def test_reading_back_gives_the_same_profile(measured):
 def test_oracle_and_limits_on_a_profile(target, measured, tmp_path):
     profile, _ = measured
     oracle = run_oracle(target, profile, OracleSettings(contexts=10, node_budget=8), tmp_path)
-    assert len(oracle.rows) == 20
-    assert [row.start for row in read_oracle(tmp_path).rows] == [row.start for row in oracle.rows]
+    assert len(oracle.starts) == 20
+    again = read_trace(tmp_path)
+    assert [start.start for start in again.starts] == [start.start for start in oracle.starts]
+    assert again.profile.texts[0].token_ids == profile.texts[0].token_ids
     limits = family_limits(profile, oracle, "first")
     curves = {curve.name: curve for curve in limits.curves}
     assert limits.budgets == tuple(range(1, 9))
@@ -199,8 +202,15 @@ def test_texts_too_short_for_the_oracle(target, measured, tmp_path):
 
 def test_a_folder_of_something_else(tmp_path, measured):
     _, folder = measured
-    with pytest.raises(StorageError, match="kind 'profile', expected 'oracle'"):
-        read_oracle(folder)
+    with pytest.raises(StorageError, match="kind 'profile', expected 'trace'"):
+        read_trace(folder)
+
+
+@pytest.mark.parametrize(("kind", "command"), [("oracle", "oracle"), ("drafter profile", "drafter-profile")])
+def test_records_of_earlier_versions_name_the_command_to_repeat(tmp_path, kind, command):
+    RecordFolder(tmp_path, {"kind": kind})
+    with pytest.raises(StorageError, match=f"earlier version's `speclight {command}`.*repeat that command"):
+        read_trace(tmp_path)
 
 
 def test_families_share_batches_and_stay_in_the_prompts_order(target, tmp_path):

@@ -9,11 +9,12 @@ import pytest
 
 from speclight.errors import ContextOverflow, StorageError
 from speclight.measure.oracle_decode import run_oracle_decode
-from speclight.measure.oracle_run import OracleSettings, read_oracle, run_oracle
+from speclight.measure.oracle_run import OracleSettings, run_oracle
 from speclight.measure.profile import ProfileSettings
 from speclight.measure.profile_run import run_profile
 from speclight.measure.prompts import Prompt
 from speclight.measure.store import read_table
+from speclight.measure.trace.record import read_trace
 from speclight.measure.turns import AskedTurn
 from speclight.seeds import derived_seed
 from toys import law_after, tiny_target
@@ -101,7 +102,8 @@ def test_oracles_search_along_later_turns_too(target, measured, tmp_path):
     found = run_oracle(target, profile, OracleSettings(40, 3), tmp_path / "oracle")
     assert {row.turn for row in found.of_family("chat")} == {1, 2, 3}
     assert {row.turn for row in found.of_family("single")} == {1}
-    assert [row.turn for row in read_oracle(tmp_path / "oracle").rows] == [row.turn for row in found.rows]
+    again = read_trace(tmp_path / "oracle")
+    assert [start.turn for start in again.starts] == [start.turn for start in found.starts]
     calls = run_oracle_decode(target, profile, 4, [2], 8, tmp_path / "decode")
     decoded = {(call.prompt_id, call.turn) for call in calls}
     prompts = {name for name, _ in decoded}

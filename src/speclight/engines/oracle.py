@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from speclight.arrays import FloatArray
+from speclight.arrays import FloatArray, IntArray
 from speclight.engines.client import EngineClient
 from speclight.engines.completion import CompletionRequest
 from speclight.engines.stated_law import Law, stated_law
@@ -29,13 +29,13 @@ class EngineOracle:
     """The best tree at one context as far as an endpoint shows it.
 
     path_log_probs: [nodes] log-probability of each node under the target, nats, falling; the root's is 0.
-    hidden_log_prob: no node that the endpoint did not show is likelier than this; -inf if there is none.
-    requests: completions asked for.
+    depths: of the same nodes. hidden_log_prob: no node that the endpoint did not show is likelier than this;
+    -inf if there is none. requests: completions asked for.
     """
 
     path_log_probs: FloatArray
+    depths: IntArray
     hidden_log_prob: float
-    depth: int
     requests: int
 
     def tokens_per_call(self, node_budget: int) -> tuple[float, float]:
@@ -119,7 +119,7 @@ class _Search:
             for node in nodes:
                 self._expand(client, node)
         tree = self._growth.tree()
-        return EngineOracle(tree.path_log_probs, float(self._hidden), int(tree.depths.max()), self._requests)
+        return EngineOracle(tree.path_log_probs, tree.depths, float(self._hidden), self._requests)
 
     def _next_nodes(self) -> list[int]:
         if self._growth.node_budget == 1:

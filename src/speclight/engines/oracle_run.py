@@ -1,47 +1,32 @@
-"""The oracle of an endpoint at many contexts of a profile: the same starts and records as at home."""
+"""The oracle of an endpoint at many contexts of a profile: the same starts and record as at home."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-
-import numpy as np
-import pyarrow as pa
 
 from speclight.engines.client import EngineClient
 from speclight.engines.oracle import EngineOracle, oracle_at
 from speclight.errors import InvalidInput
 from speclight.measure.estimates import Estimate, mean_over
-from speclight.measure.oracle_run import OracleRecord, OracleSettings, chosen_starts, read_oracle
+from speclight.measure.oracle_run import OracleSettings, trace_settings
 from speclight.measure.profile import Profile, ProfiledText
-from speclight.measure.store import read_table, recording
-from speclight.measure.turns import turn_column
+from speclight.measure.store import recording
+from speclight.measure.trace.record import KIND, SCHEMA, Trace, read_trace, text_unit, write_starts
+from speclight.measure.trace.run import copy_profile
+from speclight.measure.trace.starts import traced_positions, window_numbers
+from speclight.measure.trace.traced import TracedStart
 from speclight.progress import Progress, silent
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class EngineOracleRecord:
-    """An oracle over an endpoint.
-
-    found: what the endpoint showed of it. hidden: [rows of found] log-probability that no node which the
-    endpoint did not show exceeds, nats.
-    """
-
-    found: OracleRecord
-    hidden: tuple[float, ...]
-
-    def upper(self, family: str, node_budget: int) -> Estimate:
-        """Mean of what E[X] can be at most; equal to `found.tokens_per_call` where every search was exact."""
-        pairs = [
-            (row, hidden)
-            for row, hidden in zip(self.found.rows, self.hidden, strict=True)
-            if row.family == family
-        ]
-        values = [
-            EngineOracle(row.path_log_probs, hidden, row.depth, row.calls).tokens_per_call(node_budget)[1]
-            for row, hidden in pairs
-        ]
-        return mean_over([row.prompt_id for row, _ in pairs], values)
+def most_possible(found: Trace, family: str, node_budget: int) -> Estimate:
+    """Mean of what E[X] can be at most: `found.limit_tokens_per_call` where every search was exact."""
+    starts = found.of_family(family)
+    values = [
+        EngineOracle(start.best, start.best_depths, start.hidden, 0).tokens_per_call(node_budget)[1]
+        for start in starts
+    ]
+    return mean_over([start.prompt_id for start in starts], values)
 
 
 def run_engine_oracle(
@@ -51,7 +36,7 @@ def run_engine_oracle(
     top: int,
     folder: Path,
     progress: Progress = silent,
-) -> EngineOracleRecord:
+) -> Trace:
     """Search the best tree at starts of a profile whose texts carry token ids, by an endpoint.
 
     top: likeliest tokens asked for per node. What ended the profile's texts is never a node. One text is the
@@ -63,55 +48,52 @@ def run_engine_oracle(
             "this profile holds no token ids of prompts and texts, which an oracle search needs; profile an "
             "engine that gives them (vLLM, SGLang, llama.cpp)"
         )
-    chosen = chosen_starts(profile, settings)
+    traced = trace_settings(settings)
+    chosen = traced_positions(profile, traced)
     end_of_text = sorted({text.token_ids[-1] for text in profile.texts if text.ended})
     plan = {
-        "kind": "oracle",
+        "kind": KIND,
+        "schema": SCHEMA,
         "target": client.model,
+        "weights_sha256": None,
         "engine": {"dialect": client.dialect.name},
         "top": top,
         "end_of_text": end_of_text,
-        "settings": asdict(settings),
+        "settings": asdict(traced),
         "sampling": asdict(profile.settings.sampling),
-        "texts": len(chosen),
-        "starts": [[*text.key, starts] for text, starts in chosen],
+        "start_law": traced.start_law,
+        "drafters": [],
+        "texts": [[*text.key, starts] for text, starts in chosen],
     }
     temperature = profile.settings.sampling.temperature
+    copy_profile(profile, folder)
     with recording(folder, plan) as records:
         for number, (text, starts) in enumerate(chosen):
-            if not records.has(_name(number)):
+            if not records.has(text_unit(number)):
                 contexts = [(*text.prompt_token_ids, *text.token_ids[:start]) for start in starts]
                 found = oracle_at(client, contexts, settings.node_budget, top, end_of_text, temperature)
-                records.write(_name(number), _table(text, starts, found))
+                write_starts(records, text_unit(number), _starts(text, starts, found, settings.node_budget))
             progress(number + 1, len(chosen), f"oracle: best trees of {settings.node_budget} nodes")
-    hidden = [
-        value
-        for number in range(len(chosen))
-        for value in read_table(folder, _name(number))["hidden_log_prob"].to_pylist()
+    return read_trace(folder)
+
+
+def _starts(
+    text: ProfiledText, starts: list[int], found: list[EngineOracle], node_budget: int
+) -> list[TracedStart]:
+    return [
+        TracedStart(
+            text.prompt_id,
+            text.family,
+            text.sample,
+            text.turn,
+            start,
+            window,
+            text.token_ids[start : start + node_budget],
+            one.path_log_probs,
+            one.depths,
+            {},
+            one.requests,
+            one.hidden_log_prob,
+        )
+        for start, window, one in zip(starts, window_numbers(starts), found, strict=True)
     ]
-    return EngineOracleRecord(
-        read_oracle(folder), tuple(-np.inf if value is None else value for value in hidden)
-    )
-
-
-def _name(number: int) -> str:
-    return f"text-{number:04d}"
-
-
-def _table(text: ProfiledText, starts: list[int], found: list[EngineOracle]) -> pa.Table:
-    return pa.table(
-        {
-            "prompt_id": [text.prompt_id] * len(starts),
-            "family": [text.family] * len(starts),
-            "sample": pa.array([text.sample] * len(starts), pa.int32()),
-            **turn_column([text.turn] * len(starts)),
-            "start": pa.array(starts, pa.int32()),
-            "path_log_probs": pa.array([one.path_log_probs for one in found], pa.list_(pa.float64())),
-            "depth": pa.array([one.depth for one in found], pa.int32()),
-            "calls": pa.array([one.requests for one in found], pa.int32()),
-            "hidden_log_prob": pa.array(
-                [None if np.isneginf(one.hidden_log_prob) else one.hidden_log_prob for one in found],
-                pa.float64(),
-            ),
-        }
-    )

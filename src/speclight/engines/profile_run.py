@@ -19,7 +19,8 @@ from speclight.errors import EngineError, InvalidInput
 from speclight.measure.profile import Profile, ProfileSettings, read_profile
 from speclight.measure.prompts import Prompt
 from speclight.measure.store import RecordFolder, read_table, recording
-from speclight.measure.turns import AskedTurn, turn_column, turns_plan
+from speclight.measure.text_keys import turn_column
+from speclight.measure.turns import AskedTurn, turns_plan
 from speclight.progress import Progress, silent
 
 MOST_SEED = 2**31 - 1  # engines take 31 bits

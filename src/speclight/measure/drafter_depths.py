@@ -50,8 +50,5 @@ def chain_coupling(record: DrafterProfile) -> Estimate:
     1 + sum over depths of min(1, Q/P) along the target's text, Q and P the probabilities of the path: the
     coupling bound at the recorded starts. Source: ours, docs/theory/drafter.md.
     """
-    values = [
-        1.0 + float(np.exp(np.minimum(np.cumsum(start.ahead) - np.cumsum(start.target_ahead), 0.0)).sum())
-        for start in record.starts
-    ]
+    values = [1.0 + float(start.coupling.sum()) for start in record.starts]
     return mean_over([start.prompt_id for start in record.starts], values)

@@ -31,8 +31,9 @@ REPLICA_COARSENING = 8
 class DrafterLimits:
     """What Lemma 7 says about a drafter at one node budget, and what its best-first trees gave.
 
-    measured: tokens per call at the recorded starts, clustered by prompt. bounds: as printed, corrected to
-    leading order, corrected at this P; each with a bootstrap interval by prompts unless there is one only.
+    measured: expected tokens per call at the recorded starts, clustered by prompt. bounds: as printed,
+    corrected to leading order, corrected at this P; each with a bootstrap interval by prompts unless there is
+    one only.
     """
 
     node_budget: int
@@ -63,14 +64,14 @@ def measured_tokens(record: DrafterProfile, node_budget: int) -> Estimate:
 
     Raises InvalidInput for a node budget above the recorded one.
     """
-    if node_budget > record.settings.node_budget:
+    if node_budget > record.node_budget:
         raise InvalidInput(
-            f"the drafter's trees were grown to {record.settings.node_budget} nodes, got a budget of "
+            f"the drafter's trees were grown to {record.node_budget} nodes, got a budget of "
             f"{node_budget}; measure them again at a larger one"
         )
     names = [start.prompt_id for start in record.starts]
-    emitted = [float(start.tokens_emitted(node_budget)) for start in record.starts]
-    return within(mean_over(names, emitted), 1.0, float(node_budget))
+    expected = [start.tokens_per_call(node_budget) for start in record.starts]
+    return within(mean_over(names, expected), 1.0, float(node_budget))
 
 
 def known_drafter(record: DrafterProfile, seed: int = 0, replicas: int = REPLICAS) -> KnownDrafter:

@@ -1,56 +1,62 @@
-"""What a drafter did along the target's own text: both laws at each start, and how far its tree would hold.
+"""What a drafter does along the target's own text, read from a trace: both laws, and how far its trees hold.
 
-Free of torch and Transformers; `run_drafter_profile` makes the record.
+Free of torch and Transformers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from speclight.arrays import FloatArray, IntArray
-from speclight.measure.drafter_profile_settings import DrafterProfileSettings as DrafterProfileSettings
-from speclight.measure.step_histogram import StepHistogram
-from speclight.measure.store import read_table, reading
+from speclight.arrays import FloatArray
+from speclight.errors import StorageError
+from speclight.measure.step_histogram import StepHistogram, read_histograms
+from speclight.measure.trace.record import DRAFTER_LAWS, Trace, read_trace, text_unit
+from speclight.measure.trace.regrown import regrown
+from speclight.measure.trace.traced import TracedDrafter, TracedStart
 from speclight.models.sampling_settings import SamplingSettings
 from speclight.theory.laws.law_pairs import LawPair
+from speclight.trees.best_first import BestFirstGrowth
 
-KIND = "drafter profile"
+# The growth whose trees are looked at: a trace must hold it.
+GROWTH = "best_first"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DraftedStart:
     """One start. start: index of the first token the call would emit. pair: the two laws there.
 
-    places: [nodes followed] places, from the root on, of the nodes that the text followed, in the order of
-    falling drafter probability (root 0): a tree of P nodes holds those below P. ahead, target_ahead: [depths
-    or as far as the text goes] log-probabilities of the text's next tokens, nats, under the drafter where all
-    of them are one draft (-inf: cannot be drafted) and under the target.
+    expected_tokens: [nodes] E[X] of the drafter's best-first tree of 1, 2, ... nodes: the sum of the
+    target's path probabilities over them (arXiv 2512.11718v1, Lemma 1). ahead: [depths or as far as the text
+    goes] log-probabilities of the text's next tokens, nats, under the drafter where all of them are one draft
+    (-inf: cannot be drafted). coupling: [the same] min(1, Q/P) of the path to each.
     """
 
     prompt_id: str
     family: str
     start: int
     pair: LawPair
-    places: IntArray
+    expected_tokens: FloatArray
     ahead: FloatArray
-    target_ahead: FloatArray
+    coupling: FloatArray
 
-    def tokens_emitted(self, node_budget: int) -> int:
-        """X of the call with the drafter's best-first tree of `node_budget` nodes."""
-        return 1 + int((self.places < node_budget).sum())
+    def tokens_per_call(self, node_budget: int) -> float:
+        """E[X] of the call with the drafter's best-first tree of `node_budget` nodes."""
+        return float(self.expected_tokens[min(node_budget, len(self.expected_tokens)) - 1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DrafterProfile:
-    """All starts, and the drafter's own histogram of -ln q over the contexts of each prompt."""
+    """All starts, and the drafter's own histogram of -ln q over the contexts of each prompt.
+
+    node_budget: the largest one.
+    """
 
     drafter: str
     target: str
-    settings: DrafterProfileSettings
+    node_budget: int
     sampling: SamplingSettings
     starts: tuple[DraftedStart, ...]
     histograms: dict[str, StepHistogram]
@@ -64,34 +70,56 @@ class DrafterProfile:
         """The starts of one family."""
         starts = tuple(start for start in self.starts if start.family == family)
         own = {start.prompt_id: self.histograms[start.prompt_id] for start in starts}
-        return DrafterProfile(self.drafter, self.target, self.settings, self.sampling, starts, own)
+        return DrafterProfile(self.drafter, self.target, self.node_budget, self.sampling, starts, own)
 
 
 def read_drafter_profile(folder: Path) -> DrafterProfile:
-    """The record that `run_drafter_profile` left. Raises StorageError if it is not finished."""
-    with reading(folder, KIND) as plan:
-        starts: list[DraftedStart] = []
-        histograms: dict[str, StepHistogram] = {}
-        for number, (prompt_id, *_) in enumerate(plan["texts"]):
-            rows = read_table(folder, f"text-{number:04d}").to_pylist()
-            starts += [_read_start(row) for row in rows]
-            table = read_table(folder, f"text-{number:04d}-step-law")
-            if prompt_id not in histograms:
-                size = int((table.schema.metadata or {})[b"vocabulary_size"])
-                histograms[prompt_id] = StepHistogram(rows[0]["family"], size, ())
-            histograms[prompt_id].merge(table)
-        return DrafterProfile(
-            plan["drafter"],
-            plan["target"],
-            DrafterProfileSettings(**plan["settings"]),
-            SamplingSettings(**plan["sampling"]),
-            tuple(starts),
-            histograms,
+    """What a trace of one drafter says about it.
+
+    Raises StorageError as `read_trace`, and for a trace of several drafters or none, without its best-first
+    trees, or without its laws.
+    """
+    trace = read_trace(folder)
+    if len(trace.drafters) != 1 or GROWTH not in trace.growths or not trace.settings.drafter_laws:
+        raise StorageError(
+            f"the trace in {folder.name} has the drafters {', '.join(trace.drafters) or 'none'}, expected "
+            f"one, with the growth {GROWTH} and drafter_laws; make one with `speclight drafter-profile`"
         )
+    (drafter,) = trace.drafters
+    return DrafterProfile(
+        drafter,
+        trace.target,
+        trace.settings.largest_budget,
+        trace.sampling,
+        tuple(_drafted(start, start.drafters[drafter], trace) for start in trace.starts),
+        _histograms(folder, trace),
+    )
 
 
-def _read_start(row: dict[str, Any]) -> DraftedStart:
-    pair = LawPair(**{name: row[name] for name in LawPair.__slots__})
-    places = np.array(row["places"], dtype=np.int64)
-    ahead, target_ahead = (np.array(row[name], dtype=np.float64) for name in ("ahead", "target_ahead"))
-    return DraftedStart(row["prompt_id"], row["family"], row["start"], pair, places, ahead, target_ahead)
+def _drafted(start: TracedStart, drafter: TracedDrafter, trace: Trace) -> DraftedStart:
+    assert drafter.ahead is not None, "recorded with the drafter's laws"
+    assert drafter.laws is not None, "recorded with the drafter's laws"
+    tree = regrown(drafter.tree, BestFirstGrowth(drafter.tree.root, trace.settings.largest_budget))
+    expected = np.exp(tree.target_path_log_probs).cumsum()
+    return DraftedStart(
+        start.prompt_id,
+        start.family,
+        start.start,
+        drafter.laws,
+        expected,
+        drafter.ahead,
+        drafter.coupling,
+    )
+
+
+def _histograms(folder: Path, trace: Trace) -> dict[str, StepHistogram]:
+    """By prompt, all its texts together. Texts are in the order of the trace's starts."""
+    prompts = {start.key: start.prompt_id for start in trace.starts}
+    units: dict[str, list[str]] = {}
+    for number, prompt in enumerate(prompts.values()):
+        units.setdefault(prompt, []).append(f"{text_unit(number)}-{DRAFTER_LAWS}")
+    return {
+        prompt: histogram
+        for prompt, names in units.items()
+        for histogram in read_histograms(folder, names).values()
+    }

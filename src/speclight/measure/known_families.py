@@ -36,6 +36,7 @@ def as_one_family(profile: Profile, families: Sequence[str] = (), name: str = TO
     chosen = _chosen(profile, families)
     return replace(
         profile,
+        folder=None,
         texts=tuple(replace(text, family=name) for text in profile.texts if text.family in chosen),
         step_laws={name: reduce(merged, (profile.step_laws[family] for family in chosen))},
     )

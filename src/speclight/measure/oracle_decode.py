@@ -18,7 +18,7 @@ import torch
 from speclight.measure.plan import run_plan
 from speclight.measure.profile import Profile, ProfiledText
 from speclight.measure.store import read_table, recording
-from speclight.measure.turns import turn_column
+from speclight.measure.text_keys import turn_column
 from speclight.models.causal_lm import CausalLM
 from speclight.models.forest import Forest, ForestNode
 from speclight.models.sampling import SamplingSettings

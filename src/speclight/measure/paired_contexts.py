@@ -19,10 +19,11 @@ from speclight.arrays import FloatArray, IntArray
 from speclight.checks import check_whole_numbers
 from speclight.errors import InvalidInput
 from speclight.measure.continuations import continuations_at
-from speclight.measure.oracle_run import OracleSettings, chosen_starts
+from speclight.measure.oracle_run import OracleSettings, trace_settings
 from speclight.measure.plan import run_plan
 from speclight.measure.profile import Profile, ProfiledText
 from speclight.measure.store import read_table, recording
+from speclight.measure.trace.starts import traced_positions
 from speclight.measure.true_limit import oracle_contexts
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
@@ -88,7 +89,8 @@ def run_paired_contexts(
     Raises StorageError if the folder holds another plan, InvalidInput if no text has a usable start.
     """
     largest = max(settings.node_budgets)
-    chosen = chosen_starts(profile, OracleSettings(settings.contexts, largest, settings.seed))
+    starts = trace_settings(OracleSettings(settings.contexts, largest, settings.seed))
+    chosen = traced_positions(profile, starts, model.context_window)
     plan = run_plan(
         "paired contexts",
         model,

@@ -14,7 +14,8 @@ from speclight.arrays import FloatArray
 from speclight.measure.profile_settings import ProfileSettings as ProfileSettings
 from speclight.measure.recorded_laws import read_laws
 from speclight.measure.step_histogram import read_histograms
-from speclight.measure.store import read_table, reading
+from speclight.measure.store import read_plan, read_table, reading
+from speclight.measure.text_keys import text_key
 from speclight.models.sampling_settings import SamplingSettings
 from speclight.theory.laws.likely_tokens import LikelyTokens
 from speclight.theory.laws.sampled_text import SampledText, recent_surprisal_mean
@@ -24,11 +25,8 @@ from speclight.theory.laws.step_law import StepLaw, from_surprisals
 RECENT = 16
 
 KIND = "profile"
-
-
-def text_key(prompt_id: str, sample: int, turn: int) -> tuple[str | int, ...]:
-    """What names a text in plans: prompt and sample, and the turn where it is a later one."""
-    return (prompt_id, sample, *([turn] if turn > 1 else []))
+# Records of a profile's starts, and the folder below theirs that holds the profile.
+TRACE_KIND, TEXTS = "trace", "texts"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,11 +59,15 @@ class ProfiledText:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Profile:
-    """All texts of a profile, and the step law of each family from full laws."""
+    """All texts of a profile, and the step law of each family from full laws.
+
+    folder: where it was read; None if it was put together in memory.
+    """
 
     settings: ProfileSettings
     texts: tuple[ProfiledText, ...]
     step_laws: dict[str, StepLaw]
+    folder: Path | None = None
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -98,7 +100,12 @@ class Profile:
 
 
 def read_profile(folder: Path) -> Profile:
-    """The profile that `run_profile` left in a folder. Raises StorageError if it is not finished."""
+    """The profile that `run_profile` left in a folder; of a trace's folder, that of its texts.
+
+    Raises StorageError if it is not finished.
+    """
+    if read_plan(folder)["kind"] == TRACE_KIND:
+        folder = folder / TEXTS
     with reading(folder, KIND) as plan:
         settings = ProfileSettings(
             **{**plan["settings"], "sampling": SamplingSettings(**plan["settings"]["sampling"])}
@@ -106,12 +113,12 @@ def read_profile(folder: Path) -> Profile:
         names = [unit_name(number, "") for number in range(plan["batches"])]
         texts = [text for name in names for text in _read_texts(folder, name)]
         if "engine" in plan:
-            return Profile(settings, tuple(texts), _sampled_step_laws(texts))
+            return Profile(settings, tuple(texts), _sampled_step_laws(texts), folder)
         order = list(dict.fromkeys(prompt["family"] for prompt in plan["prompts"]))
         texts.sort(key=lambda text: order.index(text.family))  # batches hold texts of all families
         histograms = read_histograms(folder, [f"{name}step-law" for name in names])
         laws = {family: histograms[family].step_law() for family in order}
-        return Profile(settings, tuple(texts), laws)
+        return Profile(settings, tuple(texts), laws, folder)
 
 
 def unit_name(batch: int, part: str) -> str:

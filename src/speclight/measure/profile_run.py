@@ -18,7 +18,8 @@ from speclight.measure.prompts import Prompt
 from speclight.measure.recorded_laws import RecordedLaws
 from speclight.measure.step_histogram import StepHistogram, histograms_table
 from speclight.measure.store import RecordFolder, recording
-from speclight.measure.turns import AskedTurn, check_conversations_fit, turn_column, turns_plan
+from speclight.measure.text_keys import turn_column
+from speclight.measure.turns import AskedTurn, check_conversations_fit, turns_plan
 from speclight.models.batch_sampling import SampledContinuation, StepObserver, sample_continuations
 from speclight.models.causal_lm import CausalLM
 from speclight.models.prompting import chat_token_ids, conversation

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from speclight.checks import check_text
 from speclight.errors import InvalidInput
-from speclight.measure.oracle_run import OracleRecord, OracleSettings, run_oracle
+from speclight.measure.oracle_run import OracleSettings, run_oracle
 from speclight.measure.profile import Profile, ProfileSettings
 from speclight.measure.profile_run import run_profile
 from speclight.measure.prompts import Prompt, shipped_prompts
+from speclight.measure.trace.record import Trace
 from speclight.models.causal_lm import CausalLM
 from speclight.models.given_target import check_target
 from speclight.progress import Progress, silent
@@ -45,11 +46,12 @@ def oracle(
     folder: str | Path = "out/oracle",
     settings: OracleSettings | None = None,
     progress: Progress = silent,
-) -> OracleRecord:
+) -> Trace:
     """The best possible tokens per call of any draft tree, searched with the target at a profile's contexts.
 
-    settings: how many contexts, and the largest node budget; OracleSettings() if None. Raises InvalidInput
-    for a profile without long enough texts, and StorageError if the folder holds another plan.
+    settings: how many contexts, and the largest node budget; OracleSettings() if None. The trace holds the
+    best trees alone; its `limit_tokens_per_call` gives means with intervals. Raises InvalidInput for a
+    profile of another target or without long enough texts, and StorageError if the folder holds another plan.
     """
     check_target(target)
     if not isinstance(profile, Profile):

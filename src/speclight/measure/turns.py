@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from speclight.errors import ContextOverflow
 from speclight.measure.prompts import Prompt
 from speclight.models.prompting import chat_token_ids, conversation
@@ -70,11 +68,6 @@ def turns_plan(prompts: Sequence[Prompt]) -> dict[str, str]:
     So folders of single turns stay what they were, and one that holds first turns only is not gone on with.
     """
     return {"turns": ALL_TURNS} if any(len(prompt.turns) > 1 for prompt in prompts) else {}
-
-
-def turn_column(turns: Sequence[int]) -> dict[str, pa.Array]:
-    """The column "turn" of a table whose rows are these turns, from 1; left out where all are first ones."""
-    return {"turn": pa.array(turns, pa.int32())} if any(turn > 1 for turn in turns) else {}
 
 
 def check_conversations_fit(

@@ -39,14 +39,14 @@ def test_the_mean_gap_is_the_bound_at_the_searched_starts_minus_the_oracle(recor
     shared = starts_shared_by_budgets(texts, LARGEST)
     thresholds = ergodic_renewal(texts, budget, start_law=shared).thresholds
     starts = [
-        np.array([row.start for row in oracle.rows if row.key == text.key], dtype=np.int64)
+        np.array([start.start for start in oracle.starts if start.key == text.key], dtype=np.int64)
         for text in profile.of_family("qa")
     ]
     fixed = Thresholds(budget, Strata(), thresholds, np.ones(1))
     bound = ergodic_renewal_at(texts, fixed, start_law=call_starts(texts, starts)).value
     (found,) = bound_gaps(profile, oracle, "qa", (budget,))
     assert found.node_budget == budget
-    assert abs(found.gap.value - (bound - oracle.tokens_per_call("qa", budget).value)) < SUM_ATOL
+    assert abs(found.gap.value - (bound - oracle.limit_tokens_per_call("qa", budget).value)) < SUM_ATOL
 
 
 def test_the_bound_is_not_below_the_limit_but_for_sampling_error(records):

@@ -141,8 +141,9 @@ def test_each_tree_can_be_grown_again_from_the_trace(target, text, choices, trac
         along.stop(len(PROMPT) + start.start, None)
         for budget in (budget for name, budget in SETTINGS.trees if name == growth):
             drafted = along.drafted(begin(along.root, budget, SeededNoise(0).for_draft())).tree
-            again = regrown(start.drafters["model"].tree, begin, budget)
-            alone = regrown(start.drafters["ngram"].tree, begin, 1)
+            noise = SeededNoise(0).for_draft()
+            again = regrown(start.drafters["model"].tree, begin(along.root, budget, noise))
+            alone = regrown(start.drafters["ngram"].tree, begin(along.root, 1, noise))
             assert alone.target_path_log_probs.tolist() == [0.0]
             assert again.tree.tokens.tolist() == drafted.tokens.tolist()
             assert again.tree.parents.tolist() == drafted.parents.tolist()

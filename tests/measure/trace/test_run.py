@@ -127,13 +127,13 @@ def test_a_run_interrupted_at_any_text_resumes_to_equal_bytes(target, whole, tmp
 
 def test_a_profile_made_elsewhere_gives_the_same_trace(target, whole, tmp_path):
     profiled(target, tmp_path / "profile")
-    copy_profile(tmp_path / "profile", tmp_path / "trace")
-    copy_profile(tmp_path / "profile", tmp_path / "trace")
+    copy_profile(read_profile(tmp_path / "profile"), tmp_path / "trace")
+    copy_profile(read_profile(tmp_path / "profile"), tmp_path / "trace")
     run_trace(target, DRAFTERS, SETTINGS, tmp_path / "trace")
     assert contents(tmp_path / "trace") == contents(whole[0])
     profiled(target, tmp_path / "cold", 0.5)
     with pytest.raises(StorageError, match="another profile"):
-        copy_profile(tmp_path / "cold", tmp_path / "trace")
+        copy_profile(read_profile(tmp_path / "cold"), tmp_path / "trace")
 
 
 def test_greedy_texts_are_traced_too(target, tmp_path):
@@ -180,7 +180,7 @@ def test_truncated_later_and_other_records_are_refused(target, whole, tmp_path):
     file.write_bytes(good)
     plan = json.loads((tmp_path / "plan.json").read_text())
     assert plan["settings"] == json.loads(json.dumps(asdict(SETTINGS)))
-    (tmp_path / "plan.json").write_text(json.dumps({**plan, "schema": 2}))
+    (tmp_path / "plan.json").write_text(json.dumps({**plan, "schema": 3}))
     (tmp_path / "SHA256SUMS").unlink()
-    with pytest.raises(StorageError, match="has schema 2, expected 1 or less: a later version"):
+    with pytest.raises(StorageError, match="has schema 3, expected 2 or less: a later version"):
         read_trace(tmp_path)

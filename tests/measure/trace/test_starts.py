@@ -63,6 +63,17 @@ def test_starts_leave_room_for_the_largest_tree():
         traced_positions(profile([12]), TraceSettings((4, 80)), 16)
 
 
+def test_one_window_in_so_many_and_starts_with_text_ahead():
+    """The start law of bounds from texts: P - 1 further tokens, or an end that the length limit allows."""
+    texts = profile([128, 40])
+    few = TraceSettings((8,), window=1, windows_per_family=999, every=4)
+    assert sum(len(starts) for _, starts in traced_positions(texts, few)) == 42  # of 168
+    ahead = TraceSettings((8,), window=1, windows_per_family=999, tokens_ahead=True)
+    assert [len(starts) for _, starts in traced_positions(texts, ahead)] == [122, 40]
+    with pytest.raises(InvalidInput, match="followed by 199 tokens; profile longer texts"):
+        traced_positions(texts, TraceSettings((200,), tokens_ahead=True))
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

@@ -26,7 +26,6 @@ from speclight.measure.drafter_profile_settings import DrafterProfileSettings
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from speclight.drafting.drafter_choices import DrafterChoice
     from speclight.measure.drafter_limits import DrafterLimits
     from speclight.measure.drafter_profile import DrafterProfile
     from speclight.measure.estimates import Estimate
@@ -65,23 +64,23 @@ def drafter_profile(options: DrafterProfileOptions = DrafterProfileOptions()) ->
 
         speclight drafter-profile --profile out/profile --drafter eagle3 --budget 16,60
     """
-    drafter = _checked(options)
+    _checked(options)
 
     from speclight.measure.profile import read_profile
 
     settings = replace(options.settings, node_budget=max(options.node_budgets))
     measured = read_profile(options.profile)
 
-    from speclight.drafting.drafters import law_source
+    from speclight.drafting.chosen_drafters import ComparedDrafter
+    from speclight.drafting.drafter_names import name_and_weights
     from speclight.measure.drafter_limits import drafter_limits
     from speclight.measure.drafter_profile_run import run_drafter_profile
 
     with command_output(options.json) as output:
         target = load_target(options.target)
-        source = law_source(drafter, target, measured.settings.sampling)
-        weights = f"{options.drafter.partition('=')[2]} {options.layers or ''}".strip()
+        drafter = ComparedDrafter(*name_and_weights(options.drafter), options.layers)
         with progress_bars() as progress:
-            record = run_drafter_profile(target, source, measured, settings, weights, options.out, progress)
+            record = run_drafter_profile(target, drafter, measured, settings, options.out, progress)
         limits = {
             family: drafter_limits(record.of_family(family), options.node_budgets, options.seed)
             for family in record.families
@@ -90,7 +89,7 @@ def drafter_profile(options: DrafterProfileOptions = DrafterProfileOptions()) ->
             output.write_json(
                 {
                     "target": target.name,
-                    "drafter": source.name,
+                    "drafter": record.drafter,
                     "temperature": record.sampling.temperature,
                     "start_law": "uniform positions",
                     "folder": options.out,
@@ -100,15 +99,15 @@ def drafter_profile(options: DrafterProfileOptions = DrafterProfileOptions()) ->
                 }
             )
         else:
-            output.show(_table(source.name, limits), *_by_depth(record), f"records: {options.out}")
+            output.show(_table(record.drafter, limits), *_by_depth(record), f"records: {options.out}")
 
 
-def _checked(options: DrafterProfileOptions) -> DrafterChoice:
-    """The drafter, after a look at everything that can be wrong before something is loaded."""
+def _checked(options: DrafterProfileOptions) -> None:
+    """A look at everything that can be wrong before something is loaded."""
     check_budgets(options.node_budgets)
     check_target(options.target)
     check_writable(options.out)
-    return read_drafter_option(options.drafter, options.layers)
+    read_drafter_option(options.drafter, options.layers)
 
 
 def _document(record: DrafterProfile, items: tuple[DrafterLimits, ...]) -> dict[str, object]:

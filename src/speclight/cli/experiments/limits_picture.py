@@ -23,7 +23,7 @@ class LimitsPictureOptions:
     profile: Path | None = None
     """Folder of a profile, for a third panel with a real target; the first family is shown."""
     oracle: Path | None = None
-    """Folder of an oracle run of the same family, for the true limit in that panel."""
+    """Folder of an oracle run or trace of the same family, for the true limit in that panel."""
     json: JsonFlag = False
 
 
@@ -43,14 +43,14 @@ def limits_picture(options: LimitsPictureOptions = LimitsPictureOptions()) -> No
     measured = None if options.profile is None else read_profile(options.profile)
 
     from speclight.experiments.limits.picture import synthetic_panels, target_panel
-    from speclight.measure.oracle_run import read_oracle
+    from speclight.measure.trace.record import read_trace
     from speclight.report.bounds import write_bound_figure
 
     with command_output(options.json) as output:
         panels = synthetic_panels(options.node_budget)
         if measured is not None:
-            searched = None if options.oracle is None else read_oracle(options.oracle)
-            largest = options.node_budget if searched is None else searched.settings.node_budget
+            searched = None if options.oracle is None else read_trace(options.oracle)
+            largest = options.node_budget if searched is None else searched.settings.largest_budget
             family = measured.families[0]
             title = f"{family}, T = {measured.settings.sampling.temperature:g}"
             panels = (*panels, target_panel(measured, searched, family, title, largest))

@@ -142,10 +142,10 @@ def _is_drafter_record(folder: Path | None) -> bool:
     if folder is None:
         return False
 
-    from speclight.measure.drafter_profile import KIND
+    from speclight.measure.profile import KIND
     from speclight.measure.store import read_plan
 
-    return read_plan(folder)["kind"] == KIND
+    return read_plan(folder)["kind"] != KIND  # a profile is of the drafter's own text
 
 
 def _given(options: BoundOptions) -> list[str]:

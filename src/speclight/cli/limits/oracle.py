@@ -26,10 +26,9 @@ from speclight.measure.oracle_settings import OracleSettings
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from speclight.engines.oracle_run import EngineOracleRecord
     from speclight.measure.estimates import Estimate
-    from speclight.measure.oracle_run import OracleRecord
     from speclight.measure.profile import Profile
+    from speclight.measure.trace.record import Trace
 
 
 @Parameter(name="*")
@@ -78,8 +77,7 @@ def oracle(options: OracleOptions = OracleOptions()) -> None:
                 record = run_oracle(target, measured, settings, options.out, progress)
             name = target.name
         else:
-            name, by_engine = _by_engine(options, settings, measured)
-            record, upper = by_engine.found, by_engine.upper
+            name, record, upper = _by_engine(options, settings, measured)
         if options.json:
             output.write_json(
                 {
@@ -112,21 +110,21 @@ Upper = Callable[[str, int], "Estimate"]
 
 def _by_engine(
     options: OracleOptions, settings: OracleSettings, measured: Profile
-) -> tuple[str, EngineOracleRecord]:
+) -> tuple[str, Trace, Upper]:
     with engine_client(options.server) as client, progress_bars() as progress:
-        from speclight.engines.oracle_run import run_engine_oracle
+        from functools import partial
+
+        from speclight.engines.oracle_run import most_possible, run_engine_oracle
 
         found = run_engine_oracle(client, measured, settings, options.top, options.out, progress)
-        return f"{client.model} on {client.dialect.name}", found
+        return f"{client.model} on {client.dialect.name}", found, partial(most_possible, found)
 
 
-def _document(
-    record: OracleRecord, family: str, budgets: tuple[int, ...], upper: Upper | None
-) -> dict[str, object]:
-    rows = record.of_family(family)
+def _document(record: Trace, family: str, budgets: tuple[int, ...], upper: Upper | None) -> dict[str, object]:
+    calls = [start.search_calls or 0 for start in record.of_family(family)]
     values: list[dict[str, object]] = []
     for budget in budgets:
-        estimate = record.tokens_per_call(family, budget)
+        estimate = record.limit_tokens_per_call(family, budget)
         values.append(
             {
                 "node_budget": budget,
@@ -138,16 +136,14 @@ def _document(
             }
         )
     return {
-        "contexts": len(rows),
+        "contexts": len(calls),
         "start_law": "uniform positions",
-        "search_calls_mean": sum(row.calls for row in rows) / len(rows),
+        "search_calls_mean": sum(calls) / len(calls),
         "limits": values,
     }
 
 
-def _table(
-    record: OracleRecord, families: tuple[str, ...], budgets: tuple[int, ...], upper: Upper | None
-) -> Table:
+def _table(record: Trace, families: tuple[str, ...], budgets: tuple[int, ...], upper: Upper | None) -> Table:
     from rich.table import Table
 
     table = Table(title="True limit: best possible tokens per call (95% half-width)", title_justify="left")
@@ -158,7 +154,7 @@ def _table(
     for family in families:
         cells: list[str] = []
         for budget in budgets:
-            estimate = record.tokens_per_call(family, budget)
+            estimate = record.limit_tokens_per_call(family, budget)
             spread = "" if estimate.high is None else f" ± {estimate.high - estimate.value:.2f}"
             most = estimate.value if upper is None else upper(family, budget).value
             value = f"{estimate.value:.2f}"

@@ -24,7 +24,7 @@ from speclight.cli.output import command_output
 from speclight.cli.progress import progress_bars
 from speclight.errors import InvalidInput
 from speclight.measure.profile_settings import ProfileSettings
-from speclight.measure.trace.settings import START_LAW, TraceSettings
+from speclight.measure.trace.settings import TraceSettings
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -88,11 +88,12 @@ def trace(options: TraceOptions = TraceOptions()) -> None:
                 from speclight.measure.trace.record import TEXTS
 
                 texts = replace(options.texts, seed=options.settings.seed)
-                run_profile(target, prompts, texts, options.out / TEXTS, progress)
+                run_profile(target, prompts, texts, options.out / TEXTS, progress, keep_laws=True)
             else:
+                from speclight.measure.profile import read_profile
                 from speclight.measure.trace.run import copy_profile
 
-                copy_profile(options.profile, options.out)
+                copy_profile(read_profile(options.profile), options.out)
             found = run_trace(target, drafters, options.settings, options.out, progress)
         if options.json:
             output.write_json(_document(options.out, found))
@@ -148,7 +149,7 @@ def _document(folder: Path, found: Trace) -> dict[str, object]:
         "target": found.target,
         "temperature": found.sampling.temperature,
         "folder": folder,
-        "start_law": START_LAW,
+        "start_law": found.settings.start_law,
         "starts": len(starts),
         "texts": len(found.profile.texts),
         "tokens": _tokens(found),
@@ -199,7 +200,9 @@ def _tokens_per_call(found: Trace, family: str) -> dict[str, list[Estimate]]:
 def _table(found: Trace) -> Table:
     from rich.table import Table
 
-    table = Table(title=f"Tokens per call at {START_LAW} (95% half-width)", title_justify="left")
+    table = Table(
+        title=f"Tokens per call at {found.settings.start_law} (95% half-width)", title_justify="left"
+    )
     for heading in ("family", "starts", "drafter"):
         table.add_column(heading, no_wrap=True, justify="right" if heading == "starts" else "left")
     for budget in found.node_budgets:

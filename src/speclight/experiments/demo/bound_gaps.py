@@ -8,15 +8,15 @@ import numpy as np
 
 from speclight.experiments.demo.record import BoundGap
 from speclight.measure.estimates import mean_over
-from speclight.measure.oracle_run import OracleRecord
 from speclight.measure.profile import Profile
+from speclight.measure.trace.record import Trace
 from speclight.theory.ergodic.bound import ergodic_renewal
 from speclight.theory.laws.sampled_text import SampledText
 from speclight.theory.laws.start_law import starts_shared_by_budgets
 
 
 def bound_gaps(
-    profile: Profile, oracle: OracleRecord, family: str, node_budgets: Sequence[int]
+    profile: Profile, oracle: Trace, family: str, node_budgets: Sequence[int]
 ) -> tuple[BoundGap, ...]:
     """Bound minus oracle, start by start, at every node budget that the oracle searched.
 
@@ -27,17 +27,16 @@ def bound_gaps(
     """
     texts = profile.sampled_texts(family)
     by_key = {text.key: own for text, own in zip(profile.of_family(family), texts, strict=True)}
-    shared = starts_shared_by_budgets(texts, oracle.settings.node_budget)
-    rows = oracle.of_family(family)
+    shared = starts_shared_by_budgets(texts, oracle.settings.largest_budget)
+    starts = oracle.of_family(family)
     gaps: list[BoundGap] = []
-    for budget in (each for each in node_budgets if each <= oracle.settings.node_budget):
+    for budget in (each for each in node_budgets if each <= oracle.settings.largest_budget):
         threshold = float(ergodic_renewal(texts, budget, start_law=shared).thresholds[0])
         differences = [
-            _bound_term(by_key[row.key], row.start, budget, threshold)
-            - float(np.exp(row.path_log_probs[:budget]).sum())
-            for row in rows
+            _bound_term(by_key[start.key], start.start, budget, threshold) - start.best_tokens(budget)
+            for start in starts
         ]
-        gaps.append(BoundGap(budget, mean_over([row.prompt_id for row in rows], differences)))
+        gaps.append(BoundGap(budget, mean_over([start.prompt_id for start in starts], differences)))
     return tuple(gaps)
 
 

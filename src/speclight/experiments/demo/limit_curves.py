@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from speclight.experiments.demo.bound_gaps import bound_gaps
 from speclight.experiments.demo.record import ALL_FAMILIES, FamilyLimits, LimitCurve
 from speclight.measure.estimates import half_width
-from speclight.measure.oracle_run import START_LAW, OracleRecord
 from speclight.measure.profile import Profile
+from speclight.measure.trace.record import Trace
 from speclight.theory.bound import REAL_MODEL, Bound
 from speclight.theory.catalogue import BY_NAME, drawn_in
 from speclight.theory.known import known_from_texts
@@ -17,20 +17,20 @@ GAP_BUDGETS = (2, 4, 8, 16, 32, 64)  # where the bound is compared with the orac
 ORACLE_LABEL = "true limit (oracle search)"
 
 
-def family_limits(profile: Profile, oracle: OracleRecord, family: str) -> FamilyLimits:
+def family_limits(profile: Profile, oracle: Trace, family: str) -> FamilyLimits:
     """Every curve of the family over P = 1 .. the oracle's node budget, all at the same start law.
 
     The i.i.d. curves (Theorem 1, ln(P)/mu, renewal) are models of the target here, not bounds; the ergodic
     renewal bound assumes nothing about the target and is estimated from the sampled log-probabilities.
     """
-    budgets = tuple(range(1, oracle.settings.node_budget + 1))
+    budgets = tuple(range(1, oracle.settings.largest_budget + 1))
     known = known_from_texts(profile.sampled_texts(family), budgets[-1], profile.step_laws[family])
     prompts = len({text.prompt_id for text in profile.of_family(family)})
     by_budget = [known.bounds(budget, drawn_in("demo")) for budget in budgets]
     return FamilyLimits(
         family=family,
         temperature=profile.settings.sampling.temperature,
-        start_law=START_LAW,
+        start_law=oracle.settings.start_law,
         budgets=budgets,
         curves=(
             *(_curve(bounds, prompts) for bounds in zip(*by_budget, strict=True)),
@@ -41,16 +41,16 @@ def family_limits(profile: Profile, oracle: OracleRecord, family: str) -> Family
     )
 
 
-def overall_limits(oracle: OracleRecord) -> FamilyLimits:
+def overall_limits(oracle: Trace) -> FamilyLimits:
     """The oracle over the starts of all families, each family with the weight of its starts."""
-    budgets = tuple(range(1, oracle.settings.node_budget + 1))
+    budgets = tuple(range(1, oracle.settings.largest_budget + 1))
     return FamilyLimits(
         family=ALL_FAMILIES,
         temperature=oracle.sampling.temperature,
-        start_law=START_LAW,
+        start_law=oracle.settings.start_law,
         budgets=budgets,
         curves=(_oracle_curve(oracle, None, budgets),),
-        oracle_contexts=len(oracle.rows),
+        oracle_contexts=len(oracle.starts),
     )
 
 
@@ -76,8 +76,8 @@ def _moved(bounds: Sequence[Bound], halves: Sequence[float], by: float) -> tuple
     return tuple(bound.value + by * half for bound, half in zip(bounds, halves, strict=True))
 
 
-def _oracle_curve(oracle: OracleRecord, family: str | None, budgets: tuple[int, ...]) -> LimitCurve:
-    estimates = [oracle.tokens_per_call(family, budget) for budget in budgets]
+def _oracle_curve(oracle: Trace, family: str | None, budgets: tuple[int, ...]) -> LimitCurve:
+    estimates = [oracle.limit_tokens_per_call(family, budget) for budget in budgets]
     has_interval = estimates[0].low is not None
     return LimitCurve(
         name="oracle",

@@ -37,11 +37,12 @@ from speclight.measure.decoded_run.call_starts import SearchedPrompt, search_cal
 from speclight.measure.decoded_run.decoding import OWN_LOOP, DecodedPrompt, greedy_divergences
 from speclight.measure.decoded_run.timing import time_in_turn
 from speclight.measure.machine_load import load_average, machine_load
-from speclight.measure.oracle_run import OracleRecord, OracleSettings, run_oracle
+from speclight.measure.oracle_run import OracleSettings, run_oracle
 from speclight.measure.profile import Profile, ProfileSettings
 from speclight.measure.profile_run import run_profile
 from speclight.measure.prompts import Prompt
 from speclight.measure.provenance import RunClock, provenance
+from speclight.measure.trace.record import Trace
 from speclight.models.causal_lm import CausalLM
 from speclight.models.default_target import DEFAULT_NAME
 from speclight.models.sampling import SamplingSettings
@@ -167,7 +168,7 @@ def _profile_and_oracle(
     settings: DemoSettings,
     folder: Path,
     progress: Progress,
-) -> tuple[Profile, OracleRecord]:
+) -> tuple[Profile, Trace]:
     profiled = tuple(p for family in by_family.values() for p in family[: settings.prompts_per_family])
     profile = run_profile(
         model,
@@ -185,7 +186,7 @@ def _profile_and_oracle(
     )
 
 
-def _limits(profile: Profile, oracle: OracleRecord, progress: Progress) -> tuple[FamilyLimits, ...]:
+def _limits(profile: Profile, oracle: Trace, progress: Progress) -> tuple[FamilyLimits, ...]:
     limits: list[FamilyLimits] = []
     for number, family in enumerate(profile.families):
         limits.append(family_limits(profile, oracle, family))

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from speclight.experiments.limits.panels import BoundCurve, BoundPanel, budgets_up_to, panel_of_bounds
-from speclight.measure.oracle_run import OracleRecord
 from speclight.measure.profile import Profile
+from speclight.measure.trace.record import Trace
 from speclight.seeds import stream
 from speclight.theory.catalogue import drawn_in
 from speclight.theory.ergodic.strata import quantile_strata
@@ -33,7 +33,7 @@ def synthetic_panels(largest_budget: int) -> tuple[BoundPanel, ...]:
 
 
 def target_panel(
-    profile: Profile, oracle: OracleRecord | None, family: str, name: str, largest_budget: int
+    profile: Profile, oracle: Trace | None, family: str, name: str, largest_budget: int
 ) -> BoundPanel:
     """The panel of a measured target: limits from the profile's family, and the oracle where there is one.
 
@@ -44,7 +44,7 @@ def target_panel(
     panel = _panel(name, known, largest_budget)
     if oracle is None:
         return panel
-    values = tuple(oracle.tokens_per_call(family, budget).value for budget in panel.budgets)
+    values = tuple(oracle.limit_tokens_per_call(family, budget).value for budget in panel.budgets)
     return _with_optimum(panel, values)
 
 

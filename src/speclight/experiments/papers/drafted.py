@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from speclight.drafting.chosen_drafters import ComparedDrafter
-from speclight.drafting.drafters import law_source
 from speclight.experiments.papers.settings import PapersSettings
 from speclight.experiments.papers.texts import Answers
 from speclight.measure.drafter_profile import DrafterProfile
@@ -44,10 +43,7 @@ def drafted_answers(
     drafted: list[DraftedAnswers] = []
     for item in found:
         for drafter in drafters:
-            source = law_source(drafter.choice, model, item.profile.settings.sampling)
             own = folder / item.folder / drafter.label
-            record = run_drafter_profile(
-                model, source, item.profile, laid, str(drafter.plan()["weights"]), own, progress
-            )
+            record = run_drafter_profile(model, drafter, item.profile, laid, own, progress)
             drafted.append(DraftedAnswers(item.data, item.temperature, drafter.label, record))
     return tuple(drafted)

@@ -16,7 +16,8 @@ from speclight.experiments.papers.settings import PapersSettings
 from speclight.experiments.papers.texts import Answers
 from speclight.measure.drafter_limits import known_drafter, measured_tokens
 from speclight.measure.estimates import Estimate
-from speclight.measure.oracle_run import OracleRecord, OracleSettings, run_oracle
+from speclight.measure.oracle_run import OracleSettings, run_oracle
+from speclight.measure.trace.record import Trace
 from speclight.models.causal_lm import CausalLM
 from speclight.progress import Progress, silent
 from speclight.theory.catalogue import BY_NAME
@@ -63,7 +64,7 @@ def searched(
     settings: PapersSettings,
     folder: Path,
     progress: Progress = silent,
-) -> dict[tuple[str, float], OracleRecord]:
+) -> dict[tuple[str, float], Trace]:
     """The best trees at contexts of the answers, by data set and temperature; nothing if not asked for.
 
     Raises StorageError if the folder holds records of other settings, InvalidInput for short answers.
@@ -82,7 +83,7 @@ def searched(
 def budget_panels(
     found: Sequence[Answers],
     drafted: Sequence[DraftedAnswers],
-    oracles: Mapping[tuple[str, float], OracleRecord],
+    oracles: Mapping[tuple[str, float], Trace],
     node_budgets: tuple[int, ...],
 ) -> tuple[BudgetPanel, ...]:
     """A panel for each of the answers. Raises InvalidInput for answers too short for the largest P."""
@@ -100,7 +101,7 @@ def budget_panels(
 def _panel(
     item: Answers,
     drafted: Sequence[DraftedAnswers],
-    oracle: OracleRecord | None,
+    oracle: Trace | None,
     node_budgets: tuple[int, ...],
 ) -> BudgetPanel:
     texts = item.profile.sampled_texts(item.data)
@@ -124,7 +125,9 @@ def _panel(
         {name: tuple(values[name] for values in by_budget) for name in DRAWN},
         lemma_7,
         measured,
-        None if oracle is None else tuple(oracle.tokens_per_call(None, budget) for budget in node_budgets),
+        None
+        if oracle is None
+        else tuple(oracle.limit_tokens_per_call(None, budget) for budget in node_budgets),
         tuple(
             DecodeLimits(budget, certified_decode(texts, budget), decode_bound(texts, budget).going_on)
             for budget in node_budgets

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from speclight.decoding.noise_streams import SeededNoise
 from speclight.drafting.chosen_drafters import ComparedDrafter
 from speclight.drafting.growth_start import growth_start
 from speclight.drafting.tree_names import read_tree
@@ -78,13 +79,13 @@ def run_tree_comparison(
     """
     measured, calibrating = _split(prompts, settings)
     texts = ProfileSettings(max_tokens=settings.max_tokens, seed=settings.seed, sampling=settings.sampling)
-    run_profile(target, calibrating, texts, folder / "calibration-texts", progress)
-    run_profile(target, measured, texts, folder / "texts", progress)
+    of_calibration = run_profile(target, calibrating, texts, folder / "calibration-texts", progress)
+    of_contexts = run_profile(target, measured, texts, folder / "texts", progress)
     compared: list[DrafterTrees] = []
     for drafter in drafters:
         own, of_ranks = folder / drafter.name, folder / drafter.name / "calibration"
-        copy_profile(folder / "calibration-texts", of_ranks)
-        copy_profile(folder / "texts", own)
+        copy_profile(of_calibration, of_ranks)
+        copy_profile(of_contexts, own)
         first_tokens = run_trace(target, (drafter,), _calibration(settings), of_ranks, progress)
         acceptance = acceptance_vector(first_tokens, drafter.name, settings.node_budgets[-1] - 1)
         growths = {name: name for name in TREES}
@@ -136,11 +137,12 @@ def acceptance_vector(trace: Trace, drafter: str, ranks: int) -> tuple[float, ..
 def _values(target: CausalLM, trace: Trace, drafter: str, growths: dict[str, str]) -> Iterator[TreeValue]:
     begins = {name: growth_start(read_tree(each, "deterministic"), target) for name, each in growths.items()}
     names = {each: name for name, each in growths.items()}
+    noise = SeededNoise(0).for_draft()  # deterministic trees take none
     for start in trace.starts:
         traced = start.drafters[drafter]
         for cost in traced.costs:
             name = names[cost.growth]
-            grown = regrown(traced.tree, begins[name], cost.node_budget)
+            grown = regrown(traced.tree, begins[name](traced.tree.root, cost.node_budget, noise))
             yield TreeValue(
                 prompt_id=start.prompt_id,
                 family=start.family,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +15,7 @@ from speclight.drafting.protocol import LawSource
 from speclight.drafting.tree_names import read_tree
 from speclight.errors import InvalidInput
 from speclight.measure.profile import ProfiledText
+from speclight.measure.step_histogram import StepHistogram
 from speclight.measure.trace.drafted import DraftedUnion, drafted_union
 from speclight.measure.trace.scored import node_log_probs
 from speclight.measure.trace.settings import TraceSettings
@@ -24,6 +25,8 @@ from speclight.measure.true_limit import best_trees
 from speclight.models.causal_lm import CausalLM
 from speclight.models.forest import Forest
 from speclight.models.sampling_settings import SamplingSettings
+from speclight.theory.laws.law_pairs import LawPair, pair_of_laws
+from speclight.trees.growing_tree import CandidateLaw
 from speclight.trees.tree_union import union_of
 
 
@@ -34,12 +37,14 @@ def traced_starts(
     sources: Mapping[str, LawSource],
     settings: TraceSettings,
     sampling: SamplingSettings,
+    histograms: Mapping[str, StepHistogram] | None = None,
 ) -> list[TracedStart]:
     """The target's best tree and each drafter's trees at the given starts of one text, scored together.
 
     text: written by the target; of its numbers only log_probs are used. starts: ascending indices of its
     tokens, those that calls would emit first. sources: the drafters' laws by name, made for this sampling;
-    each is led along the text anew. sampling: the law of the target.
+    each is led along the text anew. sampling: the law of the target. histograms: by drafter; its laws at the
+    starts are added, and what Lemma 7 asks about them is recorded.
     Raises InvalidInput for starts outside the text or out of order and for unknown growths, ContextOverflow
     where a tree leaves the context window.
     """
@@ -49,8 +54,10 @@ def traced_starts(
     roots = [prompt + start - 1 for start in starts]
     forest = Forest(model, token_ids[: roots[-1] + 1], roots, sampling)
     found = best_trees(forest, [token_ids[root] for root in roots], largest, model.end_of_text)
+    laws, known = forest.root_laws, histograms or {}
     drafters = {
-        name: _drafted_along(model, text, starts, source, settings) for name, source in sources.items()
+        name: _drafted_along(model, text, starts, source, settings, laws, known.get(name))
+        for name, source in sources.items()
     }
     forest.forget()
     by_start = _with_target(forest, drafters) if drafters else [{} for _ in starts]
@@ -67,35 +74,58 @@ def traced_starts(
             best.path_log_probs,
             best.depths,
             by_start[place],
+            calls,
         )
-        for place, (start, (best, _)) in enumerate(zip(starts, found, strict=True))
+        for place, (start, (best, calls)) in enumerate(zip(starts, found, strict=True))
     ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Drafted:
-    """What one drafter drafted at one start, and the coupling bound there."""
+    """What one drafter drafted at one start, the coupling bound there, and the rest as in TracedDrafter."""
 
     union: DraftedUnion
     coupling: FloatArray
+    ahead: FloatArray | None = None
+    laws: LawPair | None = None
 
 
 def _drafted_along(
-    model: CausalLM, text: ProfiledText, starts: Sequence[int], source: LawSource, settings: TraceSettings
+    model: CausalLM,
+    text: ProfiledText,
+    starts: Sequence[int],
+    source: LawSource,
+    settings: TraceSettings,
+    laws: FloatArray,
+    histogram: StepHistogram | None,
 ) -> list[_Drafted]:
+    """At each start. laws: [starts, vocab] of the target. histogram: where the drafter's laws are added."""
     growths = {name: growth_start(read_tree(name, "deterministic"), model) for name in settings.growths}
     never = model.end_of_text
     token_ids, prompt = [*text.prompt_token_ids, *text.token_ids], len(text.prompt_token_ids)
     along, features = AlongText(source, token_ids), features_along(model, source, token_ids)
     found: list[_Drafted] = []
-    for start in starts:
+    for place, start in enumerate(starts):
         along.stop(prompt + start, features)
         union = drafted_union(along, growths, settings.trees, never)
         ahead = slice(start, start + settings.lookahead)
-        by_drafter = np.cumsum(along.log_probs_ahead(text.token_ids[ahead], never))
-        ratio = np.exp(by_drafter - np.cumsum(text.log_probs[ahead]))
-        found.append(_Drafted(union, np.minimum(ratio, 1.0)))
+        by_drafter = along.log_probs_ahead(text.token_ids[ahead], never)
+        ratio = np.exp(np.cumsum(by_drafter) - np.cumsum(text.log_probs[ahead]))
+        drafted = _Drafted(union, np.minimum(ratio, 1.0))
+        if histogram is not None:
+            pair = _pair_of_laws(laws[place], along.law(), histogram, never)
+            drafted = replace(drafted, ahead=by_drafter, laws=pair)
+        found.append(drafted)
     return found
+
+
+def _pair_of_laws(
+    target: FloatArray, drafter: CandidateLaw, histogram: StepHistogram, never_drafted: Collection[int]
+) -> LawPair:
+    dense = np.zeros((1, len(target)))
+    dense[0, drafter.tokens] = np.exp(drafter.log_probs)
+    histogram.add(dense)
+    return pair_of_laws(target, drafter.tokens, drafter.log_probs, sorted(never_drafted))
 
 
 def _with_target(
@@ -117,7 +147,7 @@ def _with_target(
 def _traced(drafted: _Drafted, of_target: FloatArray) -> TracedDrafter:
     tree = drafted.union.tree
     nodes = TracedTree(tree.tokens, tree.parents, tree.depths, drafted.union.ranks, tree.log_probs, of_target)
-    return TracedDrafter(nodes, drafted.union.costs, drafted.coupling)
+    return TracedDrafter(nodes, drafted.union.costs, drafted.coupling, ahead=drafted.ahead, laws=drafted.laws)
 
 
 def _check_starts(text: ProfiledText, starts: Sequence[int]) -> None:

@@ -1,4 +1,7 @@
-"""A draft tree out of a trace: what a growth makes of the laws that were recorded."""
+"""A draft tree out of a trace: what a growth makes of the laws that were recorded.
+
+Free of torch and Transformers.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from speclight.arrays import FloatArray, IntArray
-from speclight.decoding.noise_streams import SeededNoise
-from speclight.drafting.tree_drafter import GrowthStart
 from speclight.measure.trace.traced import TracedTree
 from speclight.trees.draft_tree import DraftTree
-from speclight.trees.growing_tree import CandidateLaw, GrowingTree, grown
+from speclight.trees.growing_tree import CandidateLaw, GrowingTree, Growth, grown
 from speclight.trees.tree_union import union_of
 
 NOTHING = np.zeros(0, dtype=np.int64)
@@ -25,9 +26,10 @@ class RegrownTree:
     target_path_log_probs: FloatArray
 
 
-def regrown(traced: TracedTree, start: GrowthStart, node_budget: int) -> RegrownTree:
-    """The tree of a growth, as it was drafted; one that was traced at this budget, or would be part of one.
+def regrown(traced: TracedTree, growth: Growth) -> RegrownTree:
+    """The tree of a growth, as it was drafted; one that was traced at its budget, or would be part of one.
 
+    growth: begun at the traced tree's root, `traced.root`.
     Candidates that no traced tree holds are none of the tree's either, so that it is grown from the others
     as from all of them.
     """
@@ -39,7 +41,7 @@ def regrown(traced: TracedTree, start: GrowthStart, node_budget: int) -> Regrown
         found = [children.get(places[known.token_path(node)], NOTHING) for node in nodes]
         return [CandidateLaw(traced.tokens[each], traced.drafter_log_probs[each]) for each in found]
 
-    tree = grown(start(int(traced.tokens[0]), node_budget, SeededNoise(0).for_draft()), laws).tree
+    tree = grown(growth, laws).tree
     of_tree = union_of([whole, tree]).places[1]
     return RegrownTree(tree, traced.target_path_log_probs[of_tree])
 

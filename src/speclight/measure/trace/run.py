@@ -10,19 +10,30 @@ from typing import Any
 import torch
 
 from speclight.drafting.chosen_drafters import ComparedDrafter
+from speclight.drafting.drafter_choices import NO_DRAFTER
 from speclight.drafting.drafters import law_source
 from speclight.drafting.protocol import LawSource
 from speclight.drafting.tree_names import read_tree
 from speclight.errors import InvalidInput, StorageError
 from speclight.measure.checksums import digest, read_sums
 from speclight.measure.plan import PLAN_NAME, plan_text, run_plan
-from speclight.measure.profile import read_profile
+from speclight.measure.profile import Profile, read_profile
+from speclight.measure.step_histogram import StepHistogram, histograms_table
 from speclight.measure.store import read_plan, read_recorded, recording, write_recorded
 from speclight.measure.trace.along import traced_starts
-from speclight.measure.trace.record import KIND, SCHEMA, TEXTS, Trace, read_trace, text_unit, write_starts
+from speclight.measure.trace.record import (
+    DRAFTER_LAWS,
+    KIND,
+    SCHEMA,
+    TEXTS,
+    Trace,
+    read_trace,
+    text_unit,
+    write_starts,
+)
 from speclight.measure.trace.sampled import with_samples
 from speclight.measure.trace.sampled_names import read_sampled
-from speclight.measure.trace.settings import START_LAW, TraceSettings
+from speclight.measure.trace.settings import TraceSettings
 from speclight.measure.trace.starts import traced_positions
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling_settings import SamplingSettings
@@ -52,7 +63,7 @@ def run_trace(
     _check_target(model, profiled)
     chosen = traced_positions(profile, settings, model.context_window)
     sampling = profile.settings.sampling
-    _check_drafts(settings, sampling)
+    _check_drafts(drafters, settings, sampling)
     plan = run_plan(
         KIND,
         model,
@@ -61,7 +72,7 @@ def run_trace(
         threads=torch.get_num_threads(),
         settings=asdict(settings),
         sampling=asdict(sampling),
-        start_law=START_LAW,
+        start_law=settings.start_law,
         drafters=[drafter.plan() for drafter in drafters],
         profile_sha256=digest(plan_text(profiled)),
         texts=[[*text.key, starts] for text, starts in chosen],
@@ -73,7 +84,10 @@ def run_trace(
             unit = text_unit(number)
             if not records.has(unit):
                 sources = sources or _sources(model, drafters, sampling, "deterministic")
-                traced = traced_starts(model, text, starts, sources, settings, sampling)
+                histograms = _histograms(model, sources) if settings.drafter_laws and sources else None
+                traced = traced_starts(model, text, starts, sources, settings, sampling, histograms)
+                if histograms is not None:
+                    records.write(f"{unit}-{DRAFTER_LAWS}", histograms_table(list(histograms.values())))
                 if settings.sampled:
                     samplers = samplers or _sources(model, drafters, sampling, "with_replacement")
                     traced = with_samples(model, text, traced, samplers, settings, sampling)
@@ -82,7 +96,17 @@ def run_trace(
     return read_trace(folder)
 
 
-def _check_drafts(settings: TraceSettings, sampling: SamplingSettings) -> None:
+def _histograms(model: CausalLM, sources: Mapping[str, LawSource]) -> dict[str, StepHistogram]:
+    """An empty one of the laws of each drafter."""
+    end_of_text = tuple(sorted(model.end_of_text))
+    return {name: StepHistogram(name, model.vocabulary_size, end_of_text) for name in sources}
+
+
+def _check_drafts(
+    drafters: Sequence[ComparedDrafter], settings: TraceSettings, sampling: SamplingSettings
+) -> None:
+    if any(drafter.name == NO_DRAFTER for drafter in drafters):
+        raise InvalidInput("got no drafter (none) to trace, expected one with a law; leave it out")
     for growth in settings.growths:
         read_tree(growth, "deterministic")
     for draft in settings.sampled:
@@ -101,22 +125,25 @@ def _sources(
     return {drafter.name: law_source(drafter.choice, model, sampling, kind) for drafter in drafters}
 
 
-def copy_profile(profile: Path, folder: Path) -> None:
-    """Copy a finished profile into a trace's folder, so that the trace stands alone.
+def copy_profile(profile: Profile, folder: Path) -> None:
+    """Copy a profile that was read from a folder into a trace's, so that the trace stands alone.
 
-    Raises StorageError if the profile is not finished or damaged, or another one is there.
+    Raises StorageError if the profile is not finished or damaged, or another one is there; InvalidInput for
+    one that was put together in memory.
     """
-    read_profile(profile)
-    plan = read_recorded(profile, PLAN_NAME)
+    if profile.folder is None:
+        raise InvalidInput("got a profile that lies in no folder, expected one that was measured or read")
+    plan = read_recorded(profile.folder, PLAN_NAME)
     target = folder / TEXTS
     if (target / PLAN_NAME).exists() and read_recorded(target, PLAN_NAME) != plan:
         raise StorageError(
-            f"{folder.name} holds the trace of another profile than {profile.name}; choose another folder"
+            f"{folder.name} holds the trace of another profile than {profile.folder.name}; choose another "
+            "folder"
         )
     target.mkdir(parents=True, exist_ok=True)
-    for name in sorted(read_sums(profile)):
+    for name in sorted(read_sums(profile.folder)):
         if not (target / name).exists():
-            write_recorded(target, name, read_recorded(profile, name))
+            write_recorded(target, name, read_recorded(profile.folder, name))
 
 
 def _check_target(model: CausalLM, profiled: Mapping[str, Any]) -> None:

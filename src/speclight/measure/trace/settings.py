@@ -8,7 +8,7 @@ from itertools import pairwise, product
 from speclight.checks import check_whole_numbers
 from speclight.errors import InvalidInput
 
-START_LAW = "uniform positions, in windows"
+UNIFORM, IN_WINDOWS = "uniform positions", "uniform positions, in windows"
 
 CHAIN = "chain"
 # What engines offer: best-first trees, EAGLE-2's by depth and width (SGLang's steps and topk), chains (vLLM,
@@ -40,8 +40,15 @@ class TraceSettings:
     """Neighbouring starts to a window; 1 scatters them."""
     windows_per_family: int = 8
     """Windows of each family, at the most, spread evenly over its texts."""
+    every: int = 1
+    """Take one window in this many, at the most."""
+    tokens_ahead: bool = False
+    """Start only where P - 1 further tokens of the text follow, or could have: where bounds from texts do."""
     lookahead: int = 16
     """Tokens of the longest chain: drafted, and along the text for the coupling bound of chains."""
+    drafter_laws: bool = False
+    """Record what Lemma 7 asks about each drafter: both whole laws at every start, in numbers, and the law of
+    its -ln q, some hundred kB a text. `speclight bound --drafter-profile` reads it."""
     sampled: tuple[str, ...] = ()
     """Drafts of samples or races besides, as RULE or RULE:TREE, such as block, traversal:rank=0.6,0.2, race:
     at node budgets up to that of the longest chain, with the rule's expected tokens over all of its coins."""
@@ -51,7 +58,7 @@ class TraceSettings:
     """Seed of where windows lie, of sampled drafts, and of texts."""
 
     def __post_init__(self) -> None:
-        check_whole_numbers(self, "window", "windows_per_family", "lookahead", "noises")
+        check_whole_numbers(self, "window", "windows_per_family", "every", "lookahead", "noises")
         budgets = self.node_budgets
         if not budgets or min(budgets) < 1 or any(a >= b for a, b in pairwise(budgets)):
             raise InvalidInput(
@@ -63,6 +70,11 @@ class TraceSettings:
                 f"got growths {', '.join(self.growths) or 'none'}, expected each once and at least one",
                 argument="growths",
             )
+
+    @property
+    def start_law(self) -> str:
+        """Where calls start, in words; numbers under different start laws are never comparable."""
+        return UNIFORM if self.window == 1 else IN_WINDOWS
 
     @property
     def trees(self) -> tuple[tuple[str, int], ...]:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
 from speclight.arrays import BoolArray, FloatArray, IntArray
+from speclight.measure.text_keys import text_key
+from speclight.theory.laws.law_pairs import LawPair
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +35,11 @@ class TracedTree:
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    @property
+    def root(self) -> int:
+        """The root's token."""
+        return int(self.tokens[0])
 
     @property
     def drafter_path_log_probs(self) -> FloatArray:
@@ -96,13 +104,17 @@ class TracedDrafter:
 
     costs: of each growth at each budget of the trace. coupling: [chain lengths] min(1, Q/P) of the text's
     next 1, 2, ... tokens: 1 + the sum of the first K is the most that any lossless rule reaches with a chain
-    of K (docs/theory/drafter.md). sampled: empty unless asked for.
+    of K (docs/theory/drafter.md). sampled: empty unless asked for. ahead: [chain lengths] log-probability of
+    each of those tokens under the drafter, those before it being one draft, nats; -inf: cannot be drafted.
+    laws: both laws at the start in numbers. Those two are None unless drafters' laws were asked for.
     """
 
     tree: TracedTree
     costs: tuple[GrowthCost, ...]
     coupling: FloatArray
     sampled: tuple[SampledValue, ...] = ()
+    ahead: FloatArray | None = None
+    laws: LawPair | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +124,9 @@ class TracedStart:
     prompt_id, family, sample, turn: of the text. window: number of the run of neighbouring starts that this
     one is in, within its text. following: the text's tokens from the start on, as far as the largest budget
     reaches. best: [nodes] log-probabilities under the target of the nodes of the target's own best tree,
-    falling, the root's 0; best_depths: of the same nodes. drafters: by name.
+    falling, the root's 0; best_depths: of the same nodes. drafters: by name. search_calls: calls that the
+    search of the best tree took, None in traces of schema 1. hidden: log-probability that no node exceeds
+    which a server did not show; -inf if the search is exact, as it always is without a server.
     """
 
     prompt_id: str
@@ -125,3 +139,14 @@ class TracedStart:
     best: FloatArray
     best_depths: IntArray
     drafters: Mapping[str, TracedDrafter]
+    search_calls: int | None = None
+    hidden: float = -inf
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        """The key of the text, as `ProfiledText.key`."""
+        return text_key(self.prompt_id, self.sample, self.turn)
+
+    def best_tokens(self, node_budget: int) -> float:
+        """E[X] of the best tree of `node_budget` nodes: exact, by Lemma 1 and prefix sums."""
+        return float(np.exp(self.best[:node_budget]).sum())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -84,6 +85,25 @@ def check_target(options: TargetOptions) -> None:
         raise InvalidInput(f"got --offload {options.offload!r}, expected one of {', '.join(OFFLOAD)}")
     check_weights("--target", options.target)
     check_cache(options.target)
+
+
+def check_run(
+    target: TargetOptions,
+    out: Path,
+    drafters: Sequence[str] = (),
+    node_budgets: tuple[int, ...] | None = None,
+) -> None:
+    """Look at what commands that run a target and fill a folder are told, before anything is loaded.
+
+    drafters: NAME or NAME=WEIGHTS each. node_budgets: None where there are none to check. Raises what
+    `check_budgets`, `read_drafter_option`, `check_target` and `check_writable` raise.
+    """
+    if node_budgets is not None:
+        check_budgets(node_budgets)
+    for drafter in drafters:
+        read_drafter_option(drafter)
+    check_target(target)
+    check_writable(out)
 
 
 def check_cache(weights: str) -> None:

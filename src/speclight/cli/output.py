@@ -15,6 +15,8 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from speclight.writing import write_whole
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -82,6 +84,16 @@ def json_line(document: Mapping[str, object] | Sequence[Mapping[str, object]]) -
     else:
         checked = [{"schema": JSON_SCHEMA, **_json_object(item)} for item in document]
     return json.dumps(checked, allow_nan=False, ensure_ascii=False)
+
+
+def write_document(path: Path, document: Mapping[str, object]) -> None:
+    """Write the document as `json_line` says it into a file. Raises StorageError if it cannot be written."""
+    write_whole(path, (json_line(document) + "\n").encode())
+
+
+def write_tables(folder: Path, tables: str) -> None:
+    """Write Markdown tables to tables.md, beside the records. Raises StorageError if they cannot be."""
+    write_whole(folder / "tables.md", (tables + "\n").encode())
 
 
 def _json_object(mapping: Mapping[str, object]) -> dict[str, object]:

@@ -15,8 +15,7 @@ from speclight.cli.options import (
     PromptOptions,
     TargetOptions,
     check_picture,
-    check_target,
-    check_writable,
+    check_run,
     load_target,
     read_drafting,
     read_prompt_options,
@@ -91,8 +90,7 @@ def gap(options: GapOptions = GapOptions()) -> None:
 
 def _decoded(options: GapOptions) -> DecodedRun:
     """The run, decoded or read where it was before. Bad input is told before anything is loaded."""
-    check_target(options.target)
-    check_writable(options.out)
+    check_run(options.target, options.out)
     if options.plot is not None:
         check_picture("--plot", options.plot)
     drafting = read_drafting(options.drafting)

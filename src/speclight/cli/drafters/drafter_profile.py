@@ -13,9 +13,7 @@ from speclight.cli.limits.bound_output import bound_document, interval_of
 from speclight.cli.options import (
     JsonFlag,
     TargetOptions,
-    check_budgets,
-    check_target,
-    check_writable,
+    check_run,
     load_target,
     read_drafter_option,
 )
@@ -104,9 +102,7 @@ def drafter_profile(options: DrafterProfileOptions = DrafterProfileOptions()) ->
 
 def _checked(options: DrafterProfileOptions) -> None:
     """A look at everything that can be wrong before something is loaded."""
-    check_budgets(options.node_budgets)
-    check_target(options.target)
-    check_writable(options.out)
+    check_run(options.target, options.out, node_budgets=options.node_budgets)
     read_drafter_option(options.drafter, options.layers)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from cyclopts import Parameter
 
 from speclight.checks import check_whole_numbers, finite_number
-from speclight.cli.options import JsonFlag, TargetOptions, check_target, check_writable, load_target
+from speclight.cli.options import JsonFlag, TargetOptions, check_run, load_target
 from speclight.cli.output import Output, command_output
 from speclight.cli.progress import progress_bars
 from speclight.errors import InvalidInput
@@ -59,8 +59,7 @@ def train_head(options: TrainHeadOptions) -> None:
         raise InvalidInput(
             f"checkpoint_minutes must be >= 0, got {minutes}; 3 is usual", argument="checkpoint_minutes"
         )
-    check_target(options.target)
-    check_writable(options.out)
+    check_run(options.target, options.out)
 
     from speclight.drafting.eagle3.conventions import default_layers
     from speclight.measure.store import sole_writer
@@ -140,15 +139,12 @@ def _trained(
 
 def _opened(options: TrainHeadOptions, target: CausalLM, texts: Path, checkpoint: Path) -> TrainingLoop:
     """Training of the kind asked for, new or as its checkpoint left it."""
-    from speclight.training.head_trainer import new_training, resumed
-    from speclight.training.medusa_trainer import new_medusa_training, resumed_medusa
-    from speclight.training.small_model_trainer import new_small_model_training, resumed_small_model
+    from speclight.training.head_trainer import HeadTraining
+    from speclight.training.medusa_trainer import MedusaTraining
+    from speclight.training.small_model_trainer import SmallModelTraining
 
-    start, resume = {
-        "eagle3": (new_training, resumed),
-        "medusa": (new_medusa_training, resumed_medusa),
-        "small-lm": (new_small_model_training, resumed_small_model),
-    }[options.kind]
+    kinds = {"eagle3": HeadTraining, "medusa": MedusaTraining, "small-lm": SmallModelTraining}
+    kind = kinds[options.kind]
     if checkpoint.exists():
-        return resume(target, checkpoint, options.training)
-    return start(target, texts, options.training)
+        return kind.resumed(target, checkpoint, options.training)
+    return kind.begun(target, texts, options.training)

@@ -11,13 +11,11 @@ from speclight.cli.options import (
     JsonFlag,
     PromptOptions,
     TargetOptions,
-    check_target,
-    check_writable,
+    check_run,
     load_target,
-    read_drafter_option,
     read_prompt_options,
 )
-from speclight.cli.output import command_output, json_line
+from speclight.cli.output import command_output, write_document, write_tables
 from speclight.cli.progress import progress_bars
 from speclight.experiments.drafters.settings import DrafterComparisonSettings
 
@@ -48,10 +46,7 @@ def compare_drafters(options: CompareDraftersOptions = CompareDraftersOptions())
 
         speclight experiment compare-drafters --drafter ngram --drafter eagle3 --budget 16
     """
-    for drafter in options.drafter:
-        read_drafter_option(drafter)
-    check_target(options.target)
-    check_writable(options.out)
+    check_run(options.target, options.out, options.drafter)
     prompts = read_prompt_options(options.prompts)
 
     from speclight.drafting.chosen_drafters import ALL_DRAFTERS, compared_drafters
@@ -59,7 +54,6 @@ def compare_drafters(options: CompareDraftersOptions = CompareDraftersOptions())
     from speclight.experiments.drafters.run import run_drafter_comparison
     from speclight.experiments.drafters.summary import summarise_drafters
     from speclight.report.drafters import draw, markdown
-    from speclight.writing import write_whole
 
     with command_output(options.json) as output:
         target = load_target(options.target)
@@ -78,8 +72,8 @@ def compare_drafters(options: CompareDraftersOptions = CompareDraftersOptions())
             "limit_checks": [asdict(check) for check in checks],
         }
         tables = markdown(comparison, rows, checks)
-        write_whole(options.out / "comparison.json", (json_line(document) + "\n").encode())
-        write_whole(options.out / "tables.md", (tables + "\n").encode())
+        write_document(options.out / "comparison.json", document)
+        write_tables(options.out, tables)
         figure = draw(comparison, rows, options.out / "drafters.svg")
         if options.json:
             output.write_json(document)

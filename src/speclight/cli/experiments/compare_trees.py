@@ -11,13 +11,11 @@ from speclight.cli.options import (
     JsonFlag,
     PromptOptions,
     TargetOptions,
-    check_target,
-    check_writable,
+    check_run,
     load_target,
-    read_drafter_option,
     read_prompt_options,
 )
-from speclight.cli.output import command_output, json_line
+from speclight.cli.output import command_output, write_document, write_tables
 from speclight.cli.progress import progress_bars
 from speclight.experiments.trees.settings import TreeSettings
 
@@ -48,10 +46,7 @@ def compare_trees(options: CompareTreesOptions = CompareTreesOptions()) -> None:
 
         speclight experiment compare-trees --drafter eagle3 --budget 8,16,60
     """
-    for drafter in options.drafter:
-        read_drafter_option(drafter)
-    check_target(options.target)
-    check_writable(options.out)
+    check_run(options.target, options.out, options.drafter)
     prompts = read_prompt_options(options.prompts)
 
     from speclight.drafting.chosen_drafters import compared_drafters
@@ -59,7 +54,6 @@ def compare_trees(options: CompareTreesOptions = CompareTreesOptions()) -> None:
     from speclight.experiments.trees.summary import summarise_trees
     from speclight.measure.trace.run import TRACED_DRAFTERS
     from speclight.report.trees import draw, markdown
-    from speclight.writing import write_whole
 
     with command_output(options.json) as output:
         target = load_target(options.target)
@@ -75,9 +69,9 @@ def compare_trees(options: CompareTreesOptions = CompareTreesOptions()) -> None:
                 for summary, trees in zip(summaries, compared, strict=True)
             ],
         }
-        write_whole(options.out / "comparison.json", (json_line(document) + "\n").encode())
+        write_document(options.out / "comparison.json", document)
         tables = markdown(summaries)
-        write_whole(options.out / "tables.md", (tables + "\n").encode())
+        write_tables(options.out, tables)
         figure = draw(summaries, options.out / "tokens-per-call.svg")
         if options.json:
             output.write_json(document)

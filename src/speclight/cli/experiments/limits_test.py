@@ -7,8 +7,8 @@ from pathlib import Path
 
 from cyclopts import Parameter
 
-from speclight.cli.options import JsonFlag, TargetOptions, check_target, check_writable, load_target
-from speclight.cli.output import command_output
+from speclight.cli.options import JsonFlag, TargetOptions, check_run, load_target
+from speclight.cli.output import command_output, write_tables
 from speclight.cli.progress import progress_bars
 from speclight.errors import InvalidInput
 from speclight.experiments.limits.settings import LimitsTestSettings
@@ -38,14 +38,12 @@ def limits_test(options: LimitsTestOptions) -> None:
 
         speclight experiment limits-test --questions questions.jsonl --budget 16,60
     """
-    check_target(options.target)
-    check_writable(options.out)
+    check_run(options.target, options.out)
     files = _question_files(options.questions)
 
     from speclight.experiments.limits.data import read_families
     from speclight.experiments.limits.run import run_limits_test
     from speclight.report.limits import draw, markdown
-    from speclight.writing import write_whole
 
     families = read_families(files, options.settings.prompts_per_file)
     with command_output(options.json) as output:
@@ -53,7 +51,7 @@ def limits_test(options: LimitsTestOptions) -> None:
         with progress_bars() as progress:
             result = run_limits_test(target, families, options.settings, options.out, progress)
         tables = markdown(result)
-        write_whole(options.out / "tables.md", (tables + "\n").encode())
+        write_tables(options.out, tables)
         figure = draw(result, options.out / "predicted-over-measured.svg")
         if options.json:
             output.write_json({**asdict(result), "folder": options.out})

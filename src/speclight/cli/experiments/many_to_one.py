@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
-from speclight.cli.options import JsonFlag, TargetOptions, check_target, check_writable, load_target
+from speclight.cli.options import JsonFlag, TargetOptions, check_run, load_target
 from speclight.cli.output import command_output
 from speclight.cli.progress import progress_bars
 from speclight.experiments.many_to_one_settings import ManyToOneSettings
@@ -41,8 +41,7 @@ def many_to_one(options: ManyToOneOptions = ManyToOneOptions()) -> None:
 
         speclight experiment many-to-one --profile out/profile --contexts 12
     """
-    check_target(options.target)
-    check_writable(options.out)
+    check_run(options.target, options.out)
 
     from speclight.measure.profile import read_profile
 

@@ -13,14 +13,11 @@ from speclight.cli.options import (
     JsonFlag,
     PromptOptions,
     TargetOptions,
-    check_budgets,
-    check_target,
-    check_writable,
+    check_run,
     load_target,
-    read_drafter_option,
     read_prompt_options,
 )
-from speclight.cli.output import command_output, json_line
+from speclight.cli.output import command_output, write_document
 from speclight.cli.progress import progress_bars
 from speclight.drafting.drafter_names import name_and_weights
 from speclight.experiments.races.settings import RaceExperimentSettings
@@ -70,7 +67,6 @@ def race_vs_rejection(options: RaceOptions = RaceOptions()) -> None:
     from speclight.experiments.races.comparison import run_race_experiment
     from speclight.experiments.races.laws import race_drafter
     from speclight.report.races import draw, markdown
-    from speclight.writing import write_whole
 
     with command_output(options.json) as output:
         target = load_target(options.target)
@@ -86,7 +82,7 @@ def race_vs_rejection(options: RaceOptions = RaceOptions()) -> None:
                 target, drafters, prompts, options.settings, options.out, progress, others
             )
         document = asdict(result)
-        write_whole(options.out / "comparison.json", (json_line(document) + "\n").encode())
+        write_document(options.out / "comparison.json", document)
         figure = draw(result.comparison, options.out / "tokens-per-call.svg")
         if options.json:
             output.write_json(document)
@@ -103,12 +99,9 @@ def _above(comparison: RaceComparison) -> list[str]:
 
 
 def _check(options: RaceOptions) -> None:
-    for drafter in (*options.drafter, *options.invariance_drafter):
-        read_drafter_option(drafter)
-    check_budgets(options.settings.node_budgets)
     check_whole_numbers(options, "candidates")
-    check_target(options.target)
-    check_writable(options.out)
+    drafters = (*options.drafter, *options.invariance_drafter)
+    check_run(options.target, options.out, drafters, options.settings.node_budgets)
 
 
 def _short_prompts(prompts: tuple[Prompt, ...], count: int) -> tuple[Prompt, ...]:

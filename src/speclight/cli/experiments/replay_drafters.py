@@ -12,10 +12,8 @@ from speclight.cli.options import (
     JsonFlag,
     PromptOptions,
     TargetOptions,
-    check_target,
-    check_writable,
+    check_run,
     load_target,
-    read_drafter_option,
     read_prompt_options,
 )
 from speclight.cli.output import command_output
@@ -54,10 +52,7 @@ def replay_drafters(options: ReplayDraftersOptions = ReplayDraftersOptions()) ->
 
         speclight experiment replay-drafters --drafter eagle3 --drafter ngram --budget 16,60
     """
-    for drafter in options.drafter:
-        read_drafter_option(drafter)
-    check_target(options.target)
-    check_writable(options.out)
+    check_run(options.target, options.out, options.drafter)
     prompts = read_prompt_options(options.prompts)
 
     from speclight.drafting.chosen_drafters import compared_drafters

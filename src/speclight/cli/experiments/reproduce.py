@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from cyclopts import Parameter
 
-from speclight.cli.options import (
-    JsonFlag,
-    TargetOptions,
-    check_budgets,
-    check_target,
-    check_writable,
-    load_target,
-    read_drafter_option,
-)
-from speclight.cli.output import command_output, json_line
+from speclight.cli.options import JsonFlag, TargetOptions, check_run, load_target
+from speclight.cli.output import command_output, write_document, write_tables
 from speclight.cli.progress import progress_bars
 from speclight.errors import InvalidInput
 from speclight.experiments.papers.settings import PapersSettings
@@ -63,11 +55,7 @@ def reproduce(experiment: Experiment, /, options: ReproduceOptions = ReproduceOp
         raise InvalidInput(
             f"{experiment} needs question files, got none; give --questions FILE for each data set"
         )
-    check_budgets(options.settings.node_budgets)
-    for drafter in options.drafter:
-        read_drafter_option(drafter)
-    check_target(options.target)
-    check_writable(options.out)
+    check_run(options.target, options.out, options.drafter, options.settings.node_budgets)
 
     from speclight.experiments.papers.question_files import read_data_sets
 
@@ -77,7 +65,6 @@ def reproduce(experiment: Experiment, /, options: ReproduceOptions = ReproduceOp
     from speclight.experiments.papers.run import LAID_DRAFTERS
     from speclight.experiments.papers.run import reproduce as run
     from speclight.report.papers import reproduced_markdown
-    from speclight.writing import write_whole
 
     with command_output(options.json) as output:
         target = load_target(options.target)
@@ -85,8 +72,8 @@ def reproduce(experiment: Experiment, /, options: ReproduceOptions = ReproduceOp
         with progress_bars() as progress:
             found = run(target, experiment, data_sets, drafters, options.settings, options.out, progress)
         tables = reproduced_markdown(found)
-        write_whole(options.out / "tables.md", (tables + "\n").encode())
-        write_whole(options.out / "reproduced.json", (json_line(asdict(found)) + "\n").encode())
+        write_tables(options.out, tables)
+        write_document(options.out / "reproduced.json", asdict(found))
         figures = _figures(found, options.out)
         if options.json:
             output.write_json({**asdict(found), "folder": options.out, "figures": figures})

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from cyclopts import Parameter
 
-from speclight.cli.options import JsonFlag, TargetOptions, check_target, check_writable, load_target
-from speclight.cli.output import command_output
+from speclight.cli.options import JsonFlag, TargetOptions, check_run, load_target
+from speclight.cli.output import command_output, write_tables
 from speclight.cli.progress import progress_bars
 from speclight.experiments.scores.settings import ScoreTestSettings
 
@@ -35,8 +35,7 @@ def score_test(trace: Path, /, *, options: ScoreTestOptions = ScoreTestOptions()
 
         speclight experiment score-test out/trace --budget 4,8,16
     """
-    check_target(options.target)
-    check_writable(options.out)
+    check_run(options.target, options.out)
 
     from speclight.drafting.drafter_names import name_and_weights
     from speclight.measure.trace.record import read_trace
@@ -47,7 +46,6 @@ def score_test(trace: Path, /, *, options: ScoreTestOptions = ScoreTestOptions()
     from speclight.drafting.chosen_drafters import ComparedDrafter
     from speclight.experiments.scores.run import run_score_test
     from speclight.report.score_test import score_test_markdown
-    from speclight.writing import write_whole
 
     drafters = [ComparedDrafter(name, weights.get(name)) for name in read.drafters]
     with command_output(options.json) as output:
@@ -55,7 +53,7 @@ def score_test(trace: Path, /, *, options: ScoreTestOptions = ScoreTestOptions()
         with progress_bars() as progress:
             found = run_score_test(target, read, drafters, options.settings, options.out, progress)
         table = score_test_markdown(found)
-        write_whole(options.out / "tables.md", (table + "\n").encode())
+        write_tables(options.out, table)
         if options.json:
             output.write_json({**asdict(found), "outside": found.outside, "folder": options.out})
         else:

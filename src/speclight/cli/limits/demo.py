@@ -15,8 +15,7 @@ from speclight.cli.options import (
     JsonFlag,
     PromptOptions,
     TargetOptions,
-    check_target,
-    check_writable,
+    check_run,
     load_target,
     read_prompt_options,
 )
@@ -53,8 +52,7 @@ def demo(options: DemoOptions = DemoOptions()) -> None:
         speclight demo --target FOLDER --prompts questions.jsonl --out out/demo
     """
     out = options.out or Path("out/demo-quick" if options.quick else "out/demo")
-    check_target(options.target)
-    check_writable(out)
+    check_run(options.target, out)
     whole_number("seed", options.seed, at_least=0)
     prompts = read_prompt_options(options.prompts)
 

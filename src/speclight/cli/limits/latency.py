@@ -8,16 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from cyclopts import Parameter
 
-from speclight.cli.options import (
-    JsonFlag,
-    TargetOptions,
-    check_budgets,
-    check_picture,
-    check_target,
-    check_writable,
-    load_target,
-    read_drafter_option,
-)
+from speclight.cli.options import JsonFlag, TargetOptions, check_picture, check_run, load_target
 from speclight.cli.output import command_output
 from speclight.cli.progress import progress_bars, waiting
 from speclight.cli.threads import set_waiting
@@ -68,12 +59,8 @@ def latency(options: LatencyOptions = LatencyOptions()) -> None:
 
     Measure on a quiet machine, with the same --threads, --dtype and --kernels as in decoding.
     """
-    check_budgets(options.settings.node_budgets)
+    check_run(options.target, options.out, options.drafter, options.settings.node_budgets)
     _check_source(options)
-    for name in options.drafter:
-        read_drafter_option(name)
-    check_target(options.target)
-    check_writable(options.out)
     if options.plot is not None:
         check_picture("--plot", options.plot)
 

@@ -14,9 +14,7 @@ from speclight.cli.flags import without
 from speclight.cli.options import (
     JsonFlag,
     TargetOptions,
-    check_budgets,
-    check_target,
-    check_writable,
+    check_run,
     load_target,
 )
 from speclight.cli.output import command_output
@@ -95,9 +93,7 @@ def oracle(options: OracleOptions = OracleOptions()) -> None:
 
 def _checked(options: OracleOptions) -> Profile:
     """The profile asked for, read before anything heavy is imported. Raises for all that can be wrong."""
-    check_budgets(options.node_budgets)
-    check_target(options.target)
-    check_writable(options.out)
+    check_run(options.target, options.out, node_budgets=options.node_budgets)
     check_server(options.server)
 
     from speclight.measure.profile import read_profile

@@ -13,8 +13,7 @@ from speclight.cli.options import (
     JsonFlag,
     PromptOptions,
     TargetOptions,
-    check_target,
-    check_writable,
+    check_run,
     load_target,
     read_prompt_options,
 )
@@ -66,8 +65,7 @@ def profile(options: ProfileOptions = ProfileOptions()) -> None:
 
         speclight profile --engine http://127.0.0.1:8000 --out out/served
     """
-    check_target(options.target)
-    check_writable(options.out)
+    check_run(options.target, options.out)
     check_server(options.server)
     options.settings.check_entropy()
     prompts = read_prompt_options(options.prompts)

@@ -13,11 +13,8 @@ from speclight.cli.options import (
     JsonFlag,
     PromptOptions,
     TargetOptions,
-    check_budgets,
-    check_target,
-    check_writable,
+    check_run,
     load_target,
-    read_drafter_option,
     read_prompt_options,
 )
 from speclight.cli.output import command_output
@@ -103,12 +100,8 @@ def trace(options: TraceOptions = TraceOptions()) -> None:
 
 def _checked(options: TraceOptions) -> tuple[Prompt, ...]:
     """The prompts, after a look at everything that can be wrong before something is loaded."""
-    check_budgets(options.settings.node_budgets)
-    if options.drafter != NO_DRAFTERS:
-        for drafter in options.drafter:
-            read_drafter_option(drafter)
-    check_target(options.target)
-    check_writable(options.out)
+    drafters = () if options.drafter == NO_DRAFTERS else options.drafter
+    check_run(options.target, options.out, drafters, options.settings.node_budgets)
 
     from speclight.drafting.tree_names import read_tree
     from speclight.measure.trace.sampled_names import read_sampled

@@ -7,16 +7,22 @@ average, so mu E[X] >= E[T_{P+1}]. End of text breaks the first step, hence the 
 
 from __future__ import annotations
 
+from functools import partial
 from math import e, isfinite, log1p
 
 import numpy as np
 
 from speclight.errors import InvalidInput
-from speclight.theory.bound import Assumption, Bound, check_entropy, check_moments, check_node_budget
+from speclight.theory.bound import Assumption, Bound, check_entropy, check_node_budget
 from speclight.theory.iid.renewal import refined_node_count
+from speclight.theory.iid.two_moments import tokens_from_moments
 from speclight.theory.laws.step_law import StepLaw
 
-_IID_INFINITE = (Assumption.DETERMINISTIC_DRAFTING, Assumption.IID_CONTEXTS, Assumption.INFINITE_TREE)
+_iid_bound = partial(
+    Bound,
+    side="lower",
+    assumptions=(Assumption.DETERMINISTIC_DRAFTING, Assumption.IID_CONTEXTS, Assumption.INFINITE_TREE),
+)
 _FLOOR = "every P >= 1; 1 where the formula is smaller, P at mu = 0"
 
 
@@ -28,24 +34,22 @@ def lemma_6(mu: float, mu2: float, node_budget: int) -> Bound:
     E[T_P]; the step from E[T] to E N is Markov's inequality as in Lemma 5 there. Raises InvalidInput for
     moments or a budget out of range.
     """
-    mu2, budget = check_moments(mu, mu2), check_node_budget(node_budget)
-    value = float(budget)
-    if mu > 0.0:
-        m, nodes = mu2 / mu / mu, budget + 1.0
-        value = 1.0
-        if nodes > m:
-            # ln((Q - b)/a) with the digits of 1/mu cancelled beforehand.
-            logarithm = log1p((nodes - m) / (m + 1.0 / mu))
-            value = max(value, (logarithm + logarithm / (mu * nodes) - 1.0 + m / nodes) / mu)
-    return Bound(
+    return _iid_bound(
         name="lemma_6",
-        value=value,
-        side="lower",
-        assumptions=_IID_INFINITE,
+        value=tokens_from_moments(_lemma_6_value, mu, mu2, node_budget),
         source="ours, finite-P form of arXiv 2512.11718v1, Lemma 6",
         origin="ours",
         validity=_FLOOR,
     )
+
+
+def _lemma_6_value(mu: float, m: float, budget: int) -> float:
+    nodes = budget + 1.0
+    if nodes <= m:
+        return 1.0
+    # ln((Q - b)/a) with the digits of 1/mu cancelled beforehand.
+    logarithm = log1p((nodes - m) / (m + 1.0 / mu))
+    return (logarithm + logarithm / (mu * nodes) - 1.0 + m / nodes) / mu
 
 
 def two_moments_lower(mu: float, mu2: float, node_budget: int) -> Bound:
@@ -56,28 +60,25 @@ def two_moments_lower(mu: float, mu2: float, node_budget: int) -> Bound:
     E N(t) over t instead of E N(t) itself, so m is paid on the last nat only; never below `lemma_6`. Source:
     ours (docs/theory/limits.md, section 2). Raises InvalidInput for moments or a budget out of range.
     """
-    mu2, budget = check_moments(mu, mu2), check_node_budget(node_budget)
-    value = float(budget)
-    if mu > 0.0:
-        m, nodes = mu2 / mu / mu, budget + 1.0
-        value = 1.0
-        if nodes >= m + (e - 1.0) / mu:
-            # ln((Q + 1/mu)/(1/mu + m/e)) with the digits of 1/mu cancelled beforehand.
-            threshold = log1p(mu * (nodes - m / e) / (1.0 + mu * m / e))
-            value = max(value, (threshold + threshold / (mu * nodes) - 1.0) / mu)
-        elif nodes > m:
-            threshold = log1p(mu * (nodes - m))
-            surprisal = threshold + threshold * (1.0 / mu - m) / nodes - 1.0 + m / nodes
-            value = max(value, surprisal / mu)
-    return Bound(
+    return _iid_bound(
         name="two_moments_lower",
-        value=value,
-        side="lower",
-        assumptions=_IID_INFINITE,
+        value=tokens_from_moments(_two_moments_value, mu, mu2, node_budget),
         source="ours; from Wald's identity as in arXiv 2512.11718v1, Lemma 6",
         origin="ours",
         validity=_FLOOR,
     )
+
+
+def _two_moments_value(mu: float, m: float, budget: int) -> float:
+    nodes = budget + 1.0
+    if nodes >= m + (e - 1.0) / mu:
+        # ln((Q + 1/mu)/(1/mu + m/e)) with the digits of 1/mu cancelled beforehand.
+        threshold = log1p(mu * (nodes - m / e) / (1.0 + mu * m / e))
+        return (threshold + threshold / (mu * nodes) - 1.0) / mu
+    if nodes > m:
+        threshold = log1p(mu * (nodes - m))
+        return (threshold + threshold * (1.0 / mu - m) / nodes - 1.0 + m / nodes) / mu
+    return 1.0
 
 
 def lemma_6_renewal(law: StepLaw, node_budget: int) -> Bound:
@@ -92,11 +93,9 @@ def lemma_6_renewal(law: StepLaw, node_budget: int) -> Bound:
         count = refined_node_count(law, budget + 1)
         free = 1.0 - count.expected_nodes / (budget + 1.0)
         value = max(1.0, float(np.maximum(free, 0.0).sum()) * count.width / law.mu)
-    return Bound(
+    return _iid_bound(
         name="lemma_6_renewal",
         value=value,
-        side="lower",
-        assumptions=_IID_INFINITE,
         source="ours, finite-P form of arXiv 2512.11718v1, Lemma 6, on the measured step law",
         origin="ours",
         validity=_FLOOR,
@@ -116,11 +115,9 @@ def lemma_6_printed(mu: float, expected_threshold: float) -> Bound:
             f"mu = {mu}; "
             "at mu = 0 the optimum is P itself"
         )
-    return Bound(
+    return _iid_bound(
         name="lemma_6_printed",
         value=expected_threshold / mu,
-        side="lower",
-        assumptions=_IID_INFINITE,
         source="arXiv 2512.11718v1, Lemma 6",
         origin="as printed",
         validity="mu > 0; needs E[T_P] itself, which two moments do not give",

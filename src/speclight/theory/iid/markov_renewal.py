@@ -9,23 +9,18 @@ matters for the future. Ours.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, log
 
 import numpy as np
 import numpy.typing as npt
 
 from speclight.arrays import ComplexArray, FloatArray
 from speclight.errors import InvalidInput
-from speclight.theory.bisection import increasing_root
 from speclight.theory.bound import Assumption, Bound, check_node_budget
+from speclight.theory.iid.lattice import counted_to_budget, damping_for
 from speclight.theory.iid.renewal import NodeCount
 from speclight.theory.information import SUM_ATOL
 from speclight.theory.laws.step_law import STORED_RANGE, bin_of, check_width
 
-# Cyclic wrap and tilt as in `renewal`: see there.
-_WRAP_ATTENUATION = 1e-15
-_TILT_ATOL = 1e-9
-_FIRST_REACH, _LAST_REACH = 2.0, 32.0
 # 2^-9 nats: 1,000 bins reach past ln 1024 = 6.9 nats only at 2^-7; a kernel of types^2 entries per bin is
 # kept this coarse by default because sampled transitions, not the lattice, limit its accuracy.
 DEFAULT_WIDTH = 2.0**-9
@@ -122,13 +117,7 @@ def markov_node_counts(kernel: MarkovKernel, node_budget: int) -> tuple[NodeCoun
     tokens from certain ones) gives P everywhere; a finer width removes that unless the text is certain.
     """
     budget = check_node_budget(node_budget)
-    reach, last = log(budget) + _FIRST_REACH, min(log(budget) + _LAST_REACH, STORED_RANGE)
-    while True:
-        bins = max(1, ceil(min(reach, last) / kernel.width))
-        nodes = capped_type_counts(kernel, budget, bins)
-        if (nodes[:, -1] >= budget).all() or reach >= last:
-            break
-        reach *= 2.0
+    nodes = counted_to_budget(budget, kernel.width, lambda bins: capped_type_counts(kernel, budget, bins))
     return tuple(NodeCount(kernel.width, row, budget, halvings_agree=False) for row in nodes)
 
 
@@ -138,14 +127,14 @@ def capped_type_counts(kernel: MarkovKernel, node_budget: int, bins: int) -> Flo
     kept = kernel.counts[:, :, :bins]
     if _spectral_radius(kept[:, :, 0]) >= 1.0:
         return np.full((kernel.types, bins), float(budget))
-    length = 1 << (4 * bins - 1).bit_length()
-    tilt = _flattening_tilt(kept, kernel.width) * kernel.width - log(_WRAP_ATTENUATION) / length
-    damped = kept * np.exp(-tilt * _bin_numbers(kept))
+    positions = kernel.width * _bin_numbers(kept)
+    damping = damping_for(
+        bins, kernel.width, lambda theta: _spectral_radius(kept @ np.exp(-theta * positions))
+    )
     # [frequencies, types, types]: one small matrix per frequency
-    ratio: ComplexArray = np.moveaxis(np.fft.rfft(damped, length, axis=2), 2, 0)
-    renewal = np.fft.irfft(_row_sums_of_powers(ratio, budget).T, length, axis=1)[:, :bins]
-    growth = np.exp(np.minimum(tilt * np.arange(bins), 700.0))  # past overflow, P is long reached
-    return np.minimum(np.cumsum(np.maximum(renewal, 0.0) * growth, axis=1), float(budget))
+    ratio: ComplexArray = np.moveaxis(np.fft.rfft(damping.damped(kept), damping.length, axis=2), 2, 0)
+    renewal = np.fft.irfft(_row_sums_of_powers(ratio, budget).T, damping.length, axis=1)[:, :bins]
+    return damping.summed(renewal, budget)
 
 
 def markov_renewal(kernel: MarkovKernel, start_types: npt.ArrayLike, node_budget: int) -> Bound:
@@ -192,21 +181,6 @@ def _row_sums_of_powers(ratio: ComplexArray, terms: int) -> ComplexArray:
             if bit == "1":
                 power = power @ ratio
     return total[:, :, 0]
-
-
-def _flattening_tilt(counts: FloatArray, width: float) -> float:
-    """The tilt theta >= 0, per nat, at which the tilted kernel has spectral radius 1; 0 if it is below."""
-    positions = width * _bin_numbers(counts)
-
-    def shortfall(theta: float) -> float:
-        return 1.0 - _spectral_radius(counts @ np.exp(-theta * positions))
-
-    if shortfall(0.0) >= 0.0:
-        return 0.0
-    high = 1.0
-    while shortfall(high) < 0.0:
-        high *= 2.0
-    return increasing_root(shortfall, 0.0, high, width=_TILT_ATOL)
 
 
 def _spectral_radius(matrix: FloatArray) -> float:

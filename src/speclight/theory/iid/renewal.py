@@ -10,16 +10,15 @@ P are counted, because the optimal tree of P nodes holds no deeper one. Ours.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log
 
 import numpy as np
 import numpy.typing as npt
 
 from speclight.arrays import ComplexArray, FloatArray
 from speclight.errors import InvalidInput
-from speclight.theory.bisection import increasing_root
 from speclight.theory.bound import Assumption, Bound, check_node_budget
-from speclight.theory.laws.step_law import STORED_RANGE, StepLaw, coarsened
+from speclight.theory.iid.lattice import counted_to_budget, damping_for
+from speclight.theory.laws.step_law import StepLaw, coarsened
 
 # A halving of the width must move the value by less than this share of it, twice running: once is not
 # enough, since a law on a lattice can stand still for one halving and jump at the next.
@@ -29,12 +28,6 @@ HALVING_RTOL = 1e-3
 # width, half of one on average: below this share of mu no law is off by more than about 0.2%.
 _WIDTH_PER_ENTROPY = 2e-3
 _COARSEST_WIDTH = 0.125  # nats; coarser lattices cost nothing less and say little
-# The discrete transform is cyclic: bins past its length come back at the start, shrunk by this factor.
-_WRAP_ATTENUATION = 1e-15
-_TILT_ATOL = 1e-9  # the tilt only has to flatten the sequence, any nearby value does
-# First reach of the lattice above ln P, and where to give up: beyond ln P + 32 nats the integrand's
-# remainder P e^-t is below 1.3e-14 and is taken at its ceiling.
-_FIRST_REACH, _LAST_REACH = 2.0, 32.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # array field: compare with np.array_equal, not ==
@@ -75,14 +68,12 @@ def capped_node_count(counts: npt.ArrayLike, width: float, node_budget: int, bin
     sequence[: len(given)] = given
     if sequence[0] >= 1.0:  # one node or more per generation at t = 0: P of them among P generations
         return np.full(bins, float(budget))
-    length = 1 << (4 * bins - 1).bit_length()
-    tilt = _flattening_tilt(sequence, width) * width - log(_WRAP_ATTENUATION) / length
-    positions = np.arange(bins)
-    transformed = np.fft.rfft(sequence * np.exp(-tilt * positions), length)
-    renewal = np.fft.irfft(_geometric_sum(transformed, budget), length)[:bins]
-    # Where e^(tilt k) would overflow, far more than P nodes have been counted already.
-    growth = np.exp(np.minimum(tilt * positions, 700.0))
-    return np.minimum(np.cumsum(np.maximum(renewal, 0.0) * growth), float(budget))
+    filled = np.flatnonzero(sequence)
+    values, positions = sequence[filled], filled * width
+    damping = damping_for(bins, width, lambda theta: float(values @ np.exp(-theta * positions)))
+    transformed = np.fft.rfft(damping.damped(sequence), damping.length)
+    renewal = np.fft.irfft(_geometric_sum(transformed, budget), damping.length)[:bins]
+    return damping.summed(renewal, budget)
 
 
 def plain_node_count(counts: npt.ArrayLike, node_budget: int, bins: int) -> FloatArray:
@@ -107,14 +98,10 @@ def plain_node_count(counts: npt.ArrayLike, node_budget: int, bins: int) -> Floa
 def node_count(law: StepLaw, node_budget: int) -> NodeCount:
     """min(P, E N'(t)) of a step law at its own width, out to where P is reached."""
     budget = check_node_budget(node_budget)
-    reach = log(budget) + _FIRST_REACH
-    last = min(log(budget) + _LAST_REACH, STORED_RANGE)
-    while True:
-        bins = max(1, int(np.ceil(min(reach, last) / law.width)))
-        nodes = capped_node_count(law.counts, law.width, budget, bins)
-        if nodes[-1] >= budget or reach >= last:
-            return NodeCount(law.width, nodes, budget, halvings_agree=False)
-        reach *= 2.0
+    nodes = counted_to_budget(
+        budget, law.width, lambda bins: capped_node_count(law.counts, law.width, budget, bins)
+    )
+    return NodeCount(law.width, nodes, budget, halvings_agree=False)
 
 
 def refined_node_count(law: StepLaw, node_budget: int) -> NodeCount:
@@ -163,22 +150,6 @@ def renewal(law: StepLaw, node_budget: int) -> Bound:
         origin="ours",
         validity=f"every P >= 1; lattice of {count.width:.3g} nats: {rule}",
     )
-
-
-def _flattening_tilt(sequence: FloatArray, width: float) -> float:
-    """The tilt theta >= 0, per nat, with sum_k c_k e^(-theta k width) = 1; 0 if the counts sum to less."""
-    filled = np.flatnonzero(sequence)
-    values, positions = sequence[filled], filled * width
-
-    def shortfall(theta: float) -> float:
-        return 1.0 - float(values @ np.exp(-theta * positions))
-
-    if shortfall(0.0) >= 0.0:
-        return 0.0
-    high = 1.0
-    while shortfall(high) < 0.0:
-        high *= 2.0
-    return increasing_root(shortfall, 0.0, high, width=_TILT_ATOL)
 
 
 def _geometric_sum(ratio: ComplexArray, terms: int) -> ComplexArray:

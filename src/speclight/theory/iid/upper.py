@@ -7,7 +7,8 @@ returns P.
 
 from __future__ import annotations
 
-from math import exp, expm1, log, log1p
+from functools import partial
+from math import exp, expm1, inf, log, log1p
 
 from speclight.errors import InvalidInput
 from speclight.theory.bisection import increasing_root
@@ -16,11 +17,13 @@ from speclight.theory.bound import (
     Assumption,
     Bound,
     check_entropy,
-    check_moments,
     check_node_budget,
 )
+from speclight.theory.iid.two_moments import tokens_from_moments
 
-_IID = (Assumption.DETERMINISTIC_DRAFTING, Assumption.IID_CONTEXTS)
+_iid_bound = partial(
+    Bound, side="upper", assumptions=(Assumption.DETERMINISTIC_DRAFTING, Assumption.IID_CONTEXTS)
+)
 
 
 def trivial(node_budget: int) -> Bound:
@@ -48,23 +51,21 @@ def theorem_1(mu: float, mu2: float, node_budget: int) -> Bound:
     to change this result (docs/theory/errata.md). Source: arXiv 2512.11718v1, Theorem 1, the precise form.
     Raises InvalidInput for moments or a budget out of range.
     """
-    mu2, budget = check_moments(mu, mu2), check_node_budget(node_budget)
-    value = float(budget)
-    if mu > 0.0:
-        m = mu2 / mu / mu  # not mu2 / mu**2: the square of a tiny entropy underflows
-        a = m + 1.0 / mu
-        if budget > 1.0 + m:
-            # (P - b)/a = 1 + (P - 1 - m)/a and a + b = 1 + m: for small mu, a and b cancel digits.
-            value = min(value, a * log1p((budget - 1.0 - m) / a) + 1.0 + m)
-    return Bound(
+    return _iid_bound(
         name="theorem_1",
-        value=value,
-        side="upper",
-        assumptions=_IID,
+        value=tokens_from_moments(_theorem_1_value, mu, mu2, node_budget),
         source="arXiv 2512.11718v1, Theorem 1",
         origin="as printed",
         validity="P >= 1 + mu2/mu^2; below that, and at mu = 0, P itself is returned",
     )
+
+
+def _theorem_1_value(mu: float, m: float, budget: int) -> float:
+    if budget <= 1.0 + m:
+        return inf
+    # (P - b)/a = 1 + (P - 1 - m)/a and a + b = 1 + m: for small mu, a and b cancel digits.
+    a = m + 1.0 / mu
+    return a * log1p((budget - 1.0 - m) / a) + 1.0 + m
 
 
 def sharpened_theorem_1(mu: float, mu2: float, node_budget: int) -> Bound:
@@ -76,15 +77,9 @@ def sharpened_theorem_1(mu: float, mu2: float, node_budget: int) -> Bound:
     1 + mu/2 for large P. Source: ours; the paper's Theorem 1 (arXiv 2512.11718v1) is the looser form.
     Raises InvalidInput for moments or a budget out of range.
     """
-    mu2, budget = check_moments(mu, mu2), check_node_budget(node_budget)
-    value = float(budget)
-    if mu > 0.0 and budget > mu2 / mu / mu:
-        value = min(value, _sharpened_value(mu, mu2 / mu / mu, budget))
-    return Bound(
+    return _iid_bound(
         name="sharpened_theorem_1",
-        value=value,
-        side="upper",
-        assumptions=_IID,
+        value=tokens_from_moments(_sharpened_value, mu, mu2, node_budget),
         source="ours; sharpens arXiv 2512.11718v1, Theorem 1",
         origin="ours",
         validity="every P >= 1; P itself is returned for P <= mu2/mu^2 and at mu = 0",
@@ -92,7 +87,9 @@ def sharpened_theorem_1(mu: float, mu2: float, node_budget: int) -> Bound:
 
 
 def _sharpened_value(mu: float, m: float, budget: int) -> float:
-    """The integral for P > m; the threshold t* solves g(t*) = P."""
+    """The integral, for P > m; the threshold t* solves g(t*) = P."""
+    if budget <= m:
+        return inf
     # In logs: e^mu overflows for a (meaningless, but allowed) entropy of thousands of nats.
     if budget > 1 and log(budget - 1.0) >= log(m) + mu:
         a, scaled_c = m + 1.0 / mu, exp(-mu) - 1.0 / mu  # E N(t) <= a e^t + c, here c e^-mu
@@ -121,17 +118,14 @@ def two_moments(mu: float, mu2: float, node_budget: int) -> Bound:
     envelope enters, so it is never above `sharpened_theorem_1`, and its slope in ln P is 1/mu, the true one.
     Source: ours (docs/theory/limits.md, section 2). Raises InvalidInput for moments or a budget out of range.
     """
-    mu2, budget = check_moments(mu, mu2), check_node_budget(node_budget)
-    value = float(budget)
-    if mu > 0.0:
-        m = mu2 / mu / mu  # not mu2 / mu**2: the square of a tiny entropy underflows
-        if budget > m:
-            value = min(value, m + log1p(mu * (budget - m)) / mu)
-    return Bound(
+    return _iid_bound(
         name="two_moments",
-        value=value,
-        side="upper",
-        assumptions=_IID,
+        value=tokens_from_moments(
+            lambda mu, m, budget: m + log1p(mu * (budget - m)) / mu if budget > m else inf,
+            mu,
+            mu2,
+            node_budget,
+        ),
         source="ours; from the moments of arXiv 2512.11718v1, Theorem 1",
         origin="ours",
         validity="every P >= 1; P itself is returned for P <= mu2/mu^2 and at mu = 0",
@@ -159,11 +153,9 @@ def leaf_entropy(mu: float, node_budget: int, vocabulary_size: int) -> Bound:
     value = float(budget)
     if mu > 0.0:
         value = min(value, log1p(budget * (vocabulary_size - 1.0)) / mu)
-    return Bound(
+    return _iid_bound(
         name="leaf_entropy",
         value=value,
-        side="upper",
-        assumptions=_IID,
         source="ours, after arXiv 2504.15475",
         origin="ours",
         validity="every P >= 1; P itself where it is smaller, and at mu = 0",

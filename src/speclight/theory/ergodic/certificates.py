@@ -17,7 +17,7 @@ from speclight.errors import InvalidInput
 from speclight.seeds import stream
 from speclight.theory.bound import check_node_budget
 from speclight.theory.ergodic.bootstrap import ratio_standard_error, resample_prompts
-from speclight.theory.ergodic.least_cost import FOLDS
+from speclight.theory.ergodic.folds import chosen_on_others
 from speclight.theory.ergodic.segments import TextArrays, text_arrays
 from speclight.theory.ergodic.trace_walk import walk_visits
 from speclight.theory.laws.sampled_text import SampledText
@@ -68,13 +68,7 @@ def certified_decode(
     nodes = np.array([len(text) - text.ended for text in kept], dtype=np.int64)
     # [depths, prompts] calls of each decode.
     calls = np.stack([_calls(arrays, nodes, depth, budget) for depth in _depths(budget)])
-    folds = min(FOLDS, arrays.prompt_count)
-    fold = np.arange(arrays.prompt_count) % folds
-    chosen = np.zeros(arrays.prompt_count)
-    for number in range(folds):
-        others = fold != number if folds > 1 else fold == number
-        chosen[fold == number] = calls[calls[:, others].sum(axis=1).argmin(), fold == number]
-    return lower_estimate(arrays.by_prompt(arrays.tokens), chosen, replicas, seed, level)
+    return lower_estimate(arrays.by_prompt(arrays.tokens), chosen_on_others(calls), replicas, seed, level)
 
 
 def lower_estimate(

@@ -14,8 +14,8 @@ import numpy as np
 
 from speclight.arrays import BoolArray, FloatArray, IntArray
 from speclight.theory.compiled import compiled
-from speclight.theory.ergodic.least_cost import FOLDS
-from speclight.theory.ergodic.segments import TextArrays
+from speclight.theory.ergodic.folds import prompt_folds
+from speclight.theory.ergodic.segments import TextArrays, cheapest_segments
 
 # Mirror ascent: more steps lower the bound by less than 1%. Any charges are valid.
 STEPS = 120
@@ -47,13 +47,9 @@ class _Cut:
 
 def cheapest_chains(texts: TextArrays, drafted: int) -> ChainCuts:
     """Cuts into calls of at most `drafted` + 1 tokens."""
-    folds = min(FOLDS, texts.prompt_count)
-    fold_of_text = texts.prompts % folds
     costs, last_calls = np.zeros(texts.prompt_count), np.zeros(texts.prompt_count)
-    for fold in range(folds):
-        mine = fold_of_text == fold
-        # A single prompt has no others: its charges are its own best, which errs towards a low bound.
-        charges = _best_charges(texts, drafted, ~mine if folds > 1 else mine)
+    for mine, chosen_on in prompt_folds(texts.prompts, texts.prompt_count):
+        charges = _best_charges(texts, drafted, chosen_on)
         found = _cut(texts, charges)
         costs += texts.by_prompt(np.where(mine, found.cost, 0.0))
         last_calls += texts.by_prompt(np.where(mine & texts.cut, charges[0], 0.0))
@@ -87,50 +83,20 @@ def _best_charges(texts: TextArrays, drafted: int, chosen_on: BoolArray) -> Floa
 
 
 def _cut(texts: TextArrays, charges: FloatArray) -> _Cut:
-    count = len(texts.begins) - 1
-    found = _Cut(np.zeros(count), np.zeros(count), np.zeros((count, len(charges))))
     of_depth = np.append(0.0, charges[1:])  # the root is charged with its call
-    compiled(_cut_texts)(
-        texts.growth, texts.begins, charges[0], of_depth, found.cost, found.calls, found.sizes
-    )
-    return found
+    found = cheapest_segments(texts, charges[0], 1.0, len(charges), of_depth)
+    sizes = np.zeros((len(found.cost), len(charges)))
+    compiled(_sum_by_depth)(texts.growth, texts.begins, found.ends, sizes)
+    return _Cut(found.cost, found.calls, sizes)
 
 
-def _cut_texts(
-    growth: FloatArray,
-    begins: IntArray,
-    alpha: float,
-    charges: FloatArray,
-    cost: FloatArray,
-    calls: FloatArray,
-    sizes: FloatArray,
-) -> None:
-    """Fill cost and calls [texts] and sizes [texts, depths]. Of equally cheap calls the shorter is taken."""
-    most = 0
+def _sum_by_depth(growth: FloatArray, begins: IntArray, ends: IntArray, sizes: FloatArray) -> None:
+    """Fill sizes [texts, depths] with the sums of e^(S_j) over the calls of each text."""
     for text in range(len(begins) - 1):
-        most = max(most, begins[text + 1] - begins[text])
-    ahead, ends = np.zeros(most + 1), np.zeros(most, dtype=np.int64)
-    for text in range(len(begins) - 1):
-        first, length = begins[text], begins[text + 1] - begins[text]
-        ahead[length] = 0.0
-        for place in range(length - 1, -1, -1):
-            best, best_end = np.inf, 0
-            charge, weight = alpha, 1.0
-            for depth in range(min(len(charges), length - place)):
-                charge += charges[depth] * weight
-                # What lies ahead costs >= 0, and a longer call only costs more: none of them can win.
-                if charge >= best:
-                    break
-                if charge + ahead[place + depth + 1] < best:
-                    best, best_end = charge + ahead[place + depth + 1], place + depth + 1
-                weight *= growth[first + place + depth]
-            ahead[place], ends[place] = best, best_end
-        cost[text] = ahead[0]
-        place = 0
-        while place < length:
-            calls[text] += 1.0
-            weight = 1.0
-            for depth in range(ends[place] - place):
+        first, place = begins[text], 0
+        while first + place < begins[text + 1]:
+            end, weight = ends[first + place], 1.0
+            for depth in range(end - place):
                 sizes[text, depth] += weight
                 weight *= growth[first + place + depth]
-            place = ends[place]
+            place = end

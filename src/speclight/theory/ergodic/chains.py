@@ -16,7 +16,8 @@ from speclight.theory.bound import Assumption, Bound, check_count
 from speclight.theory.ergodic.bootstrap import ratio_standard_error
 from speclight.theory.ergodic.certificates import LowerEstimate, lower_estimate
 from speclight.theory.ergodic.chain_cuts import cheapest_chains
-from speclight.theory.ergodic.least_cost import FOLDS, UpperEstimate, upper_estimate
+from speclight.theory.ergodic.folds import prompt_folds
+from speclight.theory.ergodic.least_cost import UpperEstimate, upper_estimate
 from speclight.theory.ergodic.segments import text_arrays
 from speclight.theory.laws.likely_tokens import largest_probabilities
 from speclight.theory.laws.sampled_text import SampledText
@@ -111,12 +112,8 @@ def chains_at_starts(
     drafted = check_count(node_budget - 1, "node_budget - 1")
     starts = eligible_starts(texts, node_budget, start_law)
     followed = _path_sums(starts, drafted)
-    folds = min(FOLDS, starts.prompt_count)
-    fold = starts.prompts % folds
     sums = np.zeros(len(starts))
-    for number in range(folds):
-        mine = fold == number
-        others = ~mine if folds > 1 and (~mine).any() else mine
+    for mine, others in prompt_folds(starts.prompts, starts.prompt_count):
         for depth in range(drafted):
             charge = _best_charge(followed[others, depth], starts.weights[others])
             sums[mine] += charge + np.maximum(1.0 - charge * followed[mine, depth], 0.0)

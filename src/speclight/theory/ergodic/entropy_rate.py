@@ -14,7 +14,8 @@ import numpy as np
 
 from speclight.arrays import FloatArray
 from speclight.theory.bound import check_count, check_node_budget
-from speclight.theory.ergodic.least_cost import FOLDS, UpperEstimate, upper_estimate
+from speclight.theory.ergodic.folds import chosen_on_others
+from speclight.theory.ergodic.least_cost import UpperEstimate, upper_estimate
 from speclight.theory.ergodic.segments import TextArrays, text_arrays
 from speclight.theory.laws.sampled_text import SampledText
 
@@ -35,12 +36,7 @@ def entropy_rate_bound(
     caps = np.geomspace(1e-3, LARGEST_CAP, CAPS)
     # [caps, prompts] the calls that each cap shows to be needed.
     calls = np.stack([_total(arrays, cap) / (cap + log(budget)) for cap in caps])
-    folds = min(FOLDS, arrays.prompt_count)
-    fold = np.arange(arrays.prompt_count) % folds
-    chosen = np.zeros(arrays.prompt_count)
-    for number in range(folds):
-        others = fold != number if folds > 1 else fold == number
-        chosen[fold == number] = calls[calls[:, others].sum(axis=1).argmax(), fold == number]
+    chosen = -chosen_on_others(-calls)  # the cap that shows most calls
     tokens = arrays.by_prompt(arrays.tokens)
     return upper_estimate(tokens, chosen, float(budget), replicas, seed, level)
 

@@ -23,9 +23,9 @@ from speclight.errors import InvalidInput
 from speclight.seeds import stream
 from speclight.theory.bisection import increasing_root
 from speclight.theory.ergodic.bootstrap import ratio_standard_error, resample_prompts
+from speclight.theory.ergodic.folds import prompt_folds
 from speclight.theory.ergodic.segments import TextArrays, cheapest_segments
 
-FOLDS = 5
 # The bound is flat at its best multiplier: missing it by a thousandth moves the bound by some 1e-6.
 MULTIPLIER_RTOL = 1e-3
 SMALLEST_SHARE = 1e-12  # of the largest multiplier; smaller ones belong to targets of 27 nats a token
@@ -113,15 +113,10 @@ def least_cost(
     longest: most tokens of one call. surcharge: [tokens] what a call that begins there costs on top.
     """
     extra = np.zeros(len(texts.growth)) if surcharge is None else surcharge
-    folds = min(FOLDS, texts.prompt_count)
-    fold_of_text = texts.prompts % folds
     tokens = texts.by_prompt(texts.tokens)
     totals, last_calls = np.zeros(texts.prompt_count), np.zeros(texts.prompt_count)
-    multipliers = np.zeros(folds)
-    for fold in range(folds):
-        mine = fold_of_text == fold
-        # A single prompt has no others: its multiplier is its own best, which errs towards a low bound.
-        chosen_on = ~mine if folds > 1 else mine
+    multipliers: list[float] = []
+    for mine, chosen_on in prompt_folds(texts.prompts, texts.prompt_count):
         beta = _best_multiplier(texts, costs, longest, extra, chosen_on)
         alpha = costs.line(beta)[0] + extra
         cut = cheapest_segments(texts, alpha, beta, longest)
@@ -129,8 +124,8 @@ def least_cost(
         last = np.where(texts.cut, alpha[texts.begins[1:] - 1], 0.0)
         totals += texts.by_prompt(np.where(mine, cut.cost, 0.0))
         last_calls += texts.by_prompt(np.where(mine, last, 0.0))
-        multipliers[fold] = beta
-    return LeastCost(tokens, totals, last_calls, multipliers)
+        multipliers.append(beta)
+    return LeastCost(tokens, totals, last_calls, np.array(multipliers))
 
 
 def upper_estimate(

@@ -2,7 +2,8 @@
 
 A call that emits the k tokens from position i on stands in a tree that holds the first k nodes of that path
 (root first, depths 0 to k - 1). It is charged alpha_i + beta_i Y, Y = sum_{j<k} e^(S_j), S_j the surprisal of
-its first j tokens: the tree's size, counted along the text (`decode` says why).
+its first j tokens: the tree's size, counted along the text (`decode` says why). Nodes of each depth may weigh
+differently, as in a chain.
 """
 
 from __future__ import annotations
@@ -45,11 +46,15 @@ class TextArrays:
 
 @dataclass(frozen=True, slots=True, eq=False)  # array fields: compare with np.array_equal, not ==
 class Segmentation:
-    """Of each text, [texts]: cost of the cheapest cut into calls, its number of calls, its sum of Y."""
+    """Of each text, [texts]: cost of the cheapest cut into calls, its number of calls, its sum of Y.
+
+    ends: [tokens] the place in its text where the cheapest call that begins at the token ends.
+    """
 
     cost: FloatArray
     calls: FloatArray
     sizes: FloatArray
+    ends: IntArray
 
 
 def text_arrays(texts: Sequence[SampledText]) -> TextArrays:
@@ -72,12 +77,17 @@ def text_arrays(texts: Sequence[SampledText]) -> TextArrays:
 
 
 def cheapest_segments(
-    texts: TextArrays, alpha: float | FloatArray, beta: float | FloatArray, longest: int
+    texts: TextArrays,
+    alpha: float | FloatArray,
+    beta: float | FloatArray,
+    longest: int,
+    by_depth: FloatArray | None = None,
 ) -> Segmentation:
     """The cheapest cut into calls of at most `longest` tokens each.
 
     alpha, beta: charge of a call that begins at a token, and of each unit of its Y; one number, or [tokens].
-    The last call of a text is charged its visible part. Raises InvalidInput unless alpha >= 0 and beta > 0.
+    by_depth: [longest] what a node of each depth weighs in Y; 1 if not given. The last call of a text is
+    charged its visible part. Raises InvalidInput unless alpha >= 0 and beta > 0.
     """
     shape = texts.growth.shape
     by_call = np.ascontiguousarray(np.broadcast_to(np.asarray(alpha, dtype=np.float64), shape))
@@ -88,9 +98,14 @@ def cheapest_segments(
             f"{by_call.min()} and a smallest beta of {by_size.min()}"
         )
     count = len(texts.begins) - 1
-    found = Segmentation(np.zeros(count), np.zeros(count), np.zeros(count))
+    found = Segmentation(
+        np.zeros(count), np.zeros(count), np.zeros(count), np.zeros(len(texts.growth), dtype=np.int64)
+    )
+    deepest = min(longest, int(texts.tokens.max()))
+    weights = np.ones(deepest) if by_depth is None else by_depth
     compiled(_cut_texts)(
-        texts.growth, texts.begins, by_call, by_size, longest, found.cost, found.calls, found.sizes
+        *(texts.growth, texts.begins, by_call, by_size, weights),
+        *(found.cost, found.calls, found.sizes, found.ends),
     )
     return found
 
@@ -100,12 +115,13 @@ def _cut_texts(
     begins: IntArray,
     alpha: FloatArray,
     beta: FloatArray,
-    longest: int,
+    by_depth: FloatArray,
     cost: FloatArray,
     calls: FloatArray,
     sizes: FloatArray,
+    ends: IntArray,
 ) -> None:
-    """Fill cost, calls and sizes [texts]. Of equally cheap calls the shorter one is taken."""
+    """Fill cost, calls and sizes [texts], ends [tokens]. Of equally cheap calls the shorter is taken."""
     most = 0
     for text in range(len(begins) - 1):
         most = max(most, begins[text + 1] - begins[text])
@@ -117,8 +133,8 @@ def _cut_texts(
             start = first + place
             best, best_end, best_size = np.inf, 0, 0.0
             size, weight = 0.0, 1.0
-            for end in range(place + 1, min(place + longest, length) + 1):
-                size += weight
+            for end in range(place + 1, min(place + len(by_depth), length) + 1):
+                size += by_depth[end - place - 1] * weight
                 charge = alpha[start] + beta[start] * size
                 # What lies ahead costs >= 0, and a longer call only costs more: none of them can win.
                 if charge >= best:
@@ -126,7 +142,7 @@ def _cut_texts(
                 if charge + ahead[end] < best:
                     best, best_end, best_size = charge + ahead[end], end, size
                 weight *= growth[first + end - 1]
-            ahead[place] = best
+            ahead[place], ends[start] = best, best_end
             calls_ahead[place] = 1.0 + calls_ahead[best_end]
             sizes_ahead[place] = best_size + sizes_ahead[best_end]
         cost[text], calls[text], sizes[text] = ahead[0], calls_ahead[0], sizes_ahead[0]

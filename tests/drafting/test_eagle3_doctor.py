@@ -14,7 +14,7 @@ from speclight.drafting.eagle3.loading import load_head
 from speclight.drafting.eagle3.saving import save_head
 from speclight.drafting.eagle3.variants import other_layers, other_orders
 from speclight.errors import CorruptWeights, InvalidInput
-from speclight.training.head_trainer import new_training
+from speclight.training.head_trainer import HeadTraining
 from speclight.training.shards import write_shard
 from speclight.training.training_loop import train
 from speclight.training.training_settings import TrainingSettings
@@ -52,7 +52,7 @@ def good(target, tmp_path_factory):
         learning_rate=4e-3,
         half_precision=False,
     )
-    training = new_training(target, folder, settings)
+    training = HeadTraining.begun(target, folder, settings)
     train(training, folder, lambda: False, lambda progress: None)
     head = tmp_path_factory.mktemp("head")
     tensors = training.exported()
@@ -111,10 +111,11 @@ def test_the_good_head_has_no_fault(target, good):
     ("fault", "words"),
     [
         (layers_off_by_one, "layers (2, 4, 5)"),
-        (layers_off_by_three, "layers (2, 4, 5)"),
         (swapped_norms, "exchanged"),
-        (transposed_blocks, "fc blocks for layers 5, 4, 2"),
-        (wrong_embedding, "the target's embedding"),
+        # All six on the shipped head: `speclight experiment doctor-faults`.
+        pytest.param(layers_off_by_three, "layers (2, 4, 5)", marks=pytest.mark.slow),
+        pytest.param(transposed_blocks, "fc blocks for layers 5, 4, 2", marks=pytest.mark.slow),
+        pytest.param(wrong_embedding, "the target's embedding", marks=pytest.mark.slow),
     ],
 )
 def test_planted_faults_are_found(target, good, tmp_path, fault, words):

@@ -10,7 +10,7 @@ from speclight.drafting.eagle3.law import Eagle3Law
 from speclight.drafting.eagle3.loading import load_head
 from speclight.drafting.eagle3.saving import save_head
 from speclight.errors import CorruptWeights, InvalidInput
-from speclight.training.head_trainer import new_training, resumed
+from speclight.training.head_trainer import HeadTraining
 from speclight.training.replay import replay
 from speclight.training.shards import write_shard
 from speclight.training.training_loop import measured_texts, train
@@ -41,7 +41,7 @@ def folder(target, tmp_path_factory):
 
 
 def test_training_lowers_the_cross_entropy_of_every_step(target, folder):
-    training = new_training(target, folder, SETTINGS)
+    training = HeadTraining.begun(target, folder, SETTINGS)
     before = training.measured(measured_texts(folder))
     reports = []
     after = train(training, folder, lambda: False, reports.append)
@@ -51,13 +51,13 @@ def test_training_lowers_the_cross_entropy_of_every_step(target, folder):
 
 
 def test_a_resumed_run_is_the_uninterrupted_one(target, folder, tmp_path):
-    whole = new_training(target, folder, SETTINGS)
+    whole = HeadTraining.begun(target, folder, SETTINGS)
     steps = whole.run(folder, SETTINGS.training_tokens)
     first = {name: weight.clone() for name, weight in whole.network.state_dict().items()}
     while whole.epoch < 1:  # a checkpoint at the start of an epoch: within one the order starts anew
         next(steps)
     whole.save(tmp_path / "checkpoint.pt")
-    again = resumed(target, tmp_path / "checkpoint.pt", SETTINGS)
+    again = HeadTraining.resumed(target, tmp_path / "checkpoint.pt", SETTINGS)
     assert (again.tokens, again.epoch, again.updates) == (whole.tokens, whole.epoch, whole.updates)
     for name, weight in whole.network.state_dict().items():
         torch.testing.assert_close(again.network.state_dict()[name], weight, rtol=0, atol=0)
@@ -67,7 +67,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(target, folder, tmp_path):
 
 
 def test_the_exported_head_computes_what_was_trained(target, folder, tmp_path):
-    training = new_training(target, folder, SETTINGS)
+    training = HeadTraining.begun(target, folder, SETTINGS)
     next(itertools.islice(training.run(folder, SETTINGS.training_tokens), 5, None))
     save_head(tmp_path, training.network, training.exported(), training.target_ids, "template", torch.float32)
     head = load_head(tmp_path, target)
@@ -82,7 +82,7 @@ def test_the_exported_head_computes_what_was_trained(target, folder, tmp_path):
 
 def test_replay_counts_what_decoding_would_emit(target, folder, tmp_path):
     """Every token of the texts is emitted once, all calls but the last of each text are counted."""
-    training = new_training(target, folder, SETTINGS)
+    training = HeadTraining.begun(target, folder, SETTINGS)
     save_head(tmp_path, training.network, training.exported(), training.target_ids, None, torch.float32)
     head = load_head(tmp_path, target)
     texts = measured_texts(folder)
@@ -94,9 +94,9 @@ def test_replay_counts_what_decoding_would_emit(target, folder, tmp_path):
 
 def test_bad_input_is_named(target, folder, tmp_path):
     with pytest.raises(InvalidInput, match="sample some first"):
-        new_training(target, tmp_path, SETTINGS)
+        HeadTraining.begun(target, tmp_path, SETTINGS)
     (tmp_path / "checkpoint.pt").write_bytes(b"nothing")
     with pytest.raises(CorruptWeights, match=r"checkpoint\.pt"):
-        resumed(target, tmp_path / "checkpoint.pt", SETTINGS)
+        HeadTraining.resumed(target, tmp_path / "checkpoint.pt", SETTINGS)
     with pytest.raises(InvalidInput, match="unrolled_steps"):
         TrainingSettings(unrolled_steps=0)

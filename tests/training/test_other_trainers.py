@@ -16,14 +16,13 @@ from speclight.drafting.medusa.loading import load_medusa_heads
 from speclight.errors import CorruptWeights, InvalidInput
 from speclight.models.sampling import SamplingSettings
 from speclight.training import small_model_trainer
-from speclight.training.head_trainer import resumed
-from speclight.training.medusa_trainer import new_medusa_training, resumed_medusa
+from speclight.training.head_trainer import HeadTraining
+from speclight.training.medusa_trainer import MedusaTraining
 from speclight.training.shards import write_shard
 from speclight.training.small_model_trainer import (
+    SmallModelTraining,
     kept_layers,
-    new_small_model_training,
     pruned_model,
-    resumed_small_model,
 )
 from speclight.training.text_batches import text_batch
 from speclight.training.training_loop import measured_texts, train
@@ -42,8 +41,8 @@ SETTINGS = TrainingSettings(
     half_precision=False,
 )
 KINDS = {
-    "medusa": (new_medusa_training, resumed_medusa),
-    "model": (new_small_model_training, resumed_small_model),
+    "medusa": MedusaTraining,
+    "model": SmallModelTraining,
 }
 
 
@@ -63,13 +62,12 @@ def folder(target, tmp_path_factory):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_trained_drafter_decodes_losslessly(target, folder, tmp_path, kind):
-    start, resume = KINDS[kind]
-    training = start(target, folder, SETTINGS)
+    training = KINDS[kind].begun(target, folder, SETTINGS)
     before = training.measured(measured_texts(folder))
     after = train(training, folder, lambda: False, lambda progress: None)
     assert all(new < old for new, old in zip(after.cross_entropies, before.cross_entropies, strict=True))
     training.save(tmp_path / "checkpoint.pt")
-    again = resume(target, tmp_path / "checkpoint.pt", SETTINGS)
+    again = KINDS[kind].resumed(target, tmp_path / "checkpoint.pt", SETTINGS)
     assert again.measured(measured_texts(folder)) == after
     training.write(tmp_path / "drafter", target)
     settings = DecodeSettings(node_budget=5, max_tokens=24, sampling=SamplingSettings(0.0))
@@ -82,7 +80,7 @@ def test_a_trained_drafter_decodes_losslessly(target, folder, tmp_path, kind):
 
 
 def test_written_medusa_heads_are_the_trained_ones(target, folder, tmp_path):
-    training = new_medusa_training(target, folder, SETTINGS)
+    training = MedusaTraining.begun(target, folder, SETTINGS)
     next(itertools.islice(training.run(folder, 4000), 3, None))
     training.write(tmp_path, target)
     heads = load_medusa_heads(tmp_path, target)
@@ -98,7 +96,7 @@ def test_written_medusa_heads_are_the_trained_ones(target, folder, tmp_path):
 
 def test_medusa_heads_look_as_far_ahead_as_they_draft(target, folder):
     """Head d at position p is asked for the law that the target has d + 1 tokens after its state decides."""
-    training = new_medusa_training(target, folder, SETTINGS)
+    training = MedusaTraining.begun(target, folder, SETTINGS)
     text = measured_texts(folder)[0]
     batch = text_batch([text], 0.0)
     for head, step in enumerate(training._steps(batch)):
@@ -113,7 +111,7 @@ def test_sampled_tokens_stand_for_all_others(target, folder, monkeypatch):
     """Normalisers over the draft vocabulary and a sample are unbiased: false alarm 6e-7 (5 standard errors),
     and an offset left out would be off by 38 of them."""
     monkeypatch.setattr(small_model_trainer, "SAMPLED_OTHERS", 2)
-    training = new_small_model_training(target, folder, dataclasses.replace(SETTINGS, draft_vocabulary=4))
+    training = SmallModelTraining.begun(target, folder, dataclasses.replace(SETTINGS, draft_vocabulary=4))
     logits = measured_texts(folder)[0].last_states[7] @ training.output.T
     totals = []
     for update in range(400):
@@ -142,7 +140,7 @@ def test_a_small_model_keeps_both_ends_of_the_target(target):
 
 
 def test_a_checkpoint_of_another_kind_is_refused(target, folder, tmp_path):
-    new_medusa_training(target, folder, SETTINGS).save(tmp_path / "checkpoint.pt")
-    for resume in (resumed, resumed_small_model):
+    MedusaTraining.begun(target, folder, SETTINGS).save(tmp_path / "checkpoint.pt")
+    for other in (HeadTraining, SmallModelTraining):
         with pytest.raises(CorruptWeights, match="delete it"):
-            resume(target, tmp_path / "checkpoint.pt", SETTINGS)
+            other.resumed(target, tmp_path / "checkpoint.pt", SETTINGS)

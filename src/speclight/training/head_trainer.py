@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Self
 
 import torch
 
 from speclight.drafting.eagle3.network import Eagle3Network
 from speclight.drafting.eagle3.saving import save_head
-from speclight.drafting.eagle3.target_matrices import output_matrix
 from speclight.drafting.eagle3.unrolled import unrolled_states
 from speclight.errors import CorruptWeights
 from speclight.models.causal_lm import CausalLM
@@ -18,7 +18,7 @@ from speclight.training.head_start import blank_head
 from speclight.training.linear_start import start_linear
 from speclight.training.step_scores import StepLaws, StepScores, scores_of, target_laws
 from speclight.training.text_batches import TextBatch, some_texts
-from speclight.training.training_loop import TrainingLoop, read_checkpoint
+from speclight.training.training_loop import TrainingLoop, drafted_rows
 from speclight.training.training_settings import TrainingSettings
 
 # Features vary by channel over three orders of magnitude; no channel is divided by less than this.
@@ -39,6 +39,38 @@ class HeadTraining(TrainingLoop):
         super().__init__(network, target_ids, output_rows, settings)
         self.network = network
         self.feature_scale = feature_scale
+
+    @classmethod
+    def blank(cls, target: CausalLM, state: Mapping[str, torch.Tensor], settings: TrainingSettings) -> Self:
+        """See TrainingLoop."""
+        if "feature_scale" not in state:
+            raise CorruptWeights("the checkpoint is not one of an EAGLE-3 head; delete it to start anew")
+        network = blank_head(target, len(state["target_ids"]))
+        return cls._on_device(target, network, state["target_ids"], state["feature_scale"], settings)
+
+    @classmethod
+    def begun(cls, target: CausalLM, folder: Path, settings: TrainingSettings) -> Self:
+        """See TrainingLoop: a head that starts linear, for the vocabulary and the scales of the texts."""
+        texts = some_texts(folder)
+        torch.manual_seed(settings.seed)
+        written = torch.cat([text.features[text.written_from :] for text in texts]).float()
+        scale = written.std(dim=0).clamp(min=SMALLEST_SCALE)
+        target_ids = vocabulary_of_texts(target, folder, settings.draft_vocabulary)
+        network = blank_head(target, settings.draft_vocabulary)
+        start_linear(network, target, target_ids, scale, texts)
+        return cls._on_device(target, network, target_ids, scale, settings)
+
+    @classmethod
+    def _on_device(
+        cls,
+        target: CausalLM,
+        network: Eagle3Network,
+        target_ids: torch.Tensor,
+        scale: torch.Tensor,
+        settings: TrainingSettings,
+    ) -> Self:
+        rows = drafted_rows(target, target_ids)
+        return cls(network.to(target.device), target_ids, scale.to(target.device), rows, settings)
 
     def scores(self, batch: TextBatch) -> StepScores:
         """See TrainingLoop: one for each unrolled step."""
@@ -76,43 +108,3 @@ class HeadTraining(TrainingLoop):
         template = target.tokenizer.chat_template
         recorded = template if isinstance(template, str) else None
         save_head(folder, self.network, self.exported(), self.target_ids, recorded)
-
-
-def new_training(target: CausalLM, folder: Path, settings: TrainingSettings) -> HeadTraining:
-    """A head that has not been trained yet; its vocabulary and scales are those of the shards there are.
-
-    Raises InvalidInput for a folder without texts.
-    """
-    texts = some_texts(folder)
-    torch.manual_seed(settings.seed)
-    written = torch.cat([text.features[text.written_from :] for text in texts]).float()
-    scale = written.std(dim=0).clamp(min=SMALLEST_SCALE)
-    target_ids = vocabulary_of_texts(target, folder, settings.draft_vocabulary)
-    network = blank_head(target, settings.draft_vocabulary)
-    start_linear(network, target, target_ids, scale, texts)
-    return _on_device(target, network, target_ids, scale, settings)
-
-
-def resumed(target: CausalLM, path: Path, settings: TrainingSettings) -> HeadTraining:
-    """Training as a checkpoint left it, under settings that may ask for more tokens or another rate.
-
-    Raises CorruptWeights for a file that is no checkpoint of this target.
-    """
-    state = read_checkpoint(path)
-    if "feature_scale" not in state:
-        raise CorruptWeights(f"{path.name} is no checkpoint of an EAGLE-3 head; delete it to start anew")
-    network = blank_head(target, len(state["target_ids"]))
-    training = _on_device(target, network, state["target_ids"], state["feature_scale"], settings)
-    training.restore(state)
-    return training
-
-
-def _on_device(
-    target: CausalLM,
-    network: Eagle3Network,
-    target_ids: torch.Tensor,
-    scale: torch.Tensor,
-    settings: TrainingSettings,
-) -> HeadTraining:
-    rows = output_matrix(target).float()[target_ids.to(target.device)]
-    return HeadTraining(network.to(target.device), target_ids, scale.to(target.device), rows, settings)

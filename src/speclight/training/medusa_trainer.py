@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Self
 
 import torch
 from safetensors.torch import save
 from torch import nn
 
-from speclight.drafting.eagle3.target_matrices import output_matrix
 from speclight.drafting.head_files import CONFIG_NAME, WEIGHT_NAMES
 from speclight.models.causal_lm import CausalLM
-from speclight.training.draft_vocabulary import vocabulary_of_texts
 from speclight.training.step_scores import StepLaws, StepScores, scores_of, target_laws
 from speclight.training.text_batches import TextBatch
-from speclight.training.training_loop import TrainingLoop, read_checkpoint
+from speclight.training.training_loop import TrainingLoop, drafted_rows
 from speclight.training.training_settings import TrainingSettings
 from speclight.writing import write_whole
 
@@ -58,6 +57,11 @@ class MedusaTraining(TrainingLoop):
         self.heads = MedusaModule(settings.unrolled_steps, output_rows).to(output_rows.device)
         super().__init__(self.heads, target_ids, output_rows, settings)
 
+    @classmethod
+    def blank(cls, target: CausalLM, state: Mapping[str, torch.Tensor], settings: TrainingSettings) -> Self:
+        """See TrainingLoop."""
+        return cls(state["target_ids"], drafted_rows(target, state["target_ids"]), settings)
+
     def scores(self, batch: TextBatch) -> StepScores:
         """See TrainingLoop: one for each head."""
         return scores_of(self._steps(batch))
@@ -88,22 +92,3 @@ class MedusaTraining(TrainingLoop):
         }
         write_whole(folder / WEIGHT_NAMES[0], save(tensors))
         write_whole(folder / CONFIG_NAME, (json.dumps(config, indent=2) + "\n").encode())
-
-
-def new_medusa_training(target: CausalLM, folder: Path, settings: TrainingSettings) -> MedusaTraining:
-    """Heads that have not been trained yet. Raises InvalidInput for a folder without texts."""
-    target_ids = vocabulary_of_texts(target, folder, settings.draft_vocabulary)
-    return _training(target, target_ids, settings)
-
-
-def resumed_medusa(target: CausalLM, path: Path, settings: TrainingSettings) -> MedusaTraining:
-    """Training as a checkpoint left it. Raises CorruptWeights for a file that is none of these heads."""
-    state = read_checkpoint(path)
-    training = _training(target, state["target_ids"], settings)
-    training.restore(state)
-    return training
-
-
-def _training(target: CausalLM, target_ids: torch.Tensor, settings: TrainingSettings) -> MedusaTraining:
-    rows = output_matrix(target).float()[target_ids.to(target.device)]
-    return MedusaTraining(target_ids, rows, settings)

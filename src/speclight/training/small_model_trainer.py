@@ -5,20 +5,20 @@ from __future__ import annotations
 import copy
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
-from speclight.drafting.eagle3.target_matrices import output_matrix
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
-from speclight.training.draft_vocabulary import vocabulary_of_texts
 from speclight.training.step_scores import StepLaws, StepScores, scores_of
 from speclight.training.text_batches import TextBatch
-from speclight.training.training_loop import TrainingLoop, read_checkpoint
+from speclight.training.training_loop import TrainingLoop, drafted_rows
 from speclight.training.training_settings import TrainingSettings
 from speclight.writing import could_not_write
 
@@ -92,6 +92,13 @@ class SmallModelTraining(TrainingLoop):
         self.output = output.weight
         self.others = torch.from_numpy(np.setdiff1d(np.arange(len(self.output)), target_ids.numpy()))
 
+    @classmethod
+    def blank(cls, target: CausalLM, state: Mapping[str, torch.Tensor], settings: TrainingSettings) -> Self:
+        """See TrainingLoop. Raises InvalidInput for layers that the target has not."""
+        target_ids = state["target_ids"]
+        model = pruned_model(target, settings.small_layers)
+        return cls(model, target_ids, drafted_rows(target, target_ids), settings)
+
     def scores(self, batch: TextBatch) -> StepScores:
         """See TrainingLoop: one step, and the target's law over its whole vocabulary."""
         chosen = batch.weights > 0
@@ -126,24 +133,3 @@ class SmallModelTraining(TrainingLoop):
             target.tokenizer.save_pretrained(folder)
         except (OSError, SafetensorError) as error:
             raise could_not_write(f"the model to {folder.name}", error) from error
-
-
-def new_small_model_training(
-    target: CausalLM, folder: Path, settings: TrainingSettings
-) -> SmallModelTraining:
-    """A model that has not been trained yet. Raises InvalidInput for a folder without texts."""
-    target_ids = vocabulary_of_texts(target, folder, settings.draft_vocabulary)
-    return _training(target, target_ids, settings)
-
-
-def resumed_small_model(target: CausalLM, path: Path, settings: TrainingSettings) -> SmallModelTraining:
-    """Training as a checkpoint left it. Raises CorruptWeights for a file that is not this model's."""
-    state = read_checkpoint(path)
-    training = _training(target, state["target_ids"], settings)
-    training.restore(state)
-    return training
-
-
-def _training(target: CausalLM, target_ids: torch.Tensor, settings: TrainingSettings) -> SmallModelTraining:
-    rows = output_matrix(target).float()[target_ids.to(target.device)]
-    return SmallModelTraining(pruned_model(target, settings.small_layers), target_ids, rows, settings)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import io
 import pickle
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
 
+from speclight.drafting.eagle3.target_matrices import output_matrix
 from speclight.errors import CorruptWeights, InvalidInput
 from speclight.models.causal_lm import CausalLM
+from speclight.training.draft_vocabulary import vocabulary_of_texts
 from speclight.training.shards import ScoredConversation, shard_paths
 from speclight.training.step_scores import StepScores, merged
 from speclight.training.text_batches import TextBatch, epoch_batches, held_out_texts, text_batch
@@ -52,6 +54,35 @@ class TrainingLoop(ABC):
             betas=(0.9, 0.95),
             weight_decay=settings.weight_decay,
         )
+
+    @classmethod
+    @abstractmethod
+    def blank(cls, target: CausalLM, state: Mapping[str, torch.Tensor], settings: TrainingSettings) -> Self:
+        """A drafter that has not been trained yet.
+
+        state: what a checkpoint holds besides weights, optimiser and place: target_ids, and what
+        `extra_state` says. Raises CorruptWeights for one of another kind of drafter.
+        """
+
+    @classmethod
+    def begun(cls, target: CausalLM, folder: Path, settings: TrainingSettings) -> Self:
+        """A drafter that has not been trained yet, for the vocabulary of the texts there are.
+
+        Raises InvalidInput for a folder without texts.
+        """
+        target_ids = vocabulary_of_texts(target, folder, settings.draft_vocabulary)
+        return cls.blank(target, {"target_ids": target_ids}, settings)
+
+    @classmethod
+    def resumed(cls, target: CausalLM, path: Path, settings: TrainingSettings) -> Self:
+        """Training as a checkpoint left it, under settings that may ask for more tokens or another rate.
+
+        Raises CorruptWeights for a file that is no checkpoint of this kind of drafter for this target.
+        """
+        state = read_checkpoint(path)
+        training = cls.blank(target, state, settings)
+        training.restore(state)
+        return training
 
     @abstractmethod
     def scores(self, batch: TextBatch) -> StepScores:
@@ -145,6 +176,11 @@ class TrainingLoop(ABC):
             raise CorruptWeights(
                 f"the checkpoint lacks {missing} or has left over {unknown}; delete it to start anew"
             )
+
+
+def drafted_rows(target: CausalLM, target_ids: torch.Tensor) -> torch.Tensor:
+    """[draft vocabulary, hidden] float32, on the target's device: its output matrix at these tokens."""
+    return output_matrix(target).float()[target_ids.to(target.device)]
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -12,9 +12,10 @@ import numpy as np
 from speclight.arrays import FloatArray, IntArray
 from speclight.drafting.protocol import DraftNoise
 from speclight.errors import InvalidInput
-from speclight.trees.draft_tree import DraftKind, DraftTree, SampledChildren
-from speclight.trees.growing_tree import CandidateLaw, GrowingTree
+from speclight.trees.draft_tree import DraftKind, SampledChildren
+from speclight.trees.growing_tree import CandidateLaw
 from speclight.trees.race_noise import RaceView, race_order
+from speclight.trees.shaped_growth import ShapedGrowth
 from speclight.trees.shapes import TreeShape
 
 
@@ -52,7 +53,7 @@ class Placed:
 Placement = Callable[[CandidateLaw, int, IntArray], list[Placed]]
 
 
-class RaceGrowth:
+class RaceGrowth(ShapedGrowth):
     """Fills the places of a shape with a race's candidates, level by level.
 
     A token that two places of one node share is one node, which then also holds the places below both.
@@ -74,54 +75,29 @@ class RaceGrowth:
         kind: DraftKind = "race",
         never_drafted: Collection[int] = (),
     ) -> None:
-        self.known = GrowingTree(root_token)
-        self._shape = shape
+        super().__init__(root_token, shape, kind, never_drafted)
         self._race = race
         self._vocabulary_size = vocabulary_size
-        self._kind: DraftKind = kind
         self._placement = self._placement_of(kind)
-        self._never_drafted = np.array(sorted(never_drafted), dtype=np.int64)
-        self._places = [[0]]  # node -> its places in the shape
-        self._samples: dict[int, SampledChildren] = {}
-        self._level = [0] if len(shape) > 1 else []
-
-    def unexpanded(self) -> list[int]:
-        """Nodes of the deepest level that the shape continues."""
-        return list(self._level)
 
     def expand(self, node: int, law: CandidateLaw) -> None:
         """See Growth."""
         self._level.remove(node)
         keep = np.isfinite(law.log_probs) & ~np.isin(law.tokens, self._never_drafted)
         draftable = CandidateLaw(law.tokens[keep], law.log_probs[keep])
-        wanted = np.concatenate([self._shape.children(place) for place in self._places[node]])
-        placed = self._placement(draftable, self.known.depths[node], wanted)
+        placed = self._placement(draftable, self.known.depths[node], np.array(self._wanted(node)))
         distinct = list(dict.fromkeys(item.candidate for item in placed))
         # A law summed in float32 may give its only token a hair more than 1.
         added = self.known.add(
             node, draftable.tokens[distinct], np.minimum(draftable.log_probs[distinct], 0.0)
         )
-        child_of = dict(zip(distinct, added, strict=True))
-        self._places.extend([] for _ in added)
-        for item in placed:
-            self._places[child_of[item.candidate]].append(item.place)
+        draws = self._filled(
+            dict(zip(distinct, added, strict=True)),
+            [item.candidate for item in placed],
+            [item.place for item in placed],
+        )
         if placed and self._kind != "race":
-            draws = np.array([child_of[item.candidate] for item in placed])
-            self._samples[node] = SampledChildren(self._dense(draftable), draws)
-        self._level.extend(
-            child for child in added if any(len(self._shape.children(place)) for place in self._places[child])
-        )
-
-    def tree(self) -> DraftTree:
-        """The tree of all nodes known so far, nodes level by level."""
-        nodes = len(self.known.tokens)
-        return DraftTree(
-            np.array(self.known.tokens),
-            np.array(self.known.parents),
-            np.array(self.known.log_probs),
-            self._kind,
-            None if self._kind == "race" else tuple(self._samples.get(node) for node in range(nodes)),
-        )
+            self._samples[node] = SampledChildren(self._dense(draftable), np.array(draws))
 
     def _placement_of(self, kind: DraftKind) -> Placement:
         if kind == "race":

@@ -9,8 +9,9 @@ import numpy as np
 
 from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
-from speclight.trees.draft_tree import DraftKind, DraftTree, SampledChildren
-from speclight.trees.growing_tree import CandidateLaw, GrowingTree
+from speclight.trees.draft_tree import DraftKind, SampledChildren
+from speclight.trees.growing_tree import CandidateLaw
+from speclight.trees.shaped_growth import ShapedGrowth
 from speclight.trees.shapes import TreeShape
 
 
@@ -22,7 +23,7 @@ class TokenDraws(Protocol):
         ...
 
 
-class SampledGrowth:
+class SampledGrowth(ShapedGrowth):
     """Grows a tree by drawing a token for each place of a shape, level by level.
 
     With replacement siblings are drawn independently. A place that draws a token which a sibling place drew
@@ -49,19 +50,11 @@ class SampledGrowth:
         replacement: bool,
         never_drafted: Collection[int] = (),
     ) -> None:
-        self.known = GrowingTree(root_token)
-        self._shape = shape
+        kind: DraftKind = "with_replacement" if replacement else "without_replacement"
+        super().__init__(root_token, shape, kind, never_drafted)
         self._vocabulary_size = vocabulary_size
         self._draws = draws
         self._replacement = replacement
-        self._never_drafted = np.array(sorted(never_drafted), dtype=np.int64)
-        self._places = [[0]]  # node -> its places in the shape, several for a repeated draw
-        self._samples: dict[int, SampledChildren] = {}
-        self._level = [0] if len(shape) > 1 else []
-
-    def unexpanded(self) -> list[int]:
-        """Nodes of the deepest level that the shape continues."""
-        return list(self._level)
 
     def expand(self, node: int, law: CandidateLaw) -> None:
         """See Growth."""
@@ -69,32 +62,13 @@ class SampledGrowth:
         probabilities = self._drafted_law(law)
         if probabilities is None:
             return
-        wanted = [int(child) for place in self._places[node] for child in self._shape.children(place)]
+        wanted = self._wanted(node)
         tokens = self._drawn_tokens(probabilities, len(wanted))
         distinct = list(dict.fromkeys(tokens))
         added = self.known.add(node, np.array(distinct), np.log(probabilities[distinct]))
-        child_of = dict(zip(distinct, added, strict=True))
-        draws = [child_of[token] for token in tokens]
+        # Fewer draws than places where nothing was left.
+        draws = self._filled(dict(zip(distinct, added, strict=True)), tokens, wanted)
         self._samples[node] = SampledChildren(probabilities, np.array(draws))
-        self._places.extend([] for _ in added)
-        for child, place in zip(draws, wanted, strict=False):  # fewer draws where nothing was left
-            self._places[child].append(place)
-        self._level.extend(child for child in added if self._continues(child))
-
-    def tree(self) -> DraftTree:
-        """The tree of all nodes drawn so far, nodes level by level."""
-        kind: DraftKind = "with_replacement" if self._replacement else "without_replacement"
-        nodes = len(self.known.tokens)
-        return DraftTree(
-            np.array(self.known.tokens),
-            np.array(self.known.parents),
-            np.array(self.known.log_probs),
-            kind,
-            tuple(self._samples.get(node) for node in range(nodes)),
-        )
-
-    def _continues(self, node: int) -> bool:
-        return any(len(self._shape.children(place)) for place in self._places[node])
 
     def _drawn_tokens(self, law: FloatArray, count: int) -> list[int]:
         tokens: list[int] = []

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from speclight.arrays import FloatArray
+from speclight.arrays import FloatArray, IntArray
 from speclight.experiments.races.settings import STARTS
 from speclight.experiments.races.text_ranks import TextRanks
 from speclight.theory.races.rank_tree import RankTree, optimal_rank_tree
@@ -19,17 +19,8 @@ def tokens_of_tree(ranks: FloatArray, tree: RankTree, starts: int = STARTS) -> F
     emitted one, independently given the text. Nodes deeper than the text is recorded count nothing: a lower
     bound, off by the chance to accept that many drafts in a row.
     """
-    contexts = len(ranks)
-    reached, depths = np.zeros((starts, len(tree))), np.zeros(len(tree), dtype=np.int64)
-    reached[:, 0] = 1.0
-    for node in range(1, len(tree)):
-        parent, rank = int(tree.parents[node]), int(tree.ranks[node])
-        depths[node] = depths[parent] + 1
-        here = np.arange(starts) + depths[parent]
-        inside = here < contexts
-        if rank <= ranks.shape[1]:
-            reached[inside, node] = reached[inside, parent] * ranks[here[inside], rank - 1]
-    return reached.sum(axis=1)
+    known = np.pad(ranks, ((0, 0), (0, max(0, int(tree.ranks.max()) - ranks.shape[1]))))
+    return _tokens(tree, len(ranks), starts, lambda node, here: known[here, tree.ranks[node] - 1])
 
 
 def tokens_of_k_seq_tree(k_seq: FloatArray, tree: RankTree, starts: int = STARTS) -> FloatArray:
@@ -38,15 +29,26 @@ def tokens_of_k_seq_tree(k_seq: FloatArray, tree: RankTree, starts: int = STARTS
     k_seq: [contexts, candidates + 1, ranks].
     """
     children = np.bincount(tree.parents[1:], minlength=len(tree))
+    return _tokens(
+        tree,
+        len(k_seq),
+        starts,
+        lambda node, here: k_seq[here, children[tree.parents[node]], tree.ranks[node] - 1],
+    )
+
+
+def _tokens(
+    tree: RankTree, contexts: int, starts: int, accepted: Callable[[int, IntArray], FloatArray]
+) -> FloatArray:
+    """[starts] expected nodes reached. accepted: (node, contexts [*] of its parent) -> [*] probabilities."""
     reached, depths = np.zeros((starts, len(tree))), np.zeros(len(tree), dtype=np.int64)
     reached[:, 0] = 1.0
     for node in range(1, len(tree)):
-        parent, rank = int(tree.parents[node]), int(tree.ranks[node])
+        parent = int(tree.parents[node])
         depths[node] = depths[parent] + 1
         here = np.arange(starts) + depths[parent]
-        inside = here < len(k_seq)
-        served = k_seq[here[inside], children[parent], rank - 1]
-        reached[inside, node] = reached[inside, parent] * served
+        inside = here < contexts
+        reached[inside, node] = reached[inside, parent] * accepted(node, here[inside])
     return reached.sum(axis=1)
 
 

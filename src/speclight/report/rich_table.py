@@ -14,5 +14,5 @@ def rich_table(table: Table) -> RichTable:
         head = f"{column.group}\n{column.label}" if column.group else column.label
         shown.add_column(head, justify="left" if column.is_text else "right", no_wrap=column.is_text)
     for row in table.rows:
-        shown.add_row(*(f"{cell.text} ({cell.note})" if cell.note else cell.text for cell in row))
+        shown.add_row(*(cell.shown for cell in row))
     return shown

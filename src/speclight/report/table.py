@@ -53,6 +53,11 @@ class Cell:
     is_bad: bool = False
 
     @property
+    def shown(self) -> str:
+        """The text, and a note in brackets behind it: the cell in one line."""
+        return f"{self.text} ({self.note})" if self.note else self.text
+
+    @property
     def has_end(self) -> bool:
         """Whether either end of an interval is known."""
         return self.low is not None or self.high is not None

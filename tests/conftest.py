@@ -1,8 +1,44 @@
 """Settings of the whole test run, made before any test module imports a numerical library."""
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from speclight.models.causal_lm import CausalLM
 
 # The models of most tests have a few thousand weights: threads cost more than they give, and with as many
 # test processes as cores (pytest -n) they would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# How long an example takes on a busy machine says nothing of the code.
+settings.register_profile(
+    "quick", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=100)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Slow tests or all of them: then hypothesis tries more examples too."""
+    settings.load_profile("quick" if config.getoption("markexpr") == "not slow" else "thorough")
+
+
+@pytest.fixture(scope="session")
+def default_target() -> CausalLM:
+    """The embedded default target, loaded once for each process."""
+    from speclight.models.load import load
+
+    return load()
+
+
+@pytest.fixture
+def loaded_once(default_target: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it lasts, `speclight.load()` gives the default target that is loaded already."""
+    import speclight
+
+    monkeypatch.setattr(speclight, "load", lambda: default_target)

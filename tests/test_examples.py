@@ -24,6 +24,7 @@ def run(name: str, *arguments: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.model
+@pytest.mark.usefixtures("loaded_once")
 @pytest.mark.parametrize("name", SHOWS)
 def test_an_example_runs(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     run(name, monkeypatch=monkeypatch)

@@ -7,15 +7,9 @@ from speclight.decoding.divergence import first_divergence
 from speclight.measure.decoded_run.decoding import decode_turns
 from speclight.measure.prompts import FAMILIES, shipped_prompts
 from speclight.measure.turns import first_turns
-from speclight.models.load import load
 from speclight.models.sampling import SamplingSettings
 
 TOKENS = 24
-
-
-@pytest.fixture(scope="module")
-def target():
-    return load()
 
 
 @pytest.mark.model
@@ -23,13 +17,13 @@ def target():
     "family",
     ["code", *(pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES if name != "code")],
 )
-def test_greedy_text_equals_plain_decodings(target, family):
+def test_greedy_text_equals_plain_decodings(default_target, family):
     """A first difference is allowed only where plain decoding's own two best logits nearly tie."""
     settings = DecodeSettings(node_budget=8, max_tokens=TOKENS, sampling=SamplingSettings(temperature=0.0))
     turn = first_turns(shipped_prompts([family])[:1])
-    (speculative,) = decode_turns(target, turn, "ngram", "target_sample", settings)
-    (plain,) = decode_turns(target, turn, "none", "target_sample", settings)
+    (speculative,) = decode_turns(default_target, turn, "ngram", "target_sample", settings)
+    (plain,) = decode_turns(default_target, turn, "none", "target_sample", settings)
     texts = speculative.generation.token_ids, plain.generation.token_ids
-    divergence = first_divergence(target, plain.prompt_ids, *texts)
+    divergence = first_divergence(default_target, plain.prompt_ids, *texts)
     assert divergence is None or divergence.is_near_tie
     assert len(plain.generation.calls) == len(plain.generation.token_ids)

@@ -15,20 +15,22 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("[!_]*/*.md")), ROOT / "docs" / "index.md"]
 # A fenced block with its language, and what it prints where a block of plain text says so right behind it.
 PYTHON = re.compile(r"```python\n(.*?)```(?:\n+It prints\n\n```text\n(.*?)```)?", flags=re.DOTALL)
+LOADS = "speclight.load()"
 COMMAND_LINE = re.compile(r"^ *(speclight (?:.*\\\n)*.*)$", flags=re.MULTILINE)
 NAMED_COMMAND = re.compile(r"`speclight ((?:[a-z][a-z-]* ?)+)")
 
 
 def python_blocks() -> list[ParameterSet]:
-    found: list[ParameterSet] = []
+    """Each block once, in whichever pages it stands."""
+    found: dict[tuple[str, str], ParameterSet] = {}
     for page in PAGES:
         for number, match in enumerate(PYTHON.finditer(page.read_text(encoding="utf-8")), 1):
-            needs_model = "speclight.load()" in match[1]
-            marks = pytest.mark.model if needs_model else ()
-            found.append(
-                pytest.param(match[1], match[2], id=f"{page.relative_to(ROOT)}:{number}", marks=marks)
+            marks = pytest.mark.model if LOADS in match[1] else ()
+            found.setdefault(
+                (match[1], match[2]),
+                pytest.param(match[1], match[2], id=f"{page.relative_to(ROOT)}:{number}", marks=marks),
             )
-    return found
+    return list(found.values())
 
 
 def command_lines() -> list[str]:
@@ -45,9 +47,15 @@ def command_lines() -> list[str]:
 
 @pytest.mark.parametrize(("source", "printed"), python_blocks())
 def test_a_python_block_runs_and_prints_what_stands_below_it(
-    source: str, printed: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: str,
+    printed: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ):
     monkeypatch.chdir(tmp_path)
+    if LOADS in source:
+        request.getfixturevalue("loaded_once")
     stdout = io.StringIO()
     with contextlib.redirect_stdout(stdout):
         exec(compile(source, "block", "exec"), {"__name__": "__main__"})

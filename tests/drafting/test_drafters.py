@@ -90,11 +90,12 @@ def worst_difference(law, exact):
 
 
 @by_name
-def test_the_enumerated_law_is_the_targets(choice):
+@pytest.mark.parametrize(("node_budget", "length"), [(4, 2), pytest.param(5, 3, marks=pytest.mark.slow)])
+def test_the_enumerated_law_is_the_targets(choice, node_budget, length):
     target = target_of()
     drafter = new_drafter(choice, target)
-    law = enumerated_law(target, drafter, node_budget=5, length=3)
-    assert worst_difference(law, exact_text_law(target, PROMPT, 3)) < EXACT_ATOL
+    law = enumerated_law(target, drafter, node_budget, length)
+    assert worst_difference(law, exact_text_law(target, PROMPT, length)) < EXACT_ATOL
 
 
 @pytest.mark.parametrize("choice", CHOICES[1:3], ids=["model", "ngram"])

@@ -7,7 +7,6 @@ import pytest
 
 from speclight.experiments.many_to_one import node_counts
 from speclight.models.batch_sampling import sample_continuations
-from speclight.models.load import load
 from speclight.models.sampling import SamplingSettings
 from speclight.theory.ergodic.bound import ergodic_node_count, ergodic_renewal
 from speclight.theory.ergodic.strata import Strata
@@ -41,10 +40,10 @@ def test_node_counts_of_a_toy_agree_at_every_context(end_of_text):
 
 @pytest.mark.slow
 @pytest.mark.model
-def test_node_counts_of_the_default_target_agree_at_every_context():
+def test_node_counts_of_the_default_target_agree_at_every_context(default_target):
     """3 contexts x 3 levels, 150 continuations each. False alarm: |z| > 4.5 with 150 draws of bounded weight,
     below 1e-3 in all (seed fixed)."""
-    target = load("default")
+    target = default_target
     rng = np.random.default_rng(4)
     for start in STARTS[:3]:
         ids = target.tokenizer(start)["input_ids"]
@@ -54,14 +53,14 @@ def test_node_counts_of_the_default_target_agree_at_every_context():
 
 @pytest.mark.slow
 @pytest.mark.model
-def test_full_laws_and_sampled_surprisals_of_the_default_target_agree():
+def test_full_laws_and_sampled_surprisals_of_the_default_target_agree(default_target):
     """mu, mu2 and the counts of tokens within 1, 2 and 3 nats, from full rows and from the sampled token.
 
     Their differences have mean 0 given the context, so texts' sums of them are compared with their spread:
     |z| > 4.5 in 5 comparisons over 24 texts, false alarm below 1e-3 (seed fixed). Power: without the weight
     e^x the counts would be off by 20 standard errors and more.
     """
-    target = load("default")
+    target = default_target
     ids = [target.tokenizer(start)["input_ids"] for start in STARTS for _ in range(4)]
     gaps = np.zeros((len(ids), 5))
     full_counts = np.zeros(3)
@@ -86,13 +85,13 @@ def test_full_laws_and_sampled_surprisals_of_the_default_target_agree():
 
 @pytest.mark.slow
 @pytest.mark.model
-def test_ergodic_estimates_and_kernel_of_the_default_target_agree_with_and_without_laws():
+def test_ergodic_estimates_and_kernel_of_the_default_target_agree_with_and_without_laws(default_target):
     """24 texts of 12 tokens, each its own prompt. Bound at P = 6, E N_6 at 1 and 2 nats, counts
     of tokens within 3 nats per pair of types (entropy below or above 1 nat): from full laws and sampled
     tokens, within 4 joint standard errors, which pairing makes smaller: false alarm below 7 x 6e-5 = 5e-4
     (the kernel's standard errors by leaving out a text at a time). Power: without the share p_u, or without
     e^x, every one of them is off by a factor above 2."""
-    target = load("default")
+    target = default_target
     ids = [target.tokenizer(start)["input_ids"] for start in STARTS for _ in range(4)]
     sampled, entropies, kept = ([[] for _ in ids] for _ in range(3))
     ends = tuple(target.end_of_text)

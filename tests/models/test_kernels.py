@@ -26,7 +26,6 @@ from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
 from speclight.models.few_rows import MOST_ROWS, FewRowsLinear, product
 from speclight.models.lean_layers import LEAN
-from speclight.models.load import load
 from speclight.models.scored_text import ScoredText, score_together
 from speclight.models.visibility import causal
 from speclight.models.wrap import wrap
@@ -177,8 +176,8 @@ def test_an_unknown_word_is_refused_by_its_argument():
 
 
 @pytest.mark.model
-def test_the_default_target_scores_a_tree_as_eager_does():
-    fast, eager = load(), speclight.load(kernels="eager")
+def test_the_default_target_scores_a_tree_as_eager_does(default_target):
+    fast, eager = default_target, speclight.load(kernels="eager")
     assert (fast.kernels, eager.kernels) == ("fast", "eager")
     rng = np.random.default_rng(0)
     text = eager.tokenizer.encode("The speed of light is the same for every observer, whatever their")

@@ -43,7 +43,6 @@ def transformers_law(logits, sampling):
     top_k=st.none() | st.integers(1, 1200),
     top_p=st.none() | st.floats(0.01, 1.0),
 )
-@settings(max_examples=200, deadline=None)
 def test_law_equals_transformers_warpers(seed, rows, vocab, temperature, top_k, top_p):
     logits = 4.0 * np.random.default_rng(seed).standard_normal((rows, vocab))
     sampling = SamplingSettings(temperature, top_k, top_p)

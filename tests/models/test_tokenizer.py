@@ -4,7 +4,7 @@ import json
 
 import pytest
 import regex
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.tiny_gguf import vocabulary, write_tiny_gguf
@@ -54,7 +54,6 @@ def llama_cpp_pieces(string):
 
 
 @given(text | awkward)
-@settings(max_examples=300, deadline=None)
 def test_pieces_are_llama_cpps(tiny, string):
     pieces = tiny.backend_tokenizer.pre_tokenizer.pre_tokenize_str(string)
     assert [span for _, span in pieces] == llama_cpp_pieces(string)
@@ -69,7 +68,6 @@ def test_plain_gpt_2_splitting_would_be_noticed(tmp_path):
 
 
 @given(text | awkward)
-@settings(max_examples=200, deadline=None)
 def test_decoding_gives_back_the_text(tiny, string):
     ids = tiny.encode(string, add_special_tokens=False)
     assert tiny.decode(ids) == string
@@ -144,7 +142,6 @@ def test_default_target_chat_template(smollm):
 
 @pytest.mark.model
 @given(text | awkward)
-@settings(max_examples=200, deadline=None)
 def test_default_target_decoding_gives_back_the_text(smollm, string):
     known = "".join(character for character in string if character not in LOST_CHARACTERS)
     assert smollm.decode(smollm.encode(known)) == known

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from speclight.errors import InvalidInput
@@ -54,7 +54,6 @@ LIMITS = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), budget=st.integers(1, 20), limits=LIMITS)
 def test_it_is_the_published_tree_for_less_work(seed, budget, limits):
     tree, rounds = grow(LimitedGrowth(0, budget, limits), seed)
@@ -65,7 +64,6 @@ def test_it_is_the_published_tree_for_less_work(seed, budget, limits):
     assert np.bincount(tree.parents[1:], minlength=1).max() <= limits.children_per_node
 
 
-@settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), budget=st.integers(1, 20), limits=LIMITS)
 def test_limits_never_help_under_the_drafters_own_law(seed, budget, limits):
     limited, _ = grow(LimitedGrowth(0, budget, limits), seed)

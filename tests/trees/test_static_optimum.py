@@ -38,7 +38,6 @@ rates = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=3).map(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(acceptance=rates, budget=st.integers(1, 6))
 def test_no_tree_of_ranks_is_better(acceptance, budget):
     tree = static_optimum(acceptance, budget)

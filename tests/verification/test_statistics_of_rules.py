@@ -85,9 +85,9 @@ def p_value(counts, length):
 @pytest.mark.parametrize(
     ("name", "kind", "shape"),
     [
-        ("rejection", "with_replacement", BATCH),
         ("rejection_without_replacement", "without_replacement", BATCH),
         # Enumerated exactly in test_losslessness_of_rules.py; here seconds of sampling each.
+        pytest.param("rejection", "with_replacement", BATCH, marks=pytest.mark.slow),
         pytest.param("k_seq", "with_replacement", BATCH, marks=pytest.mark.slow),
         pytest.param("traversal", "without_replacement", FORK, marks=pytest.mark.slow),
         pytest.param("block", "with_replacement", CHAIN, marks=pytest.mark.slow),
@@ -100,16 +100,17 @@ def test_texts_follow_the_targets_law(name, kind, shape):
 @pytest.mark.parametrize(
     ("rule", "shape", "altered", "noise"),
     [
-        (FreshSampleOnMismatch(), BATCH, lambda tree: tree, independent_noise),
-        (RULES["rejection"], BATCH, with_raw_laws, independent_noise),
-        (RULES["rejection"], BATCH, without_the_less_likely_sibling, independent_noise),
-        (RULES["rejection"], ONE, lambda tree: tree, noise_of_the_draft),
-    ],
-    ids=[
-        "fresh sample on mismatch",
-        "raw drafter law",
-        "sibling dropped for its value",
-        "residual from draft noise",
+        pytest.param(
+            RULES["rejection"], ONE, lambda tree: tree, noise_of_the_draft, id="residual from draft noise"
+        ),
+        *(
+            pytest.param(rule, BATCH, altered, independent_noise, id=name, marks=pytest.mark.slow)
+            for name, rule, altered in (
+                ("fresh sample on mismatch", FreshSampleOnMismatch(), lambda tree: tree),
+                ("raw drafter law", RULES["rejection"], with_raw_laws),
+                ("sibling dropped for its value", RULES["rejection"], without_the_less_likely_sibling),
+            )
+        ),
     ],
 )
 def test_faults_are_noticed(rule, shape, altered, noise):

@@ -16,7 +16,6 @@ from speclight.drafting.no_drafter import NoDrafter
 from speclight.drafting.tree_choices import Batch, Chain, RankTree
 from speclight.drafting.tree_drafter import TreeDrafter
 from speclight.experiments.races.invariance import RandomLaw, drafter_invariance, race_difference
-from speclight.models.load import load
 from speclight.models.prompting import chat_token_ids
 from speclight.models.sampling import SamplingSettings
 from speclight.trees.race_noise import RaceField
@@ -93,10 +92,11 @@ def test_a_difference_is_measured_in_logits_and_judged_by_the_type(dtype, temper
     assert not race_difference(target, PROMPTS[0], settings, short, plain).is_near_tie
 
 
+@pytest.mark.slow
 @pytest.mark.model
-def test_the_default_target_writes_one_text():
+def test_the_default_target_writes_one_text(default_target):
     """Float32 and real drafters: a text may leave the plain one at a near tie only."""
-    target = load()
+    target = default_target
     prompt = chat_token_ids(target, [{"role": "user", "content": "Name three colours."}])
     race = RankTree((0.5, 0.2, 0.1), kind="race")
     makers = {

@@ -20,7 +20,6 @@ from speclight.measure.trace.along import traced_starts
 from speclight.measure.trace.regrown import regrown
 from speclight.measure.trace.settings import TraceSettings
 from speclight.measure.true_limit import oracle_contexts
-from speclight.models.load import load
 from speclight.models.sampling import SamplingSettings
 from toy_heads import VOCABULARY as HEAD_VOCABULARY
 from toy_heads import write_head
@@ -270,9 +269,9 @@ def test_trees_that_leave_the_window_are_told(choices):
 
 @pytest.mark.slow
 @pytest.mark.model
-def test_on_the_default_target_log_probs_are_those_of_plain_scoring(tmp_path):
+def test_on_the_default_target_log_probs_are_those_of_plain_scoring(default_target, tmp_path):
     """Float32: log-probabilities of a tree pass and of a plain one differ by rounding alone."""
-    model = load()
+    model = default_target
     settings = ProfileSettings(max_tokens=12)
     (text,) = run_profile(model, shipped_prompts(("code",))[:1], settings, tmp_path).texts
     wanted = TraceSettings(node_budgets=(8,), growths=("best_first", "chain"), lookahead=3)

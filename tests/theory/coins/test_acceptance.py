@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from law_pairs import CORNER_PAIRS, corner_pair, law_pairs
@@ -44,7 +44,6 @@ def enumerated(target, drafter, candidates, chance_and_residual):
     return accepted, output
 
 
-@settings(max_examples=60, deadline=None)
 @given(law_pairs(largest_vocabulary=4), candidate_counts)
 def test_rejection_with_replacement_equals_enumeration(pair, candidates):
     target, drafter = pair
@@ -59,7 +58,6 @@ def test_rejection_with_replacement_equals_enumeration(pair, candidates):
     np.testing.assert_allclose(law.output, output, rtol=0, atol=ROUNDING_ATOL)
 
 
-@settings(max_examples=60, deadline=None)
 @given(law_pairs(largest_vocabulary=4), candidate_counts)
 def test_k_seq_equals_enumeration(pair, candidates):
     target, drafter = pair

@@ -4,7 +4,7 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
@@ -74,7 +74,6 @@ def test_subset_formula_equals_the_linear_programme(replacement):
         assert found == pytest.approx(solved, abs=PROGRAMME_ATOL)
 
 
-@settings(max_examples=100, deadline=None)
 @given(law_pairs(largest_vocabulary=8), st.integers(1, 6))
 def test_sets_of_smallest_ratio_are_enough(pair, candidates):
     """All 2^V sets against the V + 1 prefixes, both draft laws: the claim the fast forms rest on."""
@@ -89,7 +88,6 @@ def test_sets_of_smallest_ratio_are_enough(pair, candidates):
 ROUNDED_APART = (np.array([0.0, 0.05, 0.05, 0.15, 0.75]), np.array([0.0, 1 / 27, 1 / 9, 8 / 27, 15 / 27]))
 
 
-@settings(deadline=None, max_examples=40)
 @given(law_pairs(largest_vocabulary=6), st.integers(1, 4))
 @example(ROUNDED_APART, 1)
 def test_every_rule_stays_below_its_ceiling(pair, candidates):

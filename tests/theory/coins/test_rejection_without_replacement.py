@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from law_pairs import CORNER_PAIRS, corner_pair, law_pairs, random_pairs
@@ -56,7 +56,6 @@ def test_definition_against_simulation():
             assert (np.abs(seen - exact) <= STANDARD_ERRORS * spread).all()
 
 
-@settings(max_examples=80, deadline=None)
 @given(law_pairs(largest_vocabulary=5), st.integers(1, 4))
 def test_fast_form_equals_the_definition_and_is_lossless(pair, candidates):
     law = rejection_without_replacement(*pair, candidates)

@@ -69,7 +69,6 @@ def first_positions(found):
     return StartLaw("first positions", weights)
 
 
-@settings(max_examples=60, deadline=None)
 @given(text_lists(), st.integers(1, 12))
 def test_smallest_dual_form_equals_the_integral(texts, node_budget):
     estimate = ergodic_renewal(texts, node_budget)

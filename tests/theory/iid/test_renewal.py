@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exact_optimum import single_law_optimum
@@ -42,7 +42,6 @@ def depth_capped_by_convolution(counts: np.ndarray, budget: int, bins: int) -> n
     bins=st.integers(1, 400),
     seed=st.integers(0, 20),
 )
-@settings(deadline=None, max_examples=60)
 def test_transform_equals_convolution(alpha, budget, bins, seed):
     law = step_laws(alpha, seed, width=1 / 32)
     fast = renewal.capped_node_count(law.counts, law.width, budget, bins)

@@ -86,7 +86,6 @@ def test_arrival_index_entropy_of_one_geometric_law():
         assert found == pytest.approx(exact, abs=TAIL_ATOL * 10)  # 1 - (1 - 1e-9) keeps 7 digits of 1e-9
 
 
-@settings(deadline=None)
 @given(law_pairs(zeros_in_drafter=False))
 def test_divergence_and_channel_simulation_bracket_the_arrival_index(pair):
     low = divergence_lower_bound(*pair, WITH_REPLACEMENT).nats

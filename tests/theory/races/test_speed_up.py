@@ -4,7 +4,7 @@ from math import log
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from speclight.errors import InvalidInput
@@ -60,7 +60,6 @@ def test_best_rank_tree_lies_between_converse_and_theorem(weights, node_budget):
     assert tight <= printed + ROUNDING_ATOL
 
 
-@settings(max_examples=50)
 @given(rank_laws, st.integers(0, 40), st.integers(0, 2**32 - 1))
 def test_leaf_of_any_static_tree_pays_for_all_ranks(weights, drafted, seed):
     """H(leaf) = E[X] H[R] exactly, for random trees: the identity behind the theorem."""
@@ -144,7 +143,6 @@ def test_with_replacement_form_holds_for_geometric_indices(stop, node_budget):
     assert residual_rank_entropy(index, 3) == pytest.approx(entropy_of(index), abs=ROUNDING_ATOL)
 
 
-@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 30))
 def test_static_tree_form_holds_with_memory(seed, drafted):
     """Ranks form a Markov chain (the context is the previous rank): exact sums over every static tree."""

@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exact_optimum import largest_path_probabilities
@@ -116,7 +116,6 @@ def test_certain_contexts_are_summed_in_closed_form():
     raw=st.lists(st.floats(0.05, 1.0), min_size=2, max_size=3),
     threshold=st.floats(0.0, 3.0),
 )
-@settings(max_examples=60, deadline=None)
 def test_ceilings_hold(raw, threshold):
     process = single_law(np.array(raw) / np.sum(raw))
     mu, mu2 = process.mu, process.mu2

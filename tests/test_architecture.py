@@ -25,6 +25,18 @@ WITHOUT_DEEP_LEARNING = {"theory", "trees", "verification", *FOUNDATIONS}
 DEEP_LEARNING = {"torch", "transformers", "safetensors", "gguf"}
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|raise NotImplementedError)\b")
 
+# Ideas that were written several times once: what they look like, and the one module that has them.
+ONE_PLACE: dict[str, tuple[str, set[str]]] = {
+    "who sees whom": (r"\.tril\(|\.triu\(|torch\.block_diag\(", {"visibility.py"}),
+    "growing a tree to its end": (r"while \w+ := \w+\.unexpanded\(\)", {"growing_tree.py"}),
+    "places of a shape": (r"self\._places\.extend\(\[\] for", {"shaped_growth.py"}),
+    "progress": (r"Callable\[\[int, int, str\], None\]", {"progress.py"}),
+    "the plan of a run": (r'"weights_sha256": target\.loaded', {"plan.py"}),
+    "kinds of records": (r"records of the kind", {"store.py"}),
+    "folds of prompts": (r"% folds\b", {"folds.py"}),
+    "the wrap of a transform": (r"WRAP_ATTENUATION = ", {"lattice.py"}),
+}
+
 
 @dataclass(frozen=True)
 class Import:
@@ -138,6 +150,21 @@ def test_every_package_has_its_layer() -> None:
     beside = {path.stem for path in (SOURCE / "speclight").glob("*.py")} - {"__init__", "__main__"}
     assert beside == FOUNDATIONS
     assert packages | beside <= set(reachable())
+
+
+def test_the_tree_that_contributors_read_is_the_layers() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    printed = re.findall(r"^ {4}([a-z]+) {2,}\S", text, flags=re.MULTILINE)
+    assert set(printed) == {path.parent.name for path in (SOURCE / "speclight").glob("*/__init__.py")}
+    allowed = reachable()
+    for place, package in enumerate(printed):
+        assert not allowed[package] & set(printed[:place]), package
+
+
+@pytest.mark.parametrize(("pattern", "places"), ONE_PLACE.values(), ids=ONE_PLACE)
+def test_there_is_one_of_each(pattern: str, places: set[str]) -> None:
+    written = {path.name for path in MODULES if re.search(pattern, path.read_text(encoding="utf-8"))}
+    assert written == places
 
 
 def test_data_flows_one_way() -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from advice.planted_decode import BAD_DRAFTER, Faults, planted_run
 from speclight.advice.waterfall import FACTOR_NAMES, waterfall
-from speclight.advice.waterfall_words import LABELS, Setup, sentences
+from speclight.advice.waterfall_words import LABELS, RunSetup, sentences
 
-SETUP = Setup("eagle3", "chain", "block", 7, 6.5)
+SETUP = RunSetup("eagle3", "chain", "block", 7, 6.5)
 LOST = re.compile(r"win back ([\d.]+) tokens per second")
 
 

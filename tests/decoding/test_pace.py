@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from cases import thinned
 from speclight.decoding.call_trace import CallTrace, PhaseSeconds
 from speclight.decoding.pace import CEILING, Pace
 from speclight.trees.best_first import BestFirstGrowth
@@ -84,7 +85,7 @@ def rate(calls: list[CallTrace]) -> float:
     return sum(call.tokens_emitted for call in calls) / sum(call.seconds.total for call in calls)
 
 
-@pytest.mark.parametrize(("growth", "level", "honesty"), [(0.02, 0.1, 1.0), (0.1, 0.02, 1.0)])
+@pytest.mark.parametrize(("growth", "level", "honesty"), thinned([(0.02, 0.1, 1.0), (0.1, 0.02, 1.0)]))
 def test_where_drafting_pays_it_comes_close_to_the_best_fixed_budget_or_beats_it(growth, level, honesty):
     """Trees that follow each context's confidence make up for what learning costs."""
     auto = rate(World(growth, level, honesty).paced())

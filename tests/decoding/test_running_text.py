@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from cases import thinned
 from speclight.decoding import running_text
 from speclight.decoding.decode import DecodeSettings, decode
 from speclight.decoding.noise_streams import SeededNoise, TextNoise
@@ -65,7 +66,7 @@ class Fickle(Pace):
         return int(self.rng.integers(1, len(path_log_probs) + 1))
 
 
-@pytest.mark.parametrize("rule", ["target_sample", "race"])
+@pytest.mark.parametrize("rule", thinned(["race", "target_sample"]))
 def test_with_auto_the_text_depends_neither_on_the_clock_nor_on_the_drafter(monkeypatch, rule):
     """For rules that emit the target's own draws: plain decoding's text, whatever sizes the calls had."""
     target = tiny_target(6, seed=2, window=256)

@@ -19,7 +19,7 @@ from speclight.engines.oracle import oracle_at
 from speclight.engines.oracle_run import most_possible, run_engine_oracle
 from speclight.engines.profile_run import profile_engine
 from speclight.engines.reports.prometheus import read_metrics
-from speclight.engines.verdict import engine_verdict, sample_texts
+from speclight.engines.verdict import engine_verdict, sample_from_server
 from speclight.measure.oracle_run import OracleSettings
 from speclight.measure.profile import ProfileSettings
 from speclight.measure.prompts import Prompt
@@ -115,7 +115,7 @@ def test_what_the_server_means_is_found_out(client: EngineClient) -> None:
 
 
 def test_plain_sampling_passes(client: EngineClient) -> None:
-    verdict = engine_verdict(sample_texts(client, PROMPTS, 600, 20, 1.0))
+    verdict = engine_verdict(sample_from_server(client, PROMPTS, 600, 20, 1.0))
     assert verdict.whole.is_passed
 
 

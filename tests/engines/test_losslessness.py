@@ -16,7 +16,7 @@ from speclight.engines.client import EngineClient, EngineSettings
 from speclight.engines.completion import CompletionRequest, EngineText, LikelyToken, SpeculationSteps
 from speclight.engines.losslessness import CellLaw, cell_laws, full_law, law_test, positions_by_step
 from speclight.engines.text_files import read_texts
-from speclight.engines.verdict import engine_verdict, sample_texts
+from speclight.engines.verdict import engine_verdict, sample_from_server
 from speclight.errors import InvalidInput
 from speclight.measure.prompts import Prompt
 
@@ -111,7 +111,7 @@ PROMPTS = (Prompt("qa-1", "qa", ("one two three",)), Prompt("qa-2", "qa", ("a bc
 @pytest.mark.parametrize("lossy", [False, True])
 def test_a_served_model_is_judged_from_its_own_words(lossy: bool) -> None:
     with fake_server(Behaviour(lossy=lossy)) as url, EngineClient(EngineSettings((url,))) as client:
-        texts = sample_texts(client, PROMPTS, 2000, 6, 1.0, seed=5)
+        texts = sample_from_server(client, PROMPTS, 2000, 6, 1.0, seed=5)
     verdict = engine_verdict(texts)
     assert verdict.whole.is_passed == (not lossy)
     assert verdict.detectable_at_500_nats < 0.5

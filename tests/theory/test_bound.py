@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cases import thinned
 from exact_optimum import largest_path_probabilities, mixture_optimum, single_law_optimum
 from speclight.errors import InvalidInput
 from speclight.theory.bound import Assumption, Bound, best_upper
@@ -40,7 +41,7 @@ def test_values_of_the_papers_table_are_met():
 
 
 @pytest.mark.parametrize(("mu", "mu2"), [(0.279, 0.777), (1.1, 1.3), (3.0, 9.0), (2.0, 11.0)])
-@pytest.mark.parametrize("budget", [1, 3, 13, 60, 1000])
+@pytest.mark.parametrize("budget", thinned([13, 60, 1, 3, 1000], 2))
 def test_closed_forms_are_their_integrals(mu, mu2, budget):
     # Midpoint rule with 20,000 cells: the integrand is monotone and at most P, so the error is at most
     # P/20,000 in value.

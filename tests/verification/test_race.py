@@ -85,6 +85,7 @@ def test_ties_go_to_the_lowest_id():
     np.testing.assert_array_equal(race_order(np.array([2, 1]), np.log([0.5, 0.5]), times, 1), [1])
 
 
+@pytest.mark.slow
 def test_winners_of_the_smallest_of_several_sets_follow_the_law():
     """Pearson's X^2 on 1e4 winners of 5 tokens, 4 degrees of freedom: above 33.4 with probability 1e-6;
     a law off by TV 0.04 is noticed with probability > 0.999."""

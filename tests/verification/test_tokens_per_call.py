@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+from cases import thinned
 from speclight.theory.coins import acceptance
 from speclight.theory.coins.optimal_transport import (
     containment_with_replacement,
@@ -168,7 +169,7 @@ def test_traversal_is_block_verification_on_a_chain(kind):
     assert verdicts > 100
 
 
-@pytest.mark.parametrize("shape", ["fork", "binary", "irregular"])
+@pytest.mark.parametrize("shape", thinned(["fork", "binary", "irregular"]))
 def test_traversal_emits_more_than_recursive_rejection_on_average(shape):
     """Not a theorem for every pair of laws: the means over 4 fixed pairs, exact for each of them."""
 

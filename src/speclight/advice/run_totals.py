@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from speclight.advice.waterfall import PhaseTotals, RunTotals
-from speclight.advice.waterfall_words import Setup
+from speclight.advice.waterfall_words import RunSetup
 from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
 from speclight.measure.decoded_run.record import DecodedText, RecordedCall, RoundTotals
@@ -74,10 +74,10 @@ def _phases(total: Total, rounds: Callable[[DecodedText], Sequence[RoundTotals]]
     )
 
 
-def run_setup(texts: Sequence[DecodedText], node_budget: int, drafter: str, tree: str, rule: str) -> Setup:
+def run_setup(texts: Sequence[DecodedText], node_budget: int, drafter: str, tree: str, rule: str) -> RunSetup:
     """How the texts were decoded, for the sentences of their waterfall."""
     nodes = [len(call.tokens) for text in texts for call in text.calls]
-    return Setup(drafter, tree, rule, node_budget, float(np.mean(nodes)))
+    return RunSetup(drafter, tree, rule, node_budget, float(np.mean(nodes)))
 
 
 def _expected(path_log_probs: FloatArray) -> float:

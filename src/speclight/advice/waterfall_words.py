@@ -25,7 +25,7 @@ MS = 1e3
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class RunSetup:
     """How the run was decoded, for the sentences. nodes: of a mean tree, root included."""
 
     drafter: str
@@ -35,13 +35,13 @@ class Setup:
     nodes: float
 
 
-def sentences(found: Waterfall, setup: Setup) -> dict[FactorName, str]:
+def sentences(found: Waterfall, setup: RunSetup) -> dict[FactorName, str]:
     """One sentence for each factor."""
     words = {**_of_tokens(found, setup), **_of_chance(found), **_of_seconds(found, setup)}
     return {factor.name: words[factor.name] for factor in found.factors}
 
 
-def _of_tokens(found: Waterfall, setup: Setup) -> dict[FactorName, str]:
+def _of_tokens(found: Waterfall, setup: RunSetup) -> dict[FactorName, str]:
     """From the bound to the tree used and its rule."""
     means, bound = found.means, found.of("decode_bound")
     return {
@@ -100,7 +100,7 @@ def _of_chance(found: Waterfall) -> dict[FactorName, str]:
     }
 
 
-def _of_seconds(found: Waterfall, setup: Setup) -> dict[FactorName, str]:
+def _of_seconds(found: Waterfall, setup: RunSetup) -> dict[FactorName, str]:
     means = found.means
     return {
         "call_time": (

@@ -69,7 +69,7 @@ def _bins(path_log_probs: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.intp
 
 
 @dataclass(slots=True)
-class CallSeconds:
+class RecentSeconds:
     """Seconds of a target call, drafting left out, by the size of its tree: medians of recent calls."""
 
     _recent: dict[int, deque[float]] = field(default_factory=dict[int, deque[float]])
@@ -115,7 +115,7 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self.calibration, self.call_seconds = Calibration(), CallSeconds()
+        self.calibration, self.call_seconds = Calibration(), RecentSeconds()
         self._level_seconds: deque[float] = deque(maxlen=RECENT)
         self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT_CALLS)
         # Of a node that was accepted and had children: how often one of them was accepted too.

@@ -46,7 +46,7 @@ class EngineVerdict:
     largest_gap_nats: float | None
 
 
-def sample_texts(
+def sample_from_server(
     client: EngineClient,
     prompts: Sequence[Prompt],
     tokens: int,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from speclight.models.attention_layout import AttentionLayout
+from speclight.models.visibility import near
 
 AttentionMask = torch.Tensor | dict[str, torch.Tensor]
 
@@ -28,8 +29,7 @@ def attention_mask_for(
     """
     masks = {"full_attention": visible} if "full_attention" in layout.kinds else {}
     if layout.window is not None:
-        is_near = slot_positions[:, None, :] > positions[:, :, None] - layout.window
-        masks["sliding_attention"] = visible & is_near
+        masks["sliding_attention"] = visible & near(positions, slot_positions, layout.window)
     additive = {kind: _additive(mask, dtype) for kind, mask in masks.items()}
     return additive if len(additive) > 1 else next(iter(additive.values()))
 

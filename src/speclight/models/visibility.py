@@ -33,6 +33,14 @@ def below(
     return visible
 
 
+def near(positions: torch.Tensor, slot_positions: torch.Tensor, window: int) -> torch.Tensor:
+    """[..., new, slots] of layers that look back no further than a window: less than its length away.
+
+    positions: [..., new] of the new tokens. slot_positions: [..., slots] of what the slots hold.
+    """
+    return positions[..., :, None] - slot_positions[..., None, :] < window
+
+
 def of_trees(trees: Sequence[DraftTree], committed: Sequence[int]) -> torch.Tensor:
     """[all nodes, all slots] of draft trees after several texts: a node sees its text and its ancestors.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from advice.planted_decode import BAD_DRAFTER, Faults, planted_run
 from speclight.advice.waterfall import waterfall
-from speclight.advice.waterfall_words import Setup
+from speclight.advice.waterfall_words import RunSetup
 from speclight.decoding.call_trace import PhaseSeconds
 from speclight.experiments.demo.record import (
     ALL_FAMILIES,
@@ -235,7 +235,7 @@ def synthetic_record(families: tuple[str, ...] = tuple(MOMENTS), speed_up: float
         ),
         losses=SpeedLosses(
             waterfall(planted_run(Faults(drafter=BAD_DRAFTER, call=1.3, draft=0.2, loop=0.1), prompts=10)),
-            Setup("ngram", "best_first", "target_sample", 7, 6.8),
+            RunSetup("ngram", "best_first", "target_sample", 7, 6.8),
         ),
         decodes=tuple(made_up_decodes(family, mu) for family, (mu, _) in chosen.items()),
         limit_checks=(DecodeCheck("ngram", 1.0, LimitCheck(8, 10, 1.29, 3.2, 0.403, 0.36, False)),),

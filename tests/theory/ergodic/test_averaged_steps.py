@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cases import thinned
 from speclight.errors import InvalidInput
 from speclight.theory.ergodic.bound import (
     choose_thresholds,
@@ -53,7 +54,7 @@ def drawn(texts):
 
 
 @pytest.mark.parametrize("end_of_text", [None, 2])
-@pytest.mark.parametrize("reach", [0.4, 1.3, 8.0])
+@pytest.mark.parametrize("reach", thinned([0.4, 1.3, 8.0]))
 def test_averaging_steps_changes_no_expectation(end_of_text, reach):
     """All continuations of one context, weighted by their probability: nothing is sampled, so averaged and
     drawn steps must give one number, wherever the laws are cut off."""
@@ -76,7 +77,7 @@ def test_averaging_steps_changes_no_expectation(end_of_text, reach):
 
 @pytest.mark.parametrize(
     ("name", "largest_ratio"),
-    [("dirichlet-0.3", 0.85), ("zipf-1.2", 0.5), ("sticky-0.95", 1.0), ("token-driven-0.9", 1.0)],
+    thinned([("dirichlet-0.3", 0.85), ("zipf-1.2", 0.5), ("sticky-0.95", 1.0), ("token-driven-0.9", 1.0)]),
 )
 def test_full_laws_and_sampled_surprisals_agree_and_full_laws_are_no_noisier(name, largest_ratio):
     """The bound, also at thresholds from the other half of the texts, and E N_P at two levels.
@@ -143,7 +144,7 @@ def exact_kernel(source, strata):
     return MarkovKernel(DEFAULT_WIDTH, counts / share[:, None, None]), share
 
 
-@pytest.mark.parametrize("name", CORRELATED)
+@pytest.mark.parametrize("name", thinned(CORRELATED))
 def test_both_kernels_agree_with_the_exact_one_and_full_laws_are_less_noisy(name):
     """16 independent sets of 20 texts; the value of the Markov-modulated model at P = 16.
 

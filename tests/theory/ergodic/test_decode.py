@@ -7,6 +7,7 @@ any false alarm is about 1e-3. Seeds are fixed.
 import numpy as np
 import pytest
 
+from cases import thinned
 from speclight.errors import InvalidInput
 from speclight.theory.ergodic.bound import ergodic_renewal
 from speclight.theory.ergodic.decode import decode_bound
@@ -28,7 +29,7 @@ def small_sources():
     ]
 
 
-@pytest.fixture(scope="module", params=range(3), ids=["4 states", "5 states", "6 states"])
+@pytest.fixture(scope="module", params=thinned(range(3)), ids=["4 states", "5 states", "6 states"])
 def source_and_texts(request):
     source = small_sources()[request.param]
     return source, sample_texts(source, np.random.default_rng(request.param).random((400, TOKENS, 3)))
@@ -70,7 +71,7 @@ def test_without_its_lambda_term_it_would_fail(source_and_texts, budget):
     assert bound.held.value < 0.94 * budget
 
 
-@pytest.mark.parametrize("budget", [16, 60])
+@pytest.mark.parametrize("budget", thinned([16, 60]))
 def test_no_oracle_decode_exceeds_it_on_a_larger_source(budget):
     """12 states, 8 tokens: at or above the oracle decode (exact), and within 15% of it."""
     source = tabular_source(12, 8, np.random.default_rng(21))
@@ -96,6 +97,7 @@ def test_the_bound_holds_beside_texts_that_end(budget):
     assert bound.tokens / bound.going_on.value > calls - bound.cut_texts
 
 
+@pytest.mark.slow
 def test_a_start_law_bounds_a_decode_in_neither_direction():
     """9 certain tokens, then 1 of 40. A decode begins every call where certain tokens follow, and gets 10
     tokens a call at P = 12; uniform positions lie in the middle of a run, and their bound is below 6."""
@@ -123,6 +125,7 @@ def test_batches_that_share_a_budget_need_the_longer_calls():
     assert alone.held.value < 3.0
 
 
+@pytest.mark.slow
 def test_limits_of_the_confidence_limit():
     """150 sets of 30 texts each: the upper limit lies above the bound's mean in 88% or more (nominal 95%).
 

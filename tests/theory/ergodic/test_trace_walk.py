@@ -7,6 +7,7 @@ below 1e-3. Seeds are fixed.
 import numpy as np
 import pytest
 
+from cases import thinned
 from speclight.errors import InvalidInput
 from speclight.theory.ergodic.bound import choose_thresholds, ergodic_renewal
 from speclight.theory.ergodic.decode import decode_bound
@@ -66,7 +67,7 @@ def threshold_decode(source, node_budget, threshold, keep):
     return float(visits @ emitted), float(visits @ sizes)
 
 
-@pytest.mark.parametrize("node_budget", [3, 6, 12, 40])
+@pytest.mark.parametrize("node_budget", thinned([6, 3, 12, 40]))
 def test_it_is_the_threshold_decode_at_its_own_starts(node_budget):
     """At the walk's threshold the enumerated decode has its tokens per call and trees of P nodes."""
     source = tabular_source(4, 3, np.random.default_rng(7))
@@ -91,6 +92,7 @@ def test_the_threshold_of_uniform_starts_gives_trees_of_another_size():
     assert other == pytest.approx(18.0, rel=0.03)
 
 
+@pytest.mark.slow
 def test_walk_of_an_iid_source_lies_within_its_jensen_slack():
     """I.i.d. contexts: every start is alike. The walk is at or above the optimum (4 SE), and not above the
     bound at its own starts (4 SE); all three are within 5%."""

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cases import thinned
 from exact_optimum import mixture_optimum, single_law_optimum
 from speclight.theory.iid.leading_terms import limit, two_moments_limit
 from speclight.theory.iid.lower import lemma_6, two_moments_lower
@@ -45,8 +46,8 @@ def test_the_upper_form_is_the_least_value_of_the_dual_form(mu, mu2, budget):
     assert two_moments(mu, mu2, budget).value == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize(("mu", "mu2"), MOMENTS)
-@pytest.mark.parametrize("budget", [1, 3, 13, 60, 1000])
+@pytest.mark.parametrize(("mu", "mu2"), thinned(MOMENTS, 2))
+@pytest.mark.parametrize("budget", thinned([13, 60, 1, 3, 1000], 2))
 def test_the_lower_form_is_the_largest_value_of_its_integral(mu, mu2, budget):
     """max over T of T - int_0^T int e^x 1{x <= t} dU dt/Q with U at the end of its envelope that counts:
     the weight (1 + x - T) e^x of U(x) is negative before T - 1 and positive after."""

@@ -83,6 +83,7 @@ def test_finite_trees_stop_growing():
     np.testing.assert_array_equal(optimum.tokens_per_call, [1.0, 1.5, 1.5, 1.5, 1.5, 1.5])
 
 
+@pytest.mark.slow
 def test_importing_loads_no_compiler_and_running_writes_nothing_into_the_package():
     """In a fresh process: numba arrives with the first compiled call, not with the import."""
     program = (

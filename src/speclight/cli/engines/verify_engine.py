@@ -100,12 +100,14 @@ def _from_server(
     states_laws: bool,
     progress: Progress,
 ) -> tuple[str, list[tuple[tuple[int, ...], EngineText]]]:
-    from speclight.engines.verdict import sample_texts
+    from speclight.engines.verdict import sample_from_server
 
     top = options.top if states_laws else 1
     with engine_client(options.server) as client:
         here = rendering(options.server)
-        texts = sample_texts(client, prompts, options.engine_tokens, top, temperature, seed, here, progress)
+        texts = sample_from_server(
+            client, prompts, options.engine_tokens, top, temperature, seed, here, progress
+        )
         return f"{client.model} on {client.dialect.name}", texts
 
 

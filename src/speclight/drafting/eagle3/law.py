@@ -13,7 +13,7 @@ from speclight.drafting.eagle3.network import Eagle3Network
 from speclight.drafting.path_scorer import TokenPath
 from speclight.errors import InvalidInput
 from speclight.models.kv_cache import PathCache
-from speclight.models.visibility import below, causal
+from speclight.models.visibility import below, causal, near
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
 
 NOTHING = CandidateLaw(np.array([], dtype=np.int64), np.array([]))
@@ -124,8 +124,7 @@ class Eagle3Law:
         """The part of `visible` that a decoder layer with this window sees."""
         if window is None:
             return visible
-        ages = torch.tensor(positions)[:, None] - torch.tensor(self._slot_positions)[None]
-        return visible & (ages < window)
+        return visible & near(torch.tensor(positions), torch.tensor(self._slot_positions), window)
 
     def _remember(self, paths: list[TokenPath], states: torch.Tensor) -> None:
         rows = torch.log_softmax(self._network.logits(states).double(), dim=-1).cpu().numpy()

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import torch
 
 from speclight.drafting.eagle3.network import Eagle3Network
+from speclight.models.visibility import near
 
 
 def unrolled_states(
@@ -54,7 +55,7 @@ def unrolled_attention(
     place = torch.arange(length, device=queries.device)
     unseen = place[None, :] > place[:, None] - step
     if window is not None:
-        unseen |= place[None, :] <= place[:, None] - window
+        unseen |= ~near(place, place, window)
     scores = (queries @ keys[0].transpose(2, 3) * scale).masked_fill(unseen, -torch.inf)
     seen_steps = range(1 if window is None else max(1, step - window + 1), step + 1)
     own = [(queries * later(keys[m], step - m, dim=2)).sum(dim=-1, keepdim=True) * scale for m in seen_steps]

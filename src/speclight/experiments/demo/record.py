@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from speclight.advice.waterfall import Waterfall
-from speclight.advice.waterfall_words import Setup
+from speclight.advice.waterfall_words import RunSetup
 from speclight.decoding.call_trace import PhaseSeconds
 from speclight.measure.estimates import Estimate
 from speclight.measure.machine_load import MachineLoad
@@ -264,7 +264,7 @@ class SpeedLosses:
     """
 
     waterfall: Waterfall
-    setup: Setup
+    setup: RunSetup
 
 
 @dataclass(frozen=True, slots=True)

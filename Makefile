@@ -2,7 +2,8 @@
 # `make test` checks all of it, `make demo` runs the main job; `make help` lists the rest.
 PYTHON ?= python3
 VENV ?= .venv
-PYTEST_ARGS ?= -n 2
+# A file of tests stays in one process: what it makes for all of its tests is made once.
+PYTEST_ARGS ?= -n 2 --dist loadfile
 CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed.stamp

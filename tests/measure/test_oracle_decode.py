@@ -56,6 +56,7 @@ def test_calls_tile_the_text_and_their_trees_are_the_searched_ones(end_of_text):
         assert all(call.tokens_emitted == 1 for call in calls if call.node_budget == 1)
 
 
+@pytest.mark.slow
 def test_tokens_emitted_have_the_mean_the_tree_promises():
     """First calls of 150 texts at P = 6. False alarm: |z| > 4, 6e-5 (fixed seed). Power: leaving out the
     target's own token moves the mean by 1, more than 10 standard errors."""

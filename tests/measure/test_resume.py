@@ -12,13 +12,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from cases import thinned
 from speclight.errors import StorageError
 from speclight.measure.store import RecordFolder, read_plan, read_table
 from speclight.writing import write_whole
 
 SCRIPT = Path(__file__).with_name("interrupted_run.py")
 # Kills of one run; the many take a minute.
-KILLS = [2, pytest.param(5, marks=pytest.mark.slow)]
+KILLS = thinned([1, 5])
 
 
 def start(folder):

@@ -25,7 +25,8 @@ def prompt_folds(prompts: IntArray, prompt_count: int) -> Iterator[tuple[BoolArr
 
 def chosen_on_others(values: FloatArray) -> FloatArray:
     """[prompts] of several choices' values [choices, prompts] that of the one least in sum on other folds."""
-    chosen = np.zeros(values.shape[1])
-    for mine, others in prompt_folds(np.arange(values.shape[1]), values.shape[1]):
+    count = int(values.shape[1])
+    chosen = np.zeros(count)
+    for mine, others in prompt_folds(np.arange(count), count):
         chosen[mine] = values[values[:, others].sum(axis=1).argmin(), mine]
     return chosen

@@ -33,14 +33,14 @@ class Damping:
 
     def damped(self, counts: FloatArray) -> FloatArray:
         """[..., bins] counts e^(-rate k)."""
-        return counts * np.exp(-self.rate * np.arange(counts.shape[-1]))
+        return counts * np.exp(-self.rate * np.arange(int(counts.shape[-1])))
 
     def summed(self, transform: FloatArray, node_budget: int) -> FloatArray:
         """[..., bins] min(P, running sums) of damped counts that came back from the transform.
 
         Where e^(rate k) would overflow, far more than P nodes have been counted already.
         """
-        growth = np.exp(np.minimum(self.rate * np.arange(transform.shape[-1]), 700.0))
+        growth = np.exp(np.minimum(self.rate * np.arange(int(transform.shape[-1])), 700.0))
         return np.minimum(np.cumsum(np.maximum(transform, 0.0) * growth, axis=-1), float(node_budget))
 
 

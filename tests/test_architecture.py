@@ -34,6 +34,7 @@ ONE_PLACE: dict[str, tuple[str, set[str]]] = {
     "the plan of a run": (r'"weights_sha256": target\.loaded', {"plan.py"}),
     "kinds of records": (r"records of the kind", {"store.py"}),
     "folds of prompts": (r"% folds\b", {"folds.py"}),
+    "colours": (r'"#[0-9a-fA-F]{6}"', {"palette.py", "curve_style.py"}),
     "the wrap of a transform": (r"WRAP_ATTENUATION = ", {"lattice.py"}),
 }
 

@@ -14,6 +14,7 @@ import matplotlib.style
 from matplotlib.figure import Figure
 
 from speclight.errors import InvalidInput
+from speclight.report.palette import EDGE, RULE
 from speclight.writing import write_whole
 
 FORMATS = (".png", ".svg")
@@ -28,9 +29,9 @@ def canvas(font_size: float = 9.0) -> Iterator[None]:
         # Element ids from content alone: equal figures give equal files.
         matplotlib.rc("svg", hashsalt="speclight", fonttype="path")
         matplotlib.rc("font", size=font_size)
-        matplotlib.rc("axes", edgecolor="#5f6670", axisbelow=True)
+        matplotlib.rc("axes", edgecolor=EDGE, axisbelow=True)
         matplotlib.rc("axes.spines", top=False, right=False)
-        matplotlib.rc("grid", color="#e3e6ea")
+        matplotlib.rc("grid", color=RULE)
         matplotlib.rc("legend", frameon=False)
         # Family names come from the user's file, in any script; a box in the PNG is no reason to complain.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")

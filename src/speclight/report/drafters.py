@@ -13,14 +13,7 @@ from speclight.experiments.drafters.summary import DrafterRow
 from speclight.measure.estimates import Estimate
 from speclight.report.canvas import canvas, write_figure
 from speclight.report.markdown import markdown_table
-
-# Wong's palette and a marker for each temperature, in their order; used again from the start beyond these.
-DRAWN: tuple[tuple[str, str], ...] = (
-    ("#0072B2", "o"),
-    ("#D55E00", "s"),
-    ("#009E73", "^"),
-    ("#CC79A7", "D"),
-)
+from speclight.report.palette import GREY, series_look
 
 
 def markdown(
@@ -132,7 +125,7 @@ def draw(comparison: DrafterComparison, rows: Sequence[DrafterRow], path: Path) 
         tokens, speeds = figure.subplots(1, 2, sharey=True)
         for order, temperature in enumerate(comparison.settings.temperatures):
             own = [row for row in rows if row.temperature == temperature]
-            colour, marker = DRAWN[order % len(DRAWN)]
+            colour, marker = series_look(order)
             # Temperatures a little apart, so that their intervals do not cover each other.
             heights = [labels.index(drafter_label(row)) + 0.18 * order for row in own]
             style = {"color": colour, "marker": marker, "linestyle": "none", "markersize": 5}
@@ -154,7 +147,7 @@ def draw(comparison: DrafterComparison, rows: Sequence[DrafterRow], path: Path) 
         tokens.set_xlabel(f"tokens per call, P = {comparison.settings.node_budget}")
         speeds.set_xlabel("speed against plain decoding")
         for axes in (tokens, speeds):
-            axes.axvline(1.0, color="#999999", linewidth=0.8)
+            axes.axvline(1.0, color=GREY, linewidth=0.8)
             axes.grid(axis="x", linewidth=0.3)
         tokens.legend(fontsize=7, frameon=False, loc="upper right")
         return write_figure(figure, path)

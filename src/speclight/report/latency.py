@@ -11,16 +11,8 @@ from speclight.measure.latency.curve import FLAT_SHARE, CallTimeCurve
 from speclight.measure.latency.record import LatencyRecord
 from speclight.report.canvas import canvas, write_figure
 from speclight.report.number_format import percent, significant
+from speclight.report.palette import series_look
 from speclight.report.table import Cell, Column, Table, count, number, words
-
-# Wong's palette and a marker for each context, in their order; used again from the start beyond these.
-DRAWN: tuple[tuple[str, str], ...] = (
-    ("#0072B2", "o"),
-    ("#D55E00", "s"),
-    ("#009E73", "^"),
-    ("#CC79A7", "D"),
-    ("#56B4E9", "v"),
-)
 
 
 def latency_table(record: LatencyRecord, curve: CallTimeCurve) -> Table:
@@ -138,7 +130,7 @@ def draw(record: LatencyRecord, path: Path, batch_size: int | None = None) -> Pa
         figure = Figure(figsize=(6.4, 4.2), layout="constrained")
         axes = figure.subplots()
         for place, tokens in enumerate(curve.context_tokens):
-            colour, marker = DRAWN[place % len(DRAWN)]
+            colour, marker = series_look(place)
             median = 1e3 * curve.medians[place]
             spread = [median - 1e3 * curve.low[place], 1e3 * curve.high[place] - median]
             axes.errorbar(

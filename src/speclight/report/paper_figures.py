@@ -14,10 +14,14 @@ from speclight.experiments.papers.figure_2 import BudgetPanel
 from speclight.measure.estimates import Estimate
 from speclight.report.canvas import canvas, checked_format, dash_pattern, write_figure
 from speclight.report.curve_style import COLOURS, drafter_marks, statement_style
+from speclight.report.palette import EDGE
 from speclight.theory.catalogue import BY_NAME
 
 READING = "lemma_7_printed"
-_COLOURS = ("#d55e00", "#0072b2", "#008f68", "#7a4fb5", "#b06f00", "#b4558c")
+_COLOURS = tuple(
+    COLOURS[name].light
+    for name in ("drafter", "oracle", "ergodic-renewal", "two-moments", "theorem-1", "renewal")
+)
 
 
 def draw_figure_1(points: Sequence[DrafterPoint], fits: Sequence[LineFit], path: Path) -> Path:
@@ -59,9 +63,9 @@ def draw_figure_1(points: Sequence[DrafterPoint], fits: Sequence[LineFit], path:
 
 def _lines(axes: Axes, points: Sequence[DrafterPoint], fits: Sequence[LineFit]) -> None:
     ends = [min(p.readings[READING] for p in points), max(p.readings[READING] for p in points)]
-    axes.plot(ends, ends, color="#a9b1bb", linewidth=1.0)
+    axes.plot(ends, ends, color=COLOURS["limit"].dark, linewidth=1.0)
     for fit in fits:
-        axes.plot(ends, [fit.intercept + fit.slope * end for end in ends], color="#5f6670", linewidth=1.4)
+        axes.plot(ends, [fit.intercept + fit.slope * end for end in ends], color=EDGE, linewidth=1.4)
         within = "" if fit.low is None or fit.high is None else f" ({fit.low:.2f} to {fit.high:.2f})"
         axes.text(0.03, 0.95, f"R² = {fit.r_squared:.2f}{within}", transform=axes.transAxes, va="top")
 
@@ -71,7 +75,7 @@ def _legend(figure: Figure, axes: Axes, data: Sequence[str], drafters: Sequence[
         axes.plot([], [], "s", color=_COLOURS[number % len(_COLOURS)], label=name)[0]
         for number, name in enumerate(data)
     ]
-    handles += [axes.plot([], [], marker, color="#5f6670", label=name)[0] for name, marker in drafters]
+    handles += [axes.plot([], [], marker, color=EDGE, label=name)[0] for name, marker in drafters]
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
 
 

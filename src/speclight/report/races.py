@@ -17,6 +17,7 @@ from speclight.experiments.races.tree_comparison import TreeComparison
 from speclight.measure.estimates import Estimate
 from speclight.report.canvas import canvas, write_figure
 from speclight.report.markdown import markdown_table
+from speclight.report.palette import BLACK, BLUE, DARK_PINK, GREEN, GREY, PINK, VERMILION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,17 +76,17 @@ class _Line:
 # Wong's palette: told apart by readers with any colour vision; colours tell rules apart, dashes strategies.
 # Batches are drawn where nothing deeper is known.
 DRAWN: tuple[_Line, ...] = (
-    _Line("rejection", "sequence", "#999999", ":"),
-    _Line("block", "sequence", "#000000", ":"),
-    _Line("race", "sequence", "#0072B2", ":"),
-    _Line("rejection", "tree", "#999999", "-"),
-    _Line("gls", "tree", "#009E73", "-"),
-    _Line("rejection_without_replacement", "tree", "#D55E00", "-"),
-    _Line("race", "tree", "#0072B2", "-"),
-    _Line("rejection", "batch", "#999999", "-."),
-    _Line("gls", "batch", "#009E73", "-."),
-    _Line("rejection_without_replacement", "batch", "#D55E00", "-."),
-    _Line("race", "batch", "#0072B2", "-."),
+    _Line("rejection", "sequence", GREY, ":"),
+    _Line("block", "sequence", BLACK, ":"),
+    _Line("race", "sequence", BLUE, ":"),
+    _Line("rejection", "tree", GREY, "-"),
+    _Line("gls", "tree", GREEN, "-"),
+    _Line("rejection_without_replacement", "tree", VERMILION, "-"),
+    _Line("race", "tree", BLUE, "-"),
+    _Line("rejection", "batch", GREY, "-."),
+    _Line("gls", "batch", GREEN, "-."),
+    _Line("rejection_without_replacement", "batch", VERMILION, "-."),
+    _Line("race", "batch", BLUE, "-."),
 )
 
 
@@ -277,13 +278,11 @@ def _rule_lines(axes: Axes, comparison: RaceComparison, group: RankAccounting) -
 def _bound_line(axes: Axes, group: RankAccounting) -> Line2D:
     """The bound, drawn last: it must not move the scale that the rules set."""
     rules = axes.get_ylim()
-    (line,) = axes.plot(
-        DRAFTED, group.bound_conditional, "--", color="#CC79A7", label="bound, H(R | context)"
-    )
+    (line,) = axes.plot(DRAFTED, group.bound_conditional, "--", color=PINK, label="bound, H(R | context)")
     axes.set_ylim(rules)
     if group.bound_conditional[-1] > rules[1]:
         note = f"bound: {group.bound_conditional[-1]:.1f} at k = {DRAFTED[-1]}"
-        axes.annotate(note, (0.25, 0.98), xycoords="axes fraction", va="top", color="#a1447a")
+        axes.annotate(note, (0.25, 0.98), xycoords="axes fraction", va="top", color=DARK_PINK)
     return line
 
 

@@ -13,10 +13,9 @@ from matplotlib.figure import Figure
 from speclight.advice.score import Score, frontier, scored_nodes
 from speclight.measure.estimates import Estimate
 from speclight.report.canvas import canvas, write_figure
+from speclight.report.palette import SERIES
 from speclight.writing import write_whole
 
-# Wong's palette: told apart by readers with any colour vision; markers tell the drafters apart besides.
-LOOKS = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#56B4E9", "v"))
 Row = dict[str, object]
 
 
@@ -66,7 +65,7 @@ def draw_frontier(
     with canvas():
         figure = Figure(figsize=(6.4, 4.2), layout="constrained")
         axes = figure.subplots()
-        for (drafter, own), (colour, marker) in zip(by_drafter.items(), cycle(LOOKS), strict=False):
+        for (drafter, own), (colour, marker) in zip(by_drafter.items(), cycle(SERIES), strict=False):
             line = frontier(own, cost)
             axes.scatter(*_points(own, cost), s=5, color=colour, alpha=0.25, linewidths=0)
             axes.plot(*_points(line, cost), color=colour, marker=marker, markersize=3, label=drafter)

@@ -11,14 +11,14 @@ from speclight.experiments.trees.run import BEST_FIRST, TREES
 from speclight.experiments.trees.summary import TreeCell, TreeSummary
 from speclight.report.canvas import canvas, write_figure
 from speclight.report.markdown import markdown_table
+from speclight.report.palette import BLACK, BLUE, GREEN, GREY, VERMILION
 
-# Wong's palette: told apart by readers with any colour vision; markers tell the trees apart besides.
 DRAWN: dict[str, tuple[str, str]] = {
-    "best_first": ("#0072B2", "o"),
-    "eagle2": ("#D55E00", "s"),
-    "static": ("#009E73", "^"),
-    "chain": ("#000000", "v"),
-    "batch": ("#999999", "D"),
+    "best_first": (BLUE, "o"),
+    "eagle2": (VERMILION, "s"),
+    "static": (GREEN, "^"),
+    "chain": (BLACK, "v"),
+    "batch": (GREY, "D"),
 }
 
 

@@ -10,9 +10,13 @@ from matplotlib.figure import Figure
 from speclight.advice.waterfall import Factor, Waterfall
 from speclight.advice.waterfall_words import LABELS
 from speclight.report.canvas import canvas, write_figure
+from speclight.report.curve_style import COLOURS
 from speclight.report.number_format import significant, span
+from speclight.report.palette import INK
 
-LOST, WON, LIMIT, MEASURED, PLAIN = "#b4558c", "#008f68", "#0072b2", "#d55e00", "#5f6670"
+LOST, WON, LIMIT, MEASURED, PLAIN = (
+    COLOURS[name].light for name in ("renewal", "ergodic-renewal", "oracle", "drafter", "plain")
+)
 HEADINGS = ("from the limit down", "factor", "95% interval", "tokens/s left", "tokens/s if it were 1")
 
 
@@ -98,4 +102,4 @@ def _whisker(axes: Axes, place: int, before: float, factor: Factor) -> None:
     ends = factor.tokens_per_second if place == 0 else factor.value
     scale = 1.0 if place == 0 else before
     if ends.low is not None and ends.high is not None:
-        axes.plot([scale * ends.low, scale * ends.high], [place, place], color="#111418", linewidth=1.0)
+        axes.plot([scale * ends.low, scale * ends.high], [place, place], color=INK, linewidth=1.0)

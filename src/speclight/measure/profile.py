@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from speclight.arrays import FloatArray
+from speclight.measure.listed_tops import read_tops, with_tops
 from speclight.measure.profile_settings import ProfileSettings as ProfileSettings
 from speclight.measure.recorded_laws import read_laws
 from speclight.measure.step_histogram import read_histograms
@@ -18,6 +19,7 @@ from speclight.measure.store import read_plan, read_table, reading
 from speclight.measure.text_keys import text_key
 from speclight.models.sampling_settings import SamplingSettings
 from speclight.theory.laws.likely_tokens import LikelyTokens
+from speclight.theory.laws.listed_tokens import ListedTokens
 from speclight.theory.laws.sampled_text import SampledText, recent_surprisal_mean
 from speclight.theory.laws.step_law import StepLaw, from_surprisals
 
@@ -36,7 +38,8 @@ class ProfiledText:
     log_probs: of the sampled token, nats. entropies, second_log_moments: of the law it was sampled from,
     nats and nats², or None where only sampled log-probabilities are known. token_ids: empty where an endpoint
     gave none. ended: whether the last token is an end of text. likely: the likely part of those laws, where
-    they were kept. turn: of the prompt, from 1; prompt_token_ids then hold the conversation before it.
+    they were kept. listed: likely tokens beside the sampled ones, where an endpoint was asked for some. turn:
+    of the prompt, from 1; prompt_token_ids then hold the conversation before it.
     """
 
     prompt_id: str
@@ -50,6 +53,7 @@ class ProfiledText:
     ended: bool
     likely: LikelyTokens | None = None
     turn: int = 1
+    listed: ListedTokens | None = None
 
     @property
     def key(self) -> tuple[str | int, ...]:
@@ -94,6 +98,7 @@ class Profile:
                 else text.entropies,
                 length_limit=self.settings.max_tokens,
                 likely=text.likely,
+                listed=text.listed,
             )
             for text in self.of_family(family)
         ]
@@ -113,6 +118,7 @@ def read_profile(folder: Path) -> Profile:
         names = [unit_name(number, "") for number in range(plan["batches"])]
         texts = [text for name in names for text in _read_texts(folder, name)]
         if "engine" in plan:
+            texts = _with_recorded_tops(folder, names, texts)
             return Profile(settings, tuple(texts), _sampled_step_laws(texts), folder)
         order = list(dict.fromkeys(prompt["family"] for prompt in plan["prompts"]))
         texts.sort(key=lambda text: order.index(text.family))  # batches hold texts of all families
@@ -124,6 +130,12 @@ def read_profile(folder: Path) -> Profile:
 def unit_name(batch: int, part: str) -> str:
     """The name of a unit of a batch, the batch's own prefix where part is empty."""
     return f"batch-{batch:04d}-{part}"
+
+
+def _with_recorded_tops(folder: Path, names: list[str], texts: list[ProfiledText]) -> list[ProfiledText]:
+    found = [read_tops(folder, f"{name}top") for name in names]
+    tops = [top for unit in found if unit is not None for top in unit]
+    return with_tops(texts, tops) if len(tops) == len(texts) else texts
 
 
 def _sampled_step_laws(texts: list[ProfiledText]) -> dict[str, StepLaw]:

@@ -51,7 +51,7 @@ class Fact(StrEnum):
     VOCABULARY = "the largest number of tokens a context gives positive probability"
     STEP_LAW = "the target's step law"
     TEXTS = "texts sampled from the target with their log-probabilities"
-    TEXT_LAWS = "the likely tokens of every context in those texts"
+    LISTED = "likely tokens of every context in those texts"
     STRATA = "strata of the texts' contexts"
     DRAFTER = "how a drafter meets the target: cross-entropy and misses"
     DRAFTER_LAW = "the drafter's own step law"
@@ -284,7 +284,7 @@ STATEMENTS = (
     ),
     Statement(
         "seen_tree",
-        (Fact.TEXTS, Fact.TEXT_LAWS),
+        (Fact.TEXTS, Fact.LISTED),
         _seen_tree,
         "seen trees, from below (ours)",
         "what the best tree reaches at least, from each text and the likely tokens beside it",

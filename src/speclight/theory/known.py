@@ -58,7 +58,8 @@ class Known:
             Fact.VOCABULARY: self.vocabulary_size is not None,
             Fact.STEP_LAW: self.step_law is not None,
             Fact.TEXTS: bool(self.texts),
-            Fact.TEXT_LAWS: bool(self.texts) and all(text.likely is not None for text in self.texts),
+            Fact.LISTED: bool(self.texts)
+            and all(text.likely is not None or text.listed is not None for text in self.texts),
             Fact.STRATA: bool(self.texts) and self.strata is not None and len(self.strata) > 1,
             Fact.DRAFTER: drafter is not None,
             Fact.DRAFTER_LAW: drafter is not None and drafter.law is not None,

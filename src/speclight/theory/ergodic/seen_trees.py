@@ -16,7 +16,7 @@ from speclight.arrays import FloatArray, IntArray
 from speclight.errors import InvalidInput
 from speclight.theory.bound import Assumption, Bound, check_node_budget
 from speclight.theory.ergodic.bootstrap import ratio_standard_error
-from speclight.theory.laws.likely_tokens import LikelyTokens
+from speclight.theory.laws.listed_tokens import ListedTokens
 from speclight.theory.laws.sampled_text import SampledText
 from speclight.theory.laws.start_law import StartLaw, Starts, eligible_starts
 
@@ -82,15 +82,13 @@ def seen_tree_at_starts(
 ) -> Bound:
     """The best E[X] is at least this at a start law: from each text and the likely tokens beside it.
 
-    At each start, of all tokens recorded along what follows, the P likeliest prefixes. texts: with their
-    laws. start_law: None for uniform positions. Raises InvalidInput for texts without laws, or if no start
-    is usable.
+    At each start, of all tokens recorded along what follows, the P likeliest prefixes. texts: with the likely
+    part of their laws, or tokens listed beside them. start_law: None for uniform positions. Raises
+    InvalidInput for texts without either, or if no start is usable.
     """
     budget = check_node_budget(node_budget)
     starts = eligible_starts(texts, budget, start_law)
-    if starts.likely is None:
-        raise InvalidInput("trees seen along texts need the likely tokens of every context, got none")
-    values = _seen_along(starts, starts.likely, budget)
+    values = _seen_along(starts, _listed_of_all(texts), budget)
     totals = np.bincount(starts.prompts, starts.weights * values, minlength=starts.prompt_count).astype(
         np.float64
     )
@@ -108,20 +106,31 @@ def seen_tree_at_starts(
     )
 
 
-def _seen_along(starts: Starts, likely: LikelyTokens, budget: int) -> FloatArray:
+def _listed_of_all(texts: Sequence[SampledText]) -> ListedTokens:
+    """The tokens known beside those of several texts, one text behind the other."""
+    beside = [text.listed if text.likely is None else text.likely for text in texts]
+    known = [each for each in beside if each is not None]
+    if len(known) < len(texts):
+        raise InvalidInput("trees seen along texts need the likely tokens of every context, got none")
+    return ListedTokens(
+        np.concatenate([each.surprisals for each in known]), np.concatenate([each.kept for each in known])
+    )
+
+
+def _seen_along(starts: Starts, listed: ListedTokens, budget: int) -> FloatArray:
     """[starts] sum of P(v) over the likeliest prefixes seen."""
     values = np.ones(len(starts))
     if budget == 1:
         return values
-    firsts = np.append(likely.first, len(likely.surprisals))
-    chances = np.exp(-likely.surprisals)
+    firsts = np.concatenate([[0], np.cumsum(listed.kept)])
+    chances = np.exp(-listed.surprisals)
     for number, (place, contexts) in enumerate(
         zip(starts.positions.tolist(), starts.contexts.tolist(), strict=True)
     ):
         reached = np.exp(-np.cumsum(starts.flat[place : place + contexts]))
         path = np.concatenate([[1.0], reached[:-1]])[:contexts]  # of the context before each token
         here = slice(int(firsts[place]), int(firsts[place + contexts]))
-        nodes = chances[here] * np.repeat(path, likely.kept[place : place + contexts])
+        nodes = chances[here] * np.repeat(path, listed.kept[place : place + contexts])
         if len(nodes) > budget - 1:
             nodes = np.partition(nodes, len(nodes) - budget + 1)[len(nodes) - budget + 1 :]
         values[number] += float(nodes.sum())

@@ -9,6 +9,7 @@ import numpy as np
 from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
 from speclight.theory.laws.likely_tokens import LikelyTokens
+from speclight.theory.laws.listed_tokens import ListedTokens
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # array fields: compare with np.array_equal, not ==
@@ -25,6 +26,7 @@ class SampledText:
     away). A cut text was cut at its own length. See `uniform_positions` for why it matters.
     likely: the likely part of the full law of each token, or None if only sampled tokens are known. Estimates
     then average over each last step, where every text has it.
+    listed: tokens known at each position beside the sampled one, it included, where there is no `likely`.
 
     Raises InvalidInput if the arrays are not 1-d of equal length, or hold NaN or infinities.
     """
@@ -35,6 +37,7 @@ class SampledText:
     features: FloatArray | None = None
     length_limit: int | None = None
     likely: LikelyTokens | None = None
+    listed: ListedTokens | None = None
 
     def __post_init__(self) -> None:
         surprisals = np.array(self.surprisals, dtype=np.float64)
@@ -53,11 +56,12 @@ class SampledText:
                     f"{features.shape}; pass None if there is no feature"
                 )
             _freeze(self, "features", features)
-        if self.likely is not None and len(self.likely) != len(surprisals):
-            raise InvalidInput(
-                f"a text of {len(surprisals)} tokens needs the likely tokens of as many contexts, got "
-                f"{len(self.likely)}; pass None if the laws are not known"
-            )
+        for beside in (self.likely, self.listed):
+            if beside is not None and len(beside) != len(surprisals):
+                raise InvalidInput(
+                    f"a text of {len(surprisals)} tokens needs the likely tokens of as many contexts, got "
+                    f"{len(beside)}; pass None if the laws are not known"
+                )
         if self.length_limit is not None and self.length_limit < len(surprisals):
             raise InvalidInput(
                 f"a text of {len(surprisals)} tokens cannot have been made under length_limit "

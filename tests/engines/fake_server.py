@@ -28,12 +28,15 @@ class Behaviour:
     """fail: statuses given in turn before answering at all. model: name, may be changed under way."""
 
     fail: list[int] = field(default_factory=list)
+    retry_after: str = "0"  # sent with them
     cut: int = 0  # so many answers are cut in the middle
     drop: int = 0  # so many connections are closed without an answer
     stall_s: float = 0.0
     model: str = "fake"
     raw_log_probs: bool = False
     largest_top: int = 100
+    default_temperature: float = 1.0  # where a request names none
+    fewer_top: int = 0  # so many likeliest tokens less than asked for, without a word
     lossy: bool = False
     asked: list[dict] = field(default_factory=list)
     headers: list[dict] = field(default_factory=list)
@@ -52,18 +55,21 @@ def completion(body: dict, behaviour: Behaviour) -> dict:
 
     generator = random.Random(body.get("seed", 0) * 7919 + 13)
     context = list(body["prompt"])
+    temperature = body.get("temperature", behaviour.default_temperature)
     tokens, log_probs, tops = [], [], []
     for _ in range(body["max_tokens"]):
-        sampled = law(context, body["temperature"] or 1.0)
+        sampled = law(context, temperature or 1.0)
         stated = law(context) if behaviour.raw_log_probs else sampled
         token = (
             max(range(VOCABULARY), key=sampled.__getitem__)
-            if not body["temperature"]
+            if not temperature
             else _draw(sampled, generator.random())
         )
         if behaviour.lossy and generator.random() < 0.4:
             token = generator.randrange(VOCABULARY)
-        order = sorted(range(VOCABULARY), key=lambda one: -stated[one])[: body["logprobs"]]
+        order = sorted(range(VOCABULARY), key=lambda one: -stated[one])[
+            : body["logprobs"] - behaviour.fewer_top
+        ]
         tokens.append(token)
         log_probs.append(math.log(stated[token]))
         tops.append({f"token_id:{one}": math.log(stated[one]) for one in dict.fromkeys([*order, token])})
@@ -115,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.close()
         elif behaviour.fail:
-            self._send(behaviour.fail.pop(0), {"error": "busy"}, {"retry-after": "0"})
+            self._send(behaviour.fail.pop(0), {"error": "busy"}, {"retry-after": behaviour.retry_after})
         elif body.get("logprobs", 0) > behaviour.largest_top:
             self._send(400, {"error": f"logprobs above {behaviour.largest_top}"})
         else:

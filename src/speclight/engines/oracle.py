@@ -39,21 +39,25 @@ class EngineOracle:
     requests: int
 
     def tokens_per_call(self, node_budget: int) -> tuple[float, float]:
-        """The limit E[X | context] of `node_budget` nodes, between two values; equal where the search is
-        exact.
-
-        Exact iff no hidden node can be among the best P. Else the upper end puts hidden nodes of the largest
-        possible probability wherever they would displace a shown one.
-        """
-        shown = self.path_log_probs[:node_budget]
-        best = np.full(node_budget, self.hidden_log_prob)
-        best[: len(shown)] = np.maximum(shown, self.hidden_log_prob)
-        return float(np.exp(shown).sum()), float(np.exp(best).sum())
+        """The limit E[X | context] of `node_budget` nodes, see `between`."""
+        return between(self.path_log_probs, self.hidden_log_prob, node_budget)
 
     def is_exact(self, node_budget: int) -> bool:
         """Whether the best `node_budget` nodes are certain."""
         low, high = self.tokens_per_call(node_budget)
         return high - low <= 1e-12 * high
+
+
+def between(path_log_probs: FloatArray, hidden_log_prob: float, node_budget: int) -> tuple[float, float]:
+    """The limit of `node_budget` nodes between two values; equal where the search is exact.
+
+    Exact iff no hidden node can be among the best P. Else the upper end puts hidden nodes of the largest
+    possible probability wherever they would displace a shown one.
+    """
+    shown = path_log_probs[:node_budget]
+    best = np.full(node_budget, hidden_log_prob)
+    best[: len(shown)] = np.maximum(shown, hidden_log_prob)
+    return float(np.exp(shown).sum()), float(np.exp(best).sum())
 
 
 def oracle_at(

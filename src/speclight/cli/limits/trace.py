@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from speclight.cli.engines.options import EngineOptions, check_server, engine_client, rendering
 from speclight.cli.flags import without
 from speclight.cli.options import (
     JsonFlag,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 NO_DRAFTERS = ("none",)
 # The target's own tree, among drafters.
 BEST = "best possible"
+# Where a server listed too few tokens for that tree to be certain.
+MOST = "best possible, at most"
 
 
 @Parameter(name="*")
@@ -54,6 +57,9 @@ class TraceOptions:
     settings: TraceSettings = field(default_factory=TraceSettings)
     texts: Annotated[ProfileSettings, without("seed")] = field(default_factory=ProfileSettings)
     prompts: PromptOptions = field(default_factory=PromptOptions)
+    server: EngineOptions = field(default_factory=EngineOptions)
+    top: int = 20
+    """Likeliest tokens asked for per node, where a server is traced; at P - 1 every tree is certain."""
     target: TargetOptions = field(default_factory=TargetOptions)
     json: JsonFlag = False
 
@@ -71,37 +77,70 @@ def trace(options: TraceOptions = TraceOptions()) -> None:
 
     --growth is repeated for each tree wanted, as in --growth best_first --growth eagle2=4,8,8.
     Temperature 0 traces greedy decoding.
+
+    With --engine the target is the model of a running inference server, and its best trees alone are traced,
+    since drafters need its law at nodes that it does not list.
+
+        speclight trace --engine http://127.0.0.1:8000 --drafter none --budget 4,8,16 --out out/served-trace
     """
     prompts = _checked(options)
 
-    from speclight.measure.trace.run import run_trace
-
     with command_output(options.json) as output:
-        target = load_target(options.target)
-        drafters = _drafters(options, target)
-        with progress_bars() as progress:
-            if options.profile is None:
-                from speclight.measure.profile_run import run_profile
-                from speclight.measure.trace.record import TEXTS
-
-                texts = replace(options.texts, seed=options.settings.seed)
-                run_profile(target, prompts, texts, options.out / TEXTS, progress, keep_laws=True)
-            else:
-                from speclight.measure.profile import read_profile
-                from speclight.measure.trace.run import copy_profile
-
-                copy_profile(read_profile(options.profile), options.out)
-            found = run_trace(target, drafters, options.settings, options.out, progress)
+        if options.server.engine is None:
+            found = _of_target(options, prompts)
+        else:
+            found = _of_engine(options, prompts)
         if options.json:
             output.write_json(_document(options.out, found))
         else:
             output.show(_table(found), _size(options.out, found), f"record: {options.out}")
 
 
+def _of_target(options: TraceOptions, prompts: tuple[Prompt, ...]) -> Trace:
+    from speclight.measure.profile import read_profile
+    from speclight.measure.profile_run import run_profile
+    from speclight.measure.trace.record import TEXTS
+    from speclight.measure.trace.run import copy_profile, run_trace
+
+    target = load_target(options.target)
+    drafters = _drafters(options, target)
+    with progress_bars() as progress:
+        if options.profile is None:
+            run_profile(target, prompts, _texts(options), options.out / TEXTS, progress, keep_laws=True)
+        else:
+            copy_profile(read_profile(options.profile), options.out)
+        return run_trace(target, drafters, options.settings, options.out, progress)
+
+
+def _of_engine(options: TraceOptions, prompts: tuple[Prompt, ...]) -> Trace:
+    from speclight.engines.profile_run import profile_engine
+    from speclight.engines.trace_run import trace_engine
+    from speclight.measure.profile import read_profile
+    from speclight.measure.trace.record import TEXTS
+
+    with engine_client(options.server) as client, progress_bars() as progress:
+        if options.profile is None:
+            here = rendering(options.server)
+            profile = profile_engine(client, prompts, _texts(options), options.out / TEXTS, 0, here, progress)
+        else:
+            profile = read_profile(options.profile)
+        return trace_engine(client, profile, options.settings, options.top, options.out, progress)
+
+
+def _texts(options: TraceOptions) -> ProfileSettings:
+    return replace(options.texts, seed=options.settings.seed)
+
+
 def _checked(options: TraceOptions) -> tuple[Prompt, ...]:
     """The prompts, after a look at everything that can be wrong before something is loaded."""
     drafters = () if options.drafter == NO_DRAFTERS else options.drafter
     check_run(options.target, options.out, drafters, options.settings.node_budgets)
+    check_server(options.server)
+    if options.server.engine is not None and (options.drafter != NO_DRAFTERS or options.settings.sampled):
+        raise InvalidInput(
+            "got a server and drafters, expected --drafter none: a server shows its likeliest tokens, not "
+            "the target's law at the nodes of a drafter's tree; trace drafters with the target loaded here"
+        )
 
     from speclight.drafting.tree_names import read_tree
     from speclight.measure.trace.sampled_names import read_sampled
@@ -185,9 +224,16 @@ def _tokens_per_call(found: Trace, family: str) -> dict[str, list[Estimate]]:
     for name in found.drafters:
         trees = ordered_trees(starts, name)
         tokens[name] = growth_values(trees, BestFirst(), budgets, budgets[-1]).expected_tokens
-    return {
+    estimates = {
         name: [mean_over(prompts, column.tolist()) for column in values.T] for name, values in tokens.items()
     }
+    if any(np.isfinite(start.hidden) for start in starts):
+        from speclight.engines.oracle_run import most_possible
+
+        most = [most_possible(found, family, budget) for budget in budgets]
+        if any(upper.value > best.value for upper, best in zip(most, estimates[BEST], strict=True)):
+            estimates[MOST] = most
+    return estimates
 
 
 def _table(found: Trace) -> Table:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not run __getattr__
         Static,
         Threshold,
     )
+    from speclight.engines.text_files import limits_from_file
     from speclight.errors import SpeclightError
     from speclight.measure.public import oracle, profile
     from speclight.models.load import load
@@ -79,6 +80,7 @@ __all__ = [
     "bounds",
     "generate",
     "generate_batch",
+    "limits_from_file",
     "limits_from_log_probs",
     "load",
     "oracle",
@@ -123,6 +125,7 @@ _PUBLIC = {
     "bounds": "speclight.theory.known:bounds_from_moments",
     "generate": "speclight.decoding.generate:generate",
     "generate_batch": "speclight.decoding.generate:generate_batch",
+    "limits_from_file": "speclight.engines.text_files:limits_from_file",
     "limits_from_log_probs": "speclight.theory.log_prob_limits:limits_from_log_probs",
     "load": "speclight.models.load:load",
     "oracle": "speclight.measure.public:oracle",

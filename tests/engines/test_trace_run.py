@@ -9,9 +9,9 @@ import pytest
 from engines.fake_server import END, VOCABULARY, Behaviour, fake_server, law
 from speclight.cli.main import main
 from speclight.engines.client import EngineClient, EngineSettings
-from speclight.engines.profile_run import profile_engine
 from speclight.engines.oracle import between
 from speclight.engines.oracle_run import most_possible
+from speclight.engines.profile_run import profile_engine
 from speclight.engines.trace_run import trace_engine
 from speclight.measure.known_families import known_families
 from speclight.measure.profile import Profile, ProfileSettings, read_profile

@@ -16,9 +16,10 @@ from speclight.engines.client import EngineClient
 from speclight.engines.completion import CompletionRequest, EngineText, LikelyToken
 from speclight.engines.stated_law import Law, stated_law
 from speclight.errors import EngineError, InvalidInput
+from speclight.measure.listed_tops import read_tops
 from speclight.measure.profile import Profile, ProfileSettings, read_profile
 from speclight.measure.prompts import Prompt
-from speclight.measure.store import RecordFolder, read_table, recording
+from speclight.measure.store import RecordFolder, recording
 from speclight.measure.text_keys import turn_column
 from speclight.measure.turns import AskedTurn, turns_plan
 from speclight.progress import Progress, silent
@@ -128,18 +129,11 @@ def read_engine_texts(folder: Path) -> list[EngineText]:
     unfinished.
     """
     profile = read_profile(folder)
-    tops: list[tuple[tuple[LikelyToken, ...], ...]] = []
-    for path in sorted(folder.glob("batch-*-top.parquet")):
-        rows = read_table(folder, path.stem).to_pylist()
-        tops += [
-            tuple(
-                tuple(
-                    LikelyToken(*pair) for pair in zip(row["token_ids"][i], row["log_probs"][i], strict=True)
-                )
-                for i in range(len(row["token_ids"]))
-            )
-            for row in rows
-        ]
+    tops = [
+        tuple(tuple(LikelyToken(*pair) for pair in row) for row in top)
+        for path in sorted(folder.glob("batch-*-top.parquet"))
+        for top in read_tops(folder, path.stem) or ()
+    ]
     empty: list[tuple[tuple[LikelyToken, ...], ...]] = [((),) * len(t.log_probs) for t in profile.texts]
     return [
         EngineText(text.token_ids, text.log_probs, top, text.ended)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from speclight.engines.completion import CompletionRequest, EngineText, LikelyToken
-from speclight.engines.dialects.answers import number, required, token_named
+from speclight.engines.dialects.answers import UNSTATED, number, required, token_named, with_unstated
 from speclight.engines.dialects.dialect import HttpRequest
 from speclight.engines.dialects.known import DIALECTS
 from speclight.engines.dialects.openai import read_choice
 from speclight.errors import EngineError, InvalidInput
-from speclight.theory.laws.sampled_text import SampledText
+from speclight.measure.profile import RECENT
+from speclight.theory.laws.sampled_text import SampledText, recent_surprisal_mean
+from speclight.theory.log_prob_limits import Limits, limits_of_texts
 
-# Answers on file were asked for elsewhere, with whatever number of likeliest tokens.
-_ANY = CompletionRequest((0,), 1)
 EXPECTED = (
     "completions as the engine answered, one JSON object a line; objects with tokens and log_probs; or a "
     "Parquet "
@@ -43,7 +43,11 @@ def read_texts(path: Path) -> list[tuple[str, tuple[int, ...], EngineText]]:
     for number_, document in enumerate(_objects(content, path.name), start=1):
         try:
             found += [
-                (str(document.get("prompt_id", f"{path.stem}-{number_}")), prompt, text)
+                (
+                    str(document.get("prompt_id", f"{path.stem}-{number_}")),
+                    prompt,
+                    with_unstated(text) if any(text.top) else text,
+                )
                 for prompt, text in _texts_of(document)
             ]
         except EngineError as error:
@@ -51,17 +55,35 @@ def read_texts(path: Path) -> list[tuple[str, tuple[int, ...], EngineText]]:
     return found
 
 
+def limits_from_file(path: str | Path, node_budget: int, length_limit: int | None = None) -> Limits:
+    """The limits at P from a file of sampled texts: `limits_from_log_probs` of what an engine has written.
+
+    path: answers in the OpenAI format or an engine's own as JSON or JSON lines, objects with tokens and
+    log_probs, or a Parquet table. length_limit: max_tokens under which the texts were made. Raises
+    InvalidInput for any other content, and where a token has no log-probability.
+    """
+    return limits_of_texts(sampled_texts(Path(path), length_limit), node_budget)
+
+
 def sampled_texts(path: Path, length_limit: int | None = None) -> list[SampledText]:
-    """The same as limits take them: what `limits_from_log_probs` needs. length_limit: see `SampledText`."""
+    """The same as limits take them. length_limit: max_tokens under which the texts were made.
+
+    Raises InvalidInput too where a token has no log-probability.
+    """
+    found = read_texts(path)
+    if any(np.isnan(text.log_probs).any() for _, _, text in found):
+        raise InvalidInput(f"{path.name}: {UNSTATED}")
+    # As in an endpoint's profile: an end of text that is not stated closes the text at surprisal 0.
+    surprisals = [np.append(-text.log_probs, [0.0] * text.end_is_unstated) for _, _, text in found]
     return [
         SampledText(
-            # As in an endpoint's profile: an end of text that is not stated closes the text at surprisal 0.
-            np.append(-text.log_probs, [0.0] * text.end_is_unstated),
+            own,
             text.ended,
             prompt_id,
-            length_limit=length_limit,
+            recent_surprisal_mean(np.maximum(own, 0.0), RECENT),
+            length_limit if text.ended else None,
         )
-        for prompt_id, _, text in read_texts(path)
+        for own, (prompt_id, _, text) in zip(surprisals, found, strict=True)
     ]
 
 
@@ -82,20 +104,36 @@ def _objects(content: str, name: str) -> list[Mapping[str, Any]]:
 
 
 def _texts_of(document: Mapping[str, Any]) -> Iterator[tuple[tuple[int, ...], EngineText]]:
+    if "error" in document:
+        raise InvalidInput(
+            f"the engine answered with an error: {str(document['error'])[:200]}; expected {EXPECTED}"
+        )
     if "choices" in document:
-        for place in range(len(document["choices"])):
-            prompt = document["choices"][place].get("prompt_token_ids") or ()
-            yield tuple(prompt), read_choice(document, None, end_is_stated=True, place=place)
+        for place, choice in enumerate(document["choices"]):
+            # vLLM and llama.cpp list the end-of-text token; others of the OpenAI interface do not.
+            stated = "stop_reason" in choice or "timings" in document
+            prompt = choice.get("prompt_token_ids") or ()
+            yield tuple(prompt), read_choice(document, None, end_is_stated=stated, place=place)
     elif "completion_probabilities" in document:
-        yield (), DIALECTS["llamacpp"].read(document, _ANY, _nobody)
+        rows = document["completion_probabilities"]
+        tops = [row.get("top_probs") or row.get("top_logprobs") for row in rows]
+        yield (), DIALECTS["llamacpp"].read(document, _asked(tops), _nobody)
     elif "meta_info" in document:
-        yield (), DIALECTS["sglang"].read(document, _ANY, _nobody)
+        tops = document["meta_info"].get("output_top_logprobs") or ()
+        yield (), DIALECTS["sglang"].read(document, _asked(tops), _nobody)
     elif "tokens" in document:
         yield tuple(document.get("prompt") or ()), _plain(document)
     else:
         raise InvalidInput(
             f"got an object with the keys {', '.join(sorted(document)[:6])}; expected {EXPECTED}"
         )
+
+
+def _asked(tops: Sequence[Sequence[Any] | None]) -> CompletionRequest:
+    """What an answer on file was asked with, as far as its likeliest tokens tell."""
+    return CompletionRequest(
+        (0,), 1, top=max((len(top or ()) for top in tops), default=0), unstated_allowed=True
+    )
 
 
 def _nobody(request: HttpRequest) -> Mapping[str, Any]:

@@ -58,7 +58,7 @@ def trace_engine(
         "drafters": [],
         "texts": [[*text.key, starts] for text, starts in chosen],
     }
-    temperature = profile.settings.sampling.temperature
+    temperature, budget = profile.settings.sampling.temperature, settings.largest_budget
     copy_profile(profile, folder)
     with recording(folder, plan) as records:
         for number, (text, starts) in enumerate(chosen):

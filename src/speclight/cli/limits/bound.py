@@ -56,6 +56,11 @@ class BoundOptions:
     """Largest number of tokens a context gives positive probability, for leaf_entropy; a profile knows it."""
     profile: Path | None = None
     """Folder of a profile: everything its step laws and texts allow, per family."""
+    log_probs: Path | None = None
+    """A file of sampled texts instead: answers of an engine or API with log-probabilities as JSON or JSON
+    lines, objects with tokens and log_probs, or a Parquet table with prompt_id and log_prob."""
+    length_limit: int | None = None
+    """The most tokens that texts of --log-probs could have (max_tokens); not known if not given."""
     families: tuple[str, ...] = ()
     """Only these families of the profile; all if not given."""
     together: Annotated[bool, Parameter(negative="")] = False
@@ -82,6 +87,7 @@ def bound(options: BoundOptions) -> None:
 
         speclight bound --mu 1.5 --mu2 4 --budget 8,16,60
         speclight bound --profile out/profile --budget 60 --plot limits.svg
+        speclight bound --log-probs answers.jsonl --length-limit 256 --budget 8,64
     """
     budgets = options.node_budgets
     check_budgets(budgets)
@@ -115,11 +121,14 @@ def bound(options: BoundOptions) -> None:
 
 def _check(options: BoundOptions) -> None:
     moments = (options.mu is not None, options.mu2 is not None)
-    if moments not in ((True, True), (False, False)) or moments[0] == (options.profile is not None):
+    sources = [moments[0], options.profile is not None, options.log_probs is not None]
+    if moments not in ((True, True), (False, False)) or sum(sources) != 1:
         raise InvalidInput(
-            "the bounds need --mu and --mu2, or --profile, and not both; got "
+            "the bounds need --mu and --mu2, or --profile, or --log-probs, and not several; got "
             + (", ".join(_given(options)) or "none of them")
         )
+    if options.length_limit is not None and options.log_probs is None:
+        raise InvalidInput("--length-limit is of the texts in a file; give --log-probs as well")
     drafter = options.drafter
     if (drafter.drafter_mu is None) != (drafter.drafter_mu2 is None):
         raise InvalidInput("the drafter's two moments go together; give --drafter-mu and --drafter-mu2")
@@ -149,7 +158,12 @@ def _is_drafter_record(folder: Path | None) -> bool:
 
 
 def _given(options: BoundOptions) -> list[str]:
-    values = {"--mu": options.mu, "--mu2": options.mu2, "--profile": options.profile}
+    values = {
+        "--mu": options.mu,
+        "--mu2": options.mu2,
+        "--profile": options.profile,
+        "--log-probs": options.log_probs,
+    }
     return [name for name, value in values.items() if value is not None]
 
 
@@ -168,6 +182,12 @@ def _known(options: BoundOptions, largest: int) -> tuple[list[KnownFamily], dict
 
         record = read_drafter_profile(folder)
     drafter = _drafter_from_numbers(options.drafter)
+    if options.log_probs is not None:
+        return [_known_from_file(options, largest, drafter, record)], {
+            "texts": options.log_probs.name,
+            "start_law": "uniform positions",
+            "ergodic_from": "sampled log-probabilities",
+        }
     if options.profile is None:
         assert options.mu is not None, "checked at the door"
         assert options.mu2 is not None, "checked at the door"
@@ -198,6 +218,21 @@ def _known(options: BoundOptions, largest: int) -> tuple[list[KnownFamily], dict
         record=record,
     )
     return families, _about(options.profile, measured)
+
+
+def _known_from_file(
+    options: BoundOptions, largest: int, drafter: KnownDrafter | None, record: DrafterProfile | None
+) -> KnownFamily:
+    from speclight.engines.text_files import sampled_texts
+    from speclight.measure.known_families import with_drafter_record
+    from speclight.theory.ergodic.strata import quantile_strata
+    from speclight.theory.known import known_from_texts
+
+    assert options.log_probs is not None, "checked by the caller"
+    texts = sampled_texts(options.log_probs, options.length_limit)
+    strata = quantile_strata(texts, options.strata)
+    known = known_from_texts(texts, largest, strata=strata, drafter=drafter)
+    return with_drafter_record(known, record, options.log_probs.stem)
 
 
 def _drafter_tokens(record: DrafterProfile | None, budget: int) -> Estimate | None:

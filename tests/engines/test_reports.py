@@ -27,8 +27,8 @@ def written(tmp_path: Path, content: str, name: str = "file.json") -> Path:
 
 
 def test_metrics_and_log_of_one_server_agree() -> None:
-    metrics = only("vllm_metrics_after.prom", "vllm_metrics_before.prom").counts
-    log = only("server_log_specdecoding.txt").counts
+    metrics = only("vllm/metrics_after.prom", "vllm/metrics_before.prom").counts
+    log = only("vllm/server_log_specdecoding.txt").counts
     assert metrics is not None
     assert log is not None
     assert (metrics.drafts, metrics.drafted, metrics.accepted) == (58, 230, 10)
@@ -41,14 +41,14 @@ def test_metrics_and_log_of_one_server_agree() -> None:
 
 
 def test_requests_and_their_steps() -> None:
-    counts = only("chat_logprobs.json").counts
+    counts = only("vllm/chat_logprobs.json").counts
     assert counts is not None
     assert (counts.drafts, counts.drafted, counts.accepted, counts.generated) == (33, 131, 7, 48)
-    stated = json.loads((DATA / "chat_logprobs.json").read_text())["metrics"]["speculative_decoding"]
+    stated = json.loads((DATA / "vllm/chat_logprobs.json").read_text())["metrics"]["speculative_decoding"]
     assert counts.tokens_per_draft == pytest.approx(stated["mean_acceptance_length"])
     assert counts.drafted is not None
     assert counts.accepted / counts.drafted == pytest.approx(stated["draft_acceptance_rate"])
-    offline = only("offline_spec_decode_metrics.txt").counts
+    offline = only("vllm/offline_spec_decode_metrics.txt").counts
     assert offline is not None
     assert (offline.drafts, offline.drafted, offline.accepted, offline.accepted_at) == (
         52,
@@ -59,8 +59,8 @@ def test_requests_and_their_steps() -> None:
 
 
 def test_llama_cpp_metrics_and_log_agree() -> None:
-    metrics = only("llamacpp_metrics.prom").counts
-    requests = read_report(DATA / "llamacpp_log.txt")
+    metrics = only("llamacpp/ngram_metrics.prom").counts
+    requests = read_report(DATA / "llamacpp/ngram_log.txt")
     total = requests[-1].counts
     assert metrics is not None
     assert total is not None
@@ -68,7 +68,7 @@ def test_llama_cpp_metrics_and_log_agree() -> None:
     assert (total.drafts, total.drafted, total.accepted) == (28, 119, 10)
     assert requests[-1].stated == pytest.approx(total.tokens_per_draft, abs=0.005)
     assert [report.stated for report in requests[:-1]] == [2.0, 1.33]
-    timing = only("llamacpp_ngram_completion_nprobs.json")
+    timing = only("llamacpp/ngram_completion_nprobs.json")
     assert timing.stated == pytest.approx(12 / 11)
 
 
@@ -207,7 +207,7 @@ def test_counts_that_contradict_each_other_are_refused() -> None:
             SpeculationCounts(**bad)
     with pytest.raises(InvalidInput, match="restart"):  # a counter that fell
         read_metrics(
-            (DATA / "vllm_metrics_before.prom").read_text(), (DATA / "vllm_metrics_after.prom").read_text()
+            (DATA / "vllm/metrics_before.prom").read_text(), (DATA / "vllm/metrics_after.prom").read_text()
         )
 
 

@@ -68,7 +68,7 @@ DATA = Path(__file__).parent.parent.parent / "engines" / "data"
 def test_an_engines_metrics_beside_the_limits_of_a_profile(prompts, tmp_path, run_json, capsys):
     profile = str(tmp_path / "profile")
     run_json("profile", "--prompts", prompts, "--out", profile, "--max-tokens", "20")
-    metrics = [str(DATA / "vllm_metrics_after.prom"), "--before", str(DATA / "vllm_metrics_before.prom")]
+    metrics = [str(DATA / "vllm/metrics_after.prom"), "--before", str(DATA / "vllm/metrics_before.prom")]
     document, _ = run_json("gap", "--imported", *metrics, "--profile", profile)
     (found,) = document["reports"]
     assert (found["drafted"], found["over_all_steps"]) == (4, True)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from engines.fake_server import END, Behaviour, fake_server, law
+from speclight.engines.checks import check_engine
 from speclight.engines.client import API_KEY_VARIABLE, EngineClient, EngineSettings, address_of
 from speclight.engines.completion import CompletionRequest
 from speclight.engines.profile_run import profile_engine, read_engine_texts
@@ -36,8 +37,14 @@ def test_tokens_and_log_probs_are_those_of_the_server() -> None:
 
 @pytest.mark.parametrize(
     "behaviour",
-    [Behaviour(fail=[429, 500, 503]), Behaviour(cut=2), Behaviour(drop=2)],
-    ids=["statuses", "cut answers", "dropped connections"],
+    [
+        Behaviour(fail=[429, 500, 503]),
+        Behaviour(fail=[429], retry_after="Wed, 21 Oct 2015 07:28:00 GMT"),
+        Behaviour(fail=[429], retry_after="soon"),
+        Behaviour(cut=2),
+        Behaviour(drop=2),
+    ],
+    ids=["statuses", "a date", "no date", "cut answers", "dropped connections"],
 )
 def test_passing_faults_are_tried_again(behaviour: Behaviour) -> None:
     with fake_server(behaviour) as url, client_of(url) as client:
@@ -54,8 +61,10 @@ def test_passing_faults_are_tried_again(behaviour: Behaviour) -> None:
         (Behaviour(drop=9), "did not answer"),
         (Behaviour(stall_s=2.0), "did not answer"),
         (Behaviour(largest_top=2), "logprobs above 2"),
+        (Behaviour(fail=[429], retry_after="3600"), "asks for a pause of 3600 s"),
+        (Behaviour(fewer_top=3), "asked the engine for the 5 likeliest tokens, got [23]"),
     ],
-    ids=["500", "cut", "dead", "stalled", "refused"],
+    ids=["500", "cut", "dead", "stalled", "refused", "a long pause", "fewer likeliest tokens"],
 )
 def test_lasting_faults_end_in_a_clear_error(behaviour: Behaviour, said: str) -> None:
     with fake_server(behaviour) as url, client_of(url, attempts=3, timeout_s=0.3) as client:
@@ -223,3 +232,13 @@ def test_later_turns_are_asked_after_the_answers_to_earlier_ones(tmp_path) -> No
         before += question
         assert list(text.prompt_token_ids) == before
         before += [token for token in text.token_ids if token]
+
+
+@pytest.mark.parametrize(
+    ("temperature", "found"), [(1.0, "neutral"), (0.3, "they change the law")], ids=["neutral", "changed"]
+)
+def test_sampling_defaults_are_found_by_one_seed(temperature: float, found: str) -> None:
+    """Where the server does not say them."""
+    with fake_server(Behaviour(default_temperature=temperature)) as url, client_of(url) as client:
+        (finding,) = [one for one in check_engine(client, (3, 4)) if one.name == "sampling defaults"]
+    assert finding.found == found

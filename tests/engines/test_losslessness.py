@@ -14,7 +14,8 @@ from engines.fake_server import Behaviour, fake_server
 from speclight.cli.main import main
 from speclight.engines.client import EngineClient, EngineSettings
 from speclight.engines.completion import CompletionRequest, EngineText, LikelyToken, SpeculationSteps
-from speclight.engines.losslessness import CellLaw, cell_laws, full_law, law_test, positions_by_step
+from speclight.engines.greedy import greedy_test, reference_gaps, stated_gaps
+from speclight.engines.losslessness import CellLaw, cell_laws, full_law, law_test, slots
 from speclight.engines.text_files import read_texts
 from speclight.engines.verdict import engine_verdict, sample_from_server
 from speclight.errors import InvalidInput
@@ -96,13 +97,86 @@ def test_a_reference_law_knows_the_moments_of_tokens() -> None:
     assert found.of_tokens.entropy == pytest.approx(-(0.7 * np.log(0.7) + 0.3 * np.log(0.1)))
 
 
-def test_origins_of_tokens() -> None:
+def test_slots_of_tokens() -> None:
     steps = SpeculationSteps((2, 0), (3, 3))
     text = EngineText((0,) * 5, np.zeros(5), ((),) * 5, False, steps=steps)
-    assert positions_by_step(text, 5) == [
-        "the prompt's pass", "accepted draft", "accepted draft", "after a draft", "after a draft",
-    ]  # fmt: skip
-    assert positions_by_step(text, 9) is None  # steps without a draft lie somewhere in between
+    assert slots(text) == [
+        "the prompt's pass",
+        "token 1 of a step",
+        "token 2 of a step",
+        "token 3 of a step",
+        "token 1 of a step",
+    ]
+    longer = EngineText((0,) * 9, np.zeros(9), ((),) * 9, False, steps=steps)
+    assert slots(longer) is None  # steps without a draft lie somewhere in between
+
+
+def speculated(rng: np.random.Generator, tokens: int, lossy_slot: int | None) -> EngineText:
+    """A text of chains of 3 drafts, the likeliest tokens: drawn from the laws, accepted if it is the draft.
+
+    lossy_slot: the place in a step whose token is another one, uniform, half the time.
+    """
+    laws = random_laws(rng, tokens, cells=6)
+    sampled: list[int] = []
+    accepted: list[int] = []
+    place = 0
+    for number, law in enumerate(laws):
+        token = int(rng.choice(6, p=law))
+        if number:
+            place += 1
+            if place == lossy_slot and rng.random() < 0.5:
+                token = int(rng.integers(6))
+            if place == 4 or token != int(law.argmax()) or number == tokens - 1:
+                accepted.append(place - 1)
+                place = 0
+        sampled.append(token)
+    tops = tuple(
+        tuple(LikelyToken(int(one), float(np.log(law[one]))) for one in np.argsort(-law)) for law in laws
+    )
+    log_probs = np.log(laws[np.arange(tokens), sampled])
+    steps = SpeculationSteps(tuple(accepted), (3,) * len(accepted))
+    return EngineText(tuple(sampled), log_probs, tops, False, steps=steps)
+
+
+@pytest.mark.parametrize("lossy_slot", [None, 2])
+def test_each_place_of_a_step_is_tested_by_itself(lossy_slot: int | None) -> None:
+    """Places of lossless speculation pass, although accepted tokens by themselves are all likeliest ones.
+
+    Four tests at 1e-3 each. Of 1500 tokens some 300 stand at place 2; half of them being uniform shifts their
+    surprisal by 1.5 nats, several times what is detectable.
+    """
+    verdict = engine_verdict([((), speculated(np.random.default_rng(11), 1500, lossy_slot))])
+    failed = [name for name, test in verdict.by_slot.items() if not test.is_passed]
+    assert failed == ([] if lossy_slot is None else ["token 2 of a step"])
+    assert list(verdict.by_slot) == [f"token {place} of a step" for place in (1, 2, 3, 4)]
+
+
+def test_greedy_tokens_are_likeliest_ones() -> None:
+    tops = tuple((LikelyToken(4, np.log(best)), LikelyToken(2, np.log(0.3))) for best in (0.6, 0.3, 0.6))
+    text = EngineText((4, 2, 2), np.log([0.6, 0.3, 0.3]), tops, False)
+    found = greedy_test(stated_gaps(text), 1e-3)
+    assert (found.tokens, found.others, found.is_passed) == (3, 1, False)
+    assert found.largest_gap_nats == pytest.approx(np.log(2))
+    law = np.array([0.1, 0.3, 0.6])
+    np.testing.assert_allclose(
+        reference_gaps([full_law(law, 2), full_law(law, 0, cells=1)]), [0.0, np.log(6)], atol=1e-12
+    )
+    with pytest.raises(InvalidInput, match="exactly 0"):
+        stated_gaps(EngineText((4,), np.array([np.nan]), ((),), False))
+
+
+@pytest.mark.parametrize("lossy", [False, True])
+def test_greedy_decoding_of_a_server(lossy: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    with fake_server(Behaviour(lossy=lossy)) as url:
+        arguments = ["verify", "--engine", url, "--temperature", "0", "--top", "3", "--engine-tokens", "300"]
+        if lossy:
+            with pytest.raises(SystemExit):
+                main(arguments)
+        else:
+            assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "greedy text: " in printed
+    assert ("greedy text: 0 of" in printed) == (not lossy)
 
 
 PROMPTS = (Prompt("qa-1", "qa", ("one two three",)), Prompt("qa-2", "qa", ("a bc def ghij",)))
@@ -123,10 +197,10 @@ def test_the_tokens_of_two_real_servers(capsys: pytest.CaptureFixture[str]) -> N
     1.
     """
     arguments = ["verify", "--reference", "default", "--json", "--texts"]
-    assert main([*arguments, str(DATA / "cpu_plain_T1_tokens.json")]) == 0
+    assert main([*arguments, str(DATA / "vllm/cpu_plain_T1_tokens.json")]) == 0
     plain = json.loads(capsys.readouterr().out)
     with pytest.raises(SystemExit) as stopped:
-        main([*arguments, str(DATA / "cpu_ngram_T1_lossy_tokens.json")])
+        main([*arguments, str(DATA / "vllm/cpu_ngram_T1_lossy_tokens.json")])
     lossy = json.loads(capsys.readouterr().out)
     assert stopped.value.code == 1
     assert (plain["verdict"], lossy["verdict"]) == ("no fault found", "not lossless")
@@ -139,20 +213,20 @@ def test_the_tokens_of_two_real_servers(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_files_of_texts(tmp_path: Path) -> None:
-    found = read_texts(DATA / "completions_n2.json")
+    found = read_texts(DATA / "vllm/completions_n2.json")
     assert [len(text.tokens) for _, _, text in found] == [16, 16]
     assert found[0][1] == (504, 3575, 282, 4649, 314)
-    (text,) = [text for _, _, text in read_texts(DATA / "completions_logprobs5_ids.json")]
+    (text,) = [text for _, _, text in read_texts(DATA / "vllm/completions_logprobs5_ids.json")]
     assert text.token_ids == (7042, 28, 3575, 9239, 17, 8109, 288, 260)
     assert text.log_probs[0] == pytest.approx(-0.2580628991127014)
-    (echoed,) = [text for _, _, text in read_texts(DATA / "completions_echo.json")]
+    (echoed,) = [text for _, _, text in read_texts(DATA / "vllm/completions_echo.json")]
     assert len(echoed.tokens) == 5  # the first token of the prompt has no law
-    (chat,) = [text for _, _, text in read_texts(DATA / "chat_logprobs.json")]
+    (chat,) = [text for _, _, text in read_texts(DATA / "vllm/chat_logprobs.json")]
     assert chat.tokens[:2] == (33, 28)
     assert chat.steps is not None
-    (drafted,) = [text for _, _, text in read_texts(DATA / "llamacpp_plain_completion_nprobs.json")]
+    (drafted,) = [text for _, _, text in read_texts(DATA / "llamacpp/plain_completion_nprobs.json")]
     assert drafted.token_ids == (260, 3575, 282, 933, 16664, 33, 77, 284, 260, 3575, 282, 933)
-    (processed,) = [text for _, _, text in read_texts(DATA / "llamacpp_plain_completion_post_sampling.json")]
+    (processed,) = [text for _, _, text in read_texts(DATA / "llamacpp/plain_completion_post_sampling.json")]
     assert processed.log_probs[0] == pytest.approx(np.log(0.9553102254867554))
     for content in ("", "[1]", "{", '{"a": 1}', '{"tokens": [1], "lp": []}'):
         path = tmp_path / "texts.json"
@@ -162,6 +236,12 @@ def test_files_of_texts(tmp_path: Path) -> None:
 
 
 def test_top_cells_are_needed_or_a_reference(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["verify", "--texts", str(DATA / "cpu_plain_T1_tokens.json")]) == 2
+    assert main(["verify", "--texts", str(DATA / "vllm/cpu_plain_T1_tokens.json")]) == 2
     assert "reference" in capsys.readouterr().err
     assert CompletionRequest((1,), 1).token_ids == (1,)
+
+
+def test_power_is_stated(capsys: pytest.CaptureFixture[str]) -> None:
+    with fake_server(Behaviour()) as url:
+        assert main(["verify", "--engine", url, "--top", "6", "--engine-tokens", "600"]) == 0
+    assert "power at 500 tokens of such text: a shift of the mean surprisal by 0." in capsys.readouterr().out

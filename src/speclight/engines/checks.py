@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from speclight.engines.client import EngineClient
 from speclight.engines.completion import CompletionRequest
-from speclight.engines.dialects.dialect import HttpRequest
+from speclight.engines.dialects.answers import UNSTATED
+from speclight.engines.dialects.dialect import WHOLE_LAW, HttpRequest
 from speclight.engines.stated_law import Law, stated_law
 from speclight.errors import EngineError
 
@@ -21,6 +22,8 @@ TOPS_TRIED = (1, 5, 20, 50, 100, 500)
 ENOUGH_TOP = 20
 REPEATED_TOKENS = 48
 SEED = 20
+SEEDED_TOKENS = 24
+UNTOLD = "not told: equal seeds give different texts"
 # What leaves a law as it is, by llama.cpp's names.
 NEUTRAL = {
     "temperature": 1.0,
@@ -54,7 +57,7 @@ class Finding:
 
 
 def check_engine(client: EngineClient, prompt: Prompt) -> list[Finding]:
-    """Ask an endpoint what it gives and of which law, on one short prompt (some fifteen requests).
+    """Ask an endpoint what it gives and of which law, on one short prompt (some twenty requests).
 
     prompt: token ids, or a conversation for engines that take none. Raises EngineError if it does not answer
     at all; whatever else it refuses is a finding.
@@ -140,30 +143,45 @@ def _law_at_temperature(client: EngineClient, prompt: Prompt) -> Iterator[Findin
 
 def _defaults(client: EngineClient, prompt: Prompt) -> Iterator[Finding]:
     """What the server would do to the law if a request did not switch it off."""
-    del prompt
     props = client.get_if_there("/props") if client.dialect.name == "llamacpp" else None
-    if not isinstance(props, dict):
-        yield Finding(
-            "sampling defaults",
-            "not stated by the server",
-            Trust.LIMITED,
-            "speclight switches top-k, top-p, min-p and penalties off in every request; other clients may "
-            "sample another law",
-            "vLLM: --generation-config vllm leaves the model's defaults out",
-        )
-        return
-    params: dict[str, Any] = props["default_generation_settings"].get("params", {})
-    cut = [
-        f"{name} {params[name]:g}"
-        for name, value in NEUTRAL.items()
-        if abs(params.get(name, value) - value) > 1e-6
-    ]
+    if isinstance(props, dict):
+        params: dict[str, Any] = props["default_generation_settings"].get("params", {})
+        cut = [
+            f"{name} {params[name]:g}"
+            for name, value in NEUTRAL.items()
+            if abs(params.get(name, value) - value) > 1e-6
+        ]
+        found = ", ".join(cut) or "neutral"
+    else:
+        found = _defaults_by_seed(client, prompt)
     yield Finding(
         "sampling defaults",
-        ", ".join(cut) or "neutral",
-        Trust.GOOD,
-        "speclight switches them off in every request; other clients sample the law that they leave",
+        found,
+        Trust.LIMITED if found == UNTOLD else Trust.GOOD,
+        "speclight switches top-k, top-p, min-p and penalties off in every request; other clients sample the "
+        "law that the defaults leave",
+        None if found == "neutral" else "vLLM: --generation-config vllm leaves the model's defaults out",
     )
+
+
+def _defaults_by_seed(client: EngineClient, prompt: Prompt) -> str:
+    """With one seed a request that leaves settings to the server gives the same text iff they are neutral."""
+    request = CompletionRequest(prompt, SEEDED_TOKENS, 1.0, seed=SEED)
+    asked = client.dialect.completion(request, client.model)
+    bare = client.post(HttpRequest(asked.path, _without(asked.body, {*WHOLE_LAW, "temperature"})))
+    left = client.dialect.read(bare, request, client.post)
+    first, again = client.complete(request), client.complete(request)
+    if first.tokens != again.tokens:
+        return UNTOLD
+    return "neutral" if left.tokens == first.tokens else "they change the law"
+
+
+def _without(body: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
+    return {
+        key: _without(value, names) if isinstance(value, Mapping) else value
+        for key, value in body.items()
+        if key not in names
+    }
 
 
 def _largest_top(client: EngineClient, prompt: Prompt) -> Iterator[Finding]:
@@ -191,14 +209,14 @@ def _drafted_tokens(client: EngineClient, prompt: Prompt) -> Iterator[Finding]:
     try:
         text = client.complete(CompletionRequest(prompt, REPEATED_TOKENS, 0.0, top=1))
     except EngineError as error:
-        if "exactly 0" not in str(error):
+        if str(error) != UNSTATED:
             raise
         yield Finding(
             name,
             "0 beside no likeliest tokens",
             Trust.UNUSABLE,
             "a profile of this server would be wrong, so speclight refuses its answers",
-            "start the server without speculative decoding",
+            "start the server without speculative decoding, or only test it: `speclight verify --reference`",
         )
         return
     drafted = "no sign of a draft" if text.steps is None else "drafts were used"

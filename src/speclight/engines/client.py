@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -29,6 +31,8 @@ API_KEY_VARIABLE = "SPECLIGHT_API_KEY"
 # proxy.
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 LONGEST_WAIT_S = 60.0
+# A pause that a server asks for is kept; a longer one ends the run, which goes on when it is repeated.
+LONGEST_ASKED_S = 900.0
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -239,7 +243,7 @@ class EngineClient:
         def pause(state: RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None
             asked_for = error.retry_after_s if isinstance(error, _Transient) else None
-            return min(asked_for, LONGEST_WAIT_S) if asked_for is not None else backing_off(state)
+            return backing_off(state) if asked_for is None else asked_for
 
         retrying = Retrying(
             retry=retry_if_exception_type(_Transient),
@@ -295,11 +299,17 @@ def _answer(
             "repeat the command: what was finished stays"
         ) from error
     if response.status_code in TRANSIENT_STATUS:
+        asked_for = _retry_after(response)
+        if asked_for is not None and asked_for > LONGEST_ASKED_S:
+            raise EngineError(
+                f"{where} answered {response.status_code} and asks for a pause of {asked_for:.0f} s; repeat "
+                "the command after it: what was finished stays"
+            )
         raise _Transient(
             f"{where} answered {response.status_code} ({_reason(response)}); lower the concurrency, or "
             "repeat "
             "the command later: what was finished stays",
-            _retry_after(response),
+            asked_for,
         )
     if response.status_code in (404, 405):
         raise _NotThere(f"{where} answered {response.status_code}; check the URL and the dialect")
@@ -322,8 +332,14 @@ def _answer(
 
 
 def _retry_after(response: httpx2.Response) -> float | None:
+    """Seconds, from a number or a date."""
     text = response.headers.get("retry-after", "")
-    return float(text) if text.replace(".", "", 1).isdecimal() else None
+    if text.replace(".", "", 1).isdecimal():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except ValueError:
+        return None
 
 
 def _reason(response: httpx2.Response) -> str:

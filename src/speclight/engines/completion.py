@@ -18,7 +18,8 @@ class CompletionRequest:
 
     prompt: token ids, or a conversation for engines that take no ids. max_tokens: length limit, generated
     tokens. temperature: >= 0; 0 is greedy. top: how many likeliest tokens to return with each token, >= 0.
-    seed: of the engine's own generator, as far as it has one.
+    seed: of the engine's own generator, as far as it has one. unstated_allowed: whether tokens count of which
+    the engine states no log-probability.
     Raises InvalidInput outside these ranges or for an empty prompt.
     """
 
@@ -27,6 +28,7 @@ class CompletionRequest:
     temperature: float = 1.0
     top: int = 0
     seed: int | None = None
+    unstated_allowed: bool = False
 
     def __post_init__(self) -> None:
         check_whole_numbers(self, "max_tokens")
@@ -81,10 +83,10 @@ class SpeculationSteps:
 class EngineText:
     """One completion. Sequences have one entry per generated token, the end-of-text token included.
 
-    tokens: ids, or texts where the engine gives no ids. log_probs: of the sampled tokens, nats. top: the
-    likeliest tokens at each position, likeliest first; empty where none were asked for. ended: whether the
-    text stopped with the end-of-text token. end_is_unstated: the engine says that the text ended, but gives
-    no log-probability of the end-of-text token, so the last entry is not it.
+    tokens: ids, or texts where the engine gives no ids. log_probs: of the sampled tokens, nats; NaN where the
+    engine states none. top: the likeliest tokens at each position, likeliest first; empty where none were
+    asked for. ended: whether the text stopped with the end-of-text token. end_is_unstated: the engine says
+    that the text ended, but gives no log-probability of the end-of-text token, so the last entry is not it.
     answer: the whole text as the engine writes it, None where it was not read. prompt_tokens: as the engine
     counted them. model, fingerprint: as the engine names what answered.
     """

@@ -17,6 +17,7 @@ from scipy import stats
 
 from speclight.arrays import FloatArray
 from speclight.engines.completion import EngineText, Token
+from speclight.engines.dialects.answers import UNSTATED
 from speclight.errors import InvalidInput
 
 FALSE_ALARM = 1e-3
@@ -89,6 +90,8 @@ def cell_laws(text: EngineText) -> list[CellLaw]:
     """The laws that an endpoint stated along one text. Raises InvalidInput where it stated none."""
     laws: list[CellLaw] = []
     for token, log_prob, row in zip(text.tokens, text.log_probs, text.top, strict=True):
+        if np.isnan(log_prob):
+            raise InvalidInput(UNSTATED)
         if not row:
             raise InvalidInput(
                 "the record holds no likeliest tokens, so it states no law; record them (top), or give a "
@@ -188,17 +191,19 @@ def _joined(expected: FloatArray) -> npt.NDArray[np.int64]:
     return groups
 
 
-def positions_by_step(text: EngineText, tokens: int) -> list[str] | None:
-    """[tokens] what each token came from, "accepted draft" or "after a draft"; None where it cannot be told.
+def slots(text: EngineText) -> list[str] | None:
+    """[tokens] the place of each token in its verify step, counted from 1; None where it cannot be told.
 
-    A verify step emits its accepted drafts and then one token of the target's own. Steps without a draft are
-    not listed by engines, so places are known only where there were none: then the first token, out of the
-    prompt's own pass, is the one that is left over.
+    A verify step emits its accepted drafts and then one token of the target's own, so that each place is
+    reached or not by what came before it: a place may be tested by itself. (Accepted tokens alone may not,
+    since acceptance depends on the token.) Steps without a draft are not listed by engines, so places are
+    known only where there were none: then the first token, out of the prompt's own pass, is left over.
     """
     if text.steps is None:
         return None
     names = ["the prompt's pass"]
     for accepted in text.steps.accepted:
-        names += ["accepted draft"] * accepted + ["after a draft"]
+        names += [f"token {place} of a step" for place in range(1, accepted + 2)]
+    tokens = len(text.tokens)
     # The last step may have run past the length limit.
     return names[:tokens] if tokens <= len(names) <= tokens + max(text.steps.drafted, default=0) else None

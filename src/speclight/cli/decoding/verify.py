@@ -46,7 +46,7 @@ class VerifyOptions:
     prompt: str = PROMPT
     """Text whose continuation is sampled; taken bare, without the chat template."""
     temperature: float = 1.0
-    """Temperature of the sampled strings; above 0."""
+    """Temperature of the sampled strings; above 0, or, of a server's texts, 0 for greedy ones."""
     strings: int = 2000
     """Strings of 3 tokens through the real loop; 0: none, where the target's rounding does not allow it."""
     rule_strings: int = 400_000
@@ -76,7 +76,7 @@ def verify(options: VerifyOptions = VerifyOptions()) -> None:
         speclight verify --drafter eagle3 --rule traversal --kind without_replacement
 
     With --engine or --texts the decoder is an inference server: do its tokens follow the laws that it states,
-    or those of --reference? Only first turns are asked.
+    or those of --reference? At temperature 0: is each a likeliest one? Only first turns are asked.
 
         speclight verify --engine http://127.0.0.1:8000 --engine-tokens 2000
     """

@@ -33,7 +33,7 @@ class EngineCheckOptions:
 def engine_check(url: str | None = None, /, options: EngineCheckOptions = EngineCheckOptions()) -> None:
     """Ask an inference server what its log-probabilities mean and what can be trusted for which limit.
 
-    Some fifteen short requests: token ids or texts, temperature of the law stated, sampling defaults, how
+    Some twenty short requests: token ids or texts, temperature of the law stated, sampling defaults, how
     many likeliest tokens, log-probabilities under speculation, seeds. Exits with 1 if something forbids a
     profile.
 

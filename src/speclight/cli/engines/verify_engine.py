@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from speclight.engines.completion import EngineText
+    from speclight.engines.greedy import GreedyTest
+    from speclight.engines.losslessness import LawTest
     from speclight.engines.verdict import EngineVerdict
     from speclight.measure.prompts import Prompt
     from speclight.models.causal_lm import CausalLM
@@ -82,13 +84,13 @@ def verify_engine(
                 "laws": laws,
                 "verdict": word,
                 "whole": asdict(verdict.whole),
-                "by_origin": {name: asdict(test) for name, test in verdict.by_origin.items()},
+                "by_slot": {name: asdict(test) for name, test in verdict.by_slot.items()},
                 "detectable_at_500_nats": verdict.detectable_at_500_nats,
                 "largest_gap_nats": verdict.largest_gap_nats,
             }
         )
     else:
-        output.show(_table(about, laws, verdict), f"verdict: {word}")
+        output.show(*_shown(about, laws, verdict), f"verdict: {word}")
     return verdict.whole.is_passed
 
 
@@ -102,7 +104,7 @@ def _from_server(
 ) -> tuple[str, list[tuple[tuple[int, ...], EngineText]]]:
     from speclight.engines.verdict import sample_from_server
 
-    top = options.top if states_laws else 1
+    top = options.top if states_laws else 0
     with engine_client(options.server) as client:
         here = rendering(options.server)
         texts = sample_from_server(
@@ -111,15 +113,48 @@ def _from_server(
         return f"{client.model} on {client.dialect.name}", texts
 
 
-def _table(about: str, laws: str, verdict: EngineVerdict) -> Table:
+def _shown(about: str, laws: str, verdict: EngineVerdict) -> list[Table | str]:
+    from speclight.engines.greedy import GreedyTest
+
+    whole, title = verdict.whole, f"{about}: its tokens against {laws} laws"
+    shown: list[Table | str] = (
+        [title, _greedy_line(whole)]
+        if isinstance(whole, GreedyTest)
+        else [_table(title, {"all": whole, **verdict.by_slot}), _power_line(verdict)]
+    )
+    if verdict.largest_gap_nats is not None:
+        shown.append(
+            f"the server's log-probabilities of these tokens differ from the reference's by at most "
+            f"{verdict.largest_gap_nats:.2g} nats"
+        )
+    return shown
+
+
+def _greedy_line(test: GreedyTest) -> str:
+    return (
+        f"greedy text: {test.others} of {test.tokens} tokens are not within {test.margin_nats:g} nats of the "
+        f"likeliest; largest gap {test.largest_gap_nats:.2g} nats"
+    )
+
+
+def _power_line(verdict: EngineVerdict) -> str:
+    from speclight.engines.losslessness import FALSE_ALARM, POWER
+    from speclight.engines.verdict import POWER_TOKENS
+
+    return (
+        f"power at {POWER_TOKENS} tokens of such text: a shift of the mean surprisal by "
+        f"{verdict.detectable_at_500_nats:.2f} nats is found with probability {POWER:g}, at a false-alarm "
+        f"rate of {FALSE_ALARM:g}"
+    )
+
+
+def _table(title: str, tests: dict[str, LawTest]) -> Table:
     from rich.table import Table
 
-    from speclight.engines.losslessness import FALSE_ALARM, POWER
-
-    table = Table(title=f"{about}: its tokens against {laws} laws", title_justify="left")
-    for heading in ("tokens", "surprisal", "entropy", "z", "chi-square", "p", "what it can see"):
+    table = Table(title=title, title_justify="left")
+    for heading in ("tokens", "surprisal", "entropy", "z", "chi-square", "p", "shift it would find"):
         table.add_column(heading)
-    for name, test in [("all", verdict.whole), *verdict.by_origin.items()]:
+    for name, test in tests.items():
         table.add_row(
             f"{name}, {test.tokens}",
             f"{test.mean_surprisal:.2f}",
@@ -127,7 +162,6 @@ def _table(about: str, laws: str, verdict: EngineVerdict) -> Table:
             f"{test.surprisal_z:+.1f}",
             f"{test.chi_square:.1f} on {test.degrees}",
             f"{test.p_value:.2g}",
-            f"a shift of the mean surprisal by {test.detectable_nats:.2f} nats with probability {POWER:g}, "
-            f"false alarm {FALSE_ALARM:g}",
+            f"{test.detectable_nats:.2f} nats",
         )
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import isfinite
 from typing import Any
 
@@ -13,6 +14,11 @@ from speclight.engines.completion import CompletionRequest, EngineText, LikelyTo
 from speclight.errors import EngineError
 
 TOKEN_ID_PREFIX = "token_id:"
+UNSTATED = (
+    "the engine gave log-probabilities of exactly 0 without likeliest tokens, as llama.cpp does for tokens "
+    "out of a draft; start the server without speculative decoding to measure its target, or test its tokens "
+    "against a reference model"
+)
 
 
 def required(answer: Any, *path: str | int) -> Any:
@@ -46,8 +52,8 @@ def likeliest_first(tokens: Sequence[LikelyToken], count: int) -> tuple[LikelyTo
 def checked_text(text: EngineText, request: CompletionRequest) -> EngineText:
     """The text itself, if its log-probabilities can be those of a law.
 
-    Raises EngineError where they are missing, positive, not finite, fewer than asked for, or exactly 0 beside
-    no likeliest tokens, which is what llama.cpp writes for tokens that came out of a draft.
+    Raises EngineError where they are missing, positive, not finite or fewer than asked for; and, unless the
+    request allows it, where a token has none (see `with_unstated`).
     """
     if len(text.log_probs) != len(text.tokens) or not text.tokens:
         raise EngineError(
@@ -55,20 +61,22 @@ def checked_text(text: EngineText, request: CompletionRequest) -> EngineText:
             "expected "
             "one each; a proxy or a version of the server that drops them cannot be used"
         )
-    if not np.isfinite(text.log_probs).all() or (text.log_probs > 1e-4).any():
+    text = with_unstated(text) if request.top else text
+    unstated = np.isnan(text.log_probs)
+    stated = text.log_probs[~unstated]
+    if not np.isfinite(stated).all() or (stated > 1e-4).any():
         raise EngineError(
             "the engine gave log-probabilities that are positive or not finite, expected natural "
             "logarithms of "
             "probabilities; check the dialect"
         )
-    if request.top and any(
-        log_prob == 0.0 and not top for log_prob, top in zip(text.log_probs, text.top, strict=True)
-    ):
-        raise EngineError(
-            "the engine gave log-probabilities of exactly 0 without likeliest tokens, as llama.cpp does for "
-            "tokens out of a draft; start the server without speculative decoding to measure its target"
-        )
-    short = [len(top) for top in text.top if len(top) < request.top]
+    if unstated.any() and not request.unstated_allowed:
+        raise EngineError(UNSTATED)
+    short = [
+        len(top)
+        for top, missing in zip(text.top, unstated, strict=True)
+        if len(top) < request.top and not missing
+    ]
     if short:
         raise EngineError(
             f"asked the engine for the {request.top} likeliest tokens, got {min(short)}; raise its cap "
@@ -76,6 +84,15 @@ def checked_text(text: EngineText, request: CompletionRequest) -> EngineText:
             "--max-logprobs) or ask for fewer"
         )
     return text
+
+
+def with_unstated(text: EngineText) -> EngineText:
+    """A text whose likeliest tokens were asked for, log-probabilities of exactly 0 without any being NaN.
+
+    That is what llama.cpp writes for every token of a verify step.
+    """
+    missing = [log_prob == 0.0 and not top for log_prob, top in zip(text.log_probs, text.top, strict=True)]
+    return replace(text, log_probs=np.where(missing, np.nan, text.log_probs)) if any(missing) else text
 
 
 def logarithms(probabilities: Sequence[float]) -> FloatArray:

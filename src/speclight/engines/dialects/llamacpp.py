@@ -63,12 +63,16 @@ class LlamaCpp:
         """The text of an answer of /completion.
 
         The server states nothing of a token that is part of a character not yet whole; it is asked for those
-        again, one by one.
+        again, one by one, unless the request allows them to stay unstated.
         """
         tokens = [int(token) for token in required(answer, "tokens")]
         rows = _rows_of(tokens, list(answer.get("completion_probabilities") or ()))
         stated = [
-            self._asked_again(tokens[:place], token, request, post) if row is None else _stated(row)
+            _stated(row)
+            if row is not None
+            else (np.nan, [])
+            if request.unstated_allowed
+            else self._asked_again(tokens[:place], token, request, post)
             for place, (token, row) in enumerate(zip(tokens, rows, strict=True))
         ]
         text = EngineText(

@@ -65,7 +65,7 @@ def decoders_of(
         None if assistant is None else peers.transformers(eager, assistant_model=assistant)
     )
     for name, n_gram in (("plain", False), ("n-gram", True)):
-        address = stack.enter_context(peers.llama_cpp_server(options.threads, n_gram))
+        address = stack.enter_context(peers.llama_cpp_of_default(options.threads, n_gram))
         found[f"llama.cpp Q4, {name}"] = peers.llama_cpp(address) if address else None
     found["server"] = peers.openai_server(options.server) if options.server else None
     return found

@@ -7,10 +7,7 @@ as missing, with what installs it.
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import importlib.util
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +17,7 @@ import httpx2
 import torch
 from transformers import StoppingCriteriaList
 
+from llamacpp_server import llama_cpp_server
 from speclight.decoding.fitting_drafters import drafter_for
 from speclight.decoding.generate import generate_from_ids
 from speclight.decoding.settings import Auto, DecodeSettings
@@ -138,23 +136,10 @@ def openai_server(address: str) -> Decoder:
 
 
 @contextmanager
-def llama_cpp_server(threads: int, n_gram: bool) -> Iterator[str | None]:
+def llama_cpp_of_default(threads: int, n_gram: bool) -> Iterator[str | None]:
     """The address of a llama.cpp server of the default target's own Q4 file; None if it is not installed."""
     if importlib.util.find_spec("xllamacpp") is None:
         yield None
         return
-    xllamacpp: Any = importlib.import_module("xllamacpp")
-    with contextlib.closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    params = xllamacpp.CommonParams()
-    params.model.path = str(default_gguf())
-    params.n_ctx, params.n_parallel, params.port, params.verbosity = 4096, 1, port, -1
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-    if n_gram:
-        params.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE]
-    server = xllamacpp.Server(params)
-    try:
-        yield server.listening_address
-    finally:
-        del server
+    with llama_cpp_server(default_gguf(), threads=threads, speculates=n_gram) as address:
+        yield address

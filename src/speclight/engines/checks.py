@@ -160,7 +160,9 @@ def _defaults(client: EngineClient, prompt: Prompt) -> Iterator[Finding]:
         Trust.LIMITED if found == UNTOLD else Trust.GOOD,
         "speclight switches top-k, top-p, min-p and penalties off in every request; other clients sample the "
         "law that the defaults leave",
-        None if found == "neutral" else "vLLM: --generation-config vllm leaves the model's defaults out",
+        None
+        if found == "neutral" or client.dialect.name != "vllm"
+        else "--generation-config vllm leaves the model's defaults out",
     )
 
 

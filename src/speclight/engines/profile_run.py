@@ -13,10 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from speclight.engines.client import EngineClient
-from speclight.engines.completion import CompletionRequest, EngineText, LikelyToken
+from speclight.engines.completion import CompletionRequest, EngineText
 from speclight.engines.stated_law import Law, stated_law
 from speclight.errors import EngineError, InvalidInput
-from speclight.measure.listed_tops import read_tops
 from speclight.measure.profile import Profile, ProfileSettings, read_profile
 from speclight.measure.prompts import Prompt
 from speclight.measure.store import RecordFolder, recording
@@ -122,23 +121,6 @@ def _next_turn(asked: AskedTurn, text: EngineText) -> AskedTurn | None:
             "expected one to go on with; give prompts of one turn"
         )
     return following
-
-
-def read_engine_texts(folder: Path) -> list[EngineText]:
-    """The texts of an endpoint's profile with their likeliest tokens. Raises StorageError if it is
-    unfinished.
-    """
-    profile = read_profile(folder)
-    tops = [
-        tuple(tuple(LikelyToken(*pair) for pair in row) for row in top)
-        for path in sorted(folder.glob("batch-*-top.parquet"))
-        for top in read_tops(folder, path.stem) or ()
-    ]
-    empty: list[tuple[tuple[LikelyToken, ...], ...]] = [((),) * len(t.log_probs) for t in profile.texts]
-    return [
-        EngineText(text.token_ids, text.log_probs, top, text.ended)
-        for text, top in zip(profile.texts, tops or empty, strict=True)
-    ]
 
 
 def _first_answer(

@@ -183,11 +183,7 @@ def _known(options: BoundOptions, largest: int) -> tuple[list[KnownFamily], dict
         record = read_drafter_profile(folder)
     drafter = _drafter_from_numbers(options.drafter)
     if options.log_probs is not None:
-        return [_known_from_file(options, largest, drafter, record)], {
-            "texts": options.log_probs.name,
-            "start_law": "uniform positions",
-            "ergodic_from": "sampled log-probabilities",
-        }
+        return _known_from_file(options, options.log_probs, largest, drafter, record)
     if options.profile is None:
         assert options.mu is not None, "checked at the door"
         assert options.mu2 is not None, "checked at the door"
@@ -221,18 +217,25 @@ def _known(options: BoundOptions, largest: int) -> tuple[list[KnownFamily], dict
 
 
 def _known_from_file(
-    options: BoundOptions, largest: int, drafter: KnownDrafter | None, record: DrafterProfile | None
-) -> KnownFamily:
+    options: BoundOptions,
+    file: Path,
+    largest: int,
+    drafter: KnownDrafter | None,
+    record: DrafterProfile | None,
+) -> tuple[list[KnownFamily], dict[str, object]]:
     from speclight.engines.text_files import sampled_texts
     from speclight.measure.known_families import with_drafter_record
     from speclight.theory.ergodic.strata import quantile_strata
     from speclight.theory.known import known_from_texts
 
-    assert options.log_probs is not None, "checked by the caller"
-    texts = sampled_texts(options.log_probs, options.length_limit)
+    texts = sampled_texts(file, options.length_limit)
     strata = quantile_strata(texts, options.strata)
     known = known_from_texts(texts, largest, strata=strata, drafter=drafter)
-    return with_drafter_record(known, record, options.log_probs.stem)
+    return [with_drafter_record(known, record, file.stem)], {
+        "texts": file.name,
+        "start_law": "uniform positions",
+        "ergodic_from": "sampled log-probabilities",
+    }
 
 
 def _drafter_tokens(record: DrafterProfile | None, budget: int) -> Estimate | None:

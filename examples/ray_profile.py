@@ -1,7 +1,6 @@
 """The limit of a target from texts sampled by Ray workers, each with a copy of it, that take prompts in turn.
 
-Usage: python examples/ray_profile.py [WORKERS] [PROMPTS] [TOKENS]
-RAY_ADDRESS names a cluster; without it Ray starts here. Needs `pip install 'speclight[ray]'`.
+Usage: python examples/ray_profile.py [WORKERS] [PROMPTS] [TOKENS]; here, or on the cluster of RAY_ADDRESS.
 """
 
 import os
@@ -26,8 +25,7 @@ class Worker:
 
     def texts(self, number, prompt):
         settings = ProfileSettings(max_tokens=tokens, seed=number)  # else all texts share their noise
-        with tempfile.TemporaryDirectory() as folder:
-            profile = speclight.profile(self.target, [prompt], folder, settings)
+        profile = speclight.profile(self.target, [prompt], tempfile.mkdtemp(), settings)
         return [(text.log_probs, text.ended, text.prompt_id) for text in profile.texts]
 
 

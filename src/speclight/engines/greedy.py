@@ -39,7 +39,10 @@ class GreedyTest:
 
 
 def greedy_test(gaps: FloatArray, margin_nats: float) -> GreedyTest:
-    """gaps: [tokens] nats by which each token was below the likeliest. Raises InvalidInput for none."""
+    """The test of tokens by how far each lies below the likeliest one.
+
+    gaps: [tokens] nats. Raises InvalidInput for none.
+    """
     if not len(gaps):
         raise InvalidInput("a test needs at least one token with a stated law, got none")
     largest = float(np.maximum(gaps, 0.0).max())
@@ -47,13 +50,16 @@ def greedy_test(gaps: FloatArray, margin_nats: float) -> GreedyTest:
 
 
 def stated_gaps(text: EngineText) -> FloatArray:
-    """[tokens] as the endpoint itself states them. Raises InvalidInput where it stated none."""
+    """How far each token lies below the likeliest, [tokens] nats, as the endpoint itself states them.
+
+    Raises InvalidInput where it stated none.
+    """
     if np.isnan(text.log_probs).any() or not all(text.top):
         raise InvalidInput(UNSTATED)
     return np.array([row[0].log_prob for row in text.top]) - text.log_probs
 
 
 def reference_gaps(laws: Sequence[CellLaw]) -> FloatArray:
-    """[tokens] under a reference's laws at temperature 1, see `full_law`."""
+    """The same under a reference's laws at temperature 1, see `full_law`."""
     likeliest = np.log([law.probabilities[0] for law in laws])
     return likeliest + np.array([law.of_tokens.surprisal for law in laws if law.of_tokens is not None])

@@ -55,6 +55,11 @@ def test_bounds_of_two_numbers_need_numpy_alone() -> None:
     assert modules_after(HELP.format(arguments=arguments)) & HEAVY == {"numpy"}
 
 
+def test_plans_are_made_without_a_model_library() -> None:
+    modules = modules_after("import speclight.advice.trace_plans, speclight.report.plan")
+    assert modules & HEAVY == {"numpy", "pyarrow", "scipy"}
+
+
 def test_records_are_read_without_a_model_library() -> None:
     modules = modules_after(
         "import speclight.measure.known_families, speclight.measure.drafter_profile, "

@@ -24,6 +24,9 @@ TARGET = (0.5, 0.5, 0.0, 0.0)
 # Knows the target's two tokens, but holds two others for likelier.
 BAD_DRAFTER = (0.15, 0.1, 0.4, 0.35)
 
+# Knows nothing: no draft of it is ever accepted.
+IGNORANT = (0.0, 0.0, 0.6, 0.4)
+
 
 @dataclass(frozen=True)
 class Faults:

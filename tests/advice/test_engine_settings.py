@@ -8,44 +8,10 @@ import pytest
 import yaml
 from transformers import GenerationConfig
 
-from speclight.advice.configuration import Configuration
-from speclight.advice.engine_settings.engine import settings_for
-from speclight.advice.engine_settings.known import ENGINES, all_settings
+from advice.emitted_settings import CASES, TREES, plan_of, told
+from speclight.advice.engine_settings.known import all_settings
 from speclight.advice.engine_settings.transformers_settings import Transformers
-from speclight.advice.plan import PLAIN, FreeOracle, Plan, Prediction
 from speclight.drafting.tree_names import read_tree
-from speclight.measure.estimates import Estimate
-
-BY_NAME = {engine.name: engine for engine in ENGINES}
-
-
-def plan_of(*speeds, batch_size=1) -> Plan:
-    """(drafter, growth, rule, P, tokens per second), the fastest first, plain decoding at 100."""
-    made = [(Configuration(*names), speed) for *names, speed in speeds]
-    rows = sorted([*made, (PLAIN, 100.0)], key=lambda row: -row[1])
-    return Plan(
-        tuple(
-            Prediction(name, Estimate(speed, None, None, None, 1), 2.0, 1e-2, 1e-3) for name, speed in rows
-        ),
-        FreeOracle(8, 3.0, 300.0),
-        {"code": 1.0},
-        (),
-        64,
-        batch_size,
-    )
-
-
-TREES = plan_of(
-    ("eagle3=HEAD", "best_first", "target_sample", 16, 250.0),
-    ("eagle3=HEAD", "eagle2=4,2,2", "target_sample", 9, 230.0),
-    ("eagle3=HEAD", "eagle2=4,2,3", "target_sample", 9, 225.0),
-    ("eagle3=HEAD", "chain", "target_sample", 5, 200.0),
-    ("ngram", "chain", "target_sample", 8, 150.0),
-)
-
-
-def told(name, *plans):
-    return settings_for(BY_NAME[name], plans)
 
 
 def config(settings):
@@ -124,6 +90,20 @@ def test_sglang_adapts_chains_to_the_batch():
     adaptive = json.loads(file.removeprefix("adaptive.json: "))
     assert adaptive["1"]["candidate_steps"] == [1, 3, 7]
     assert adaptive["8"]["candidate_steps"] == [1, 3]
+    full = plan_of(("eagle3", "chain", "target_sample", 4, 90.0), batch_size=32)
+    _, file = told("SGLang", one, eight, full).lines
+    assert json.loads(file.removeprefix("adaptive.json: "))["32"]["candidate_steps"] == [0]
+
+
+def test_sglang_adapts_no_other_drafters():
+    one, eight = (
+        plan_of(("model=SMALL", "chain", "target_sample", budget, 200.0), batch_size=size)
+        for budget, size in ((8, 1), (4, 8))
+    )
+    settings = told("SGLang", one, eight)
+    (command,) = settings.lines
+    assert "adaptive" not in command
+    assert "only chains of eagle3 adapt" in settings.notes[-1]
 
 
 def test_tensorrt_llm_gets_yaml():
@@ -135,7 +115,12 @@ def test_tensorrt_llm_gets_yaml():
         "use_dynamic_tree": True,
         "dynamic_tree_max_topK": 2,
         "max_total_draft_tokens": 8,
+        "max_batch_size": 1,
     }
+    # As its own checks have it: at least a node a level, at most topk of them.
+    for budget in (4, 10):
+        other = plan_of(("eagle3=HEAD", "eagle2=4,2,2", "target_sample", budget, 200.0))
+        assert told("TensorRT-LLM", other).served[0].configuration.is_plain
     chains = [
         plan_of(("model=SMALL", "chain", "target_sample", budget, 200.0), batch_size=size)
         for budget, size in ((6, 1), (3, 16))
@@ -185,3 +170,27 @@ def test_where_nothing_pays_every_engine_is_told_to_leave_it():
         assert settings.lines == ()
         assert settings.notes == ("leave speculation off",)
         assert settings.lost == 0.0
+
+
+def test_what_cannot_be_done_is_said_with_what_it_costs():
+    """Engines that verify chains only, where trees are best: each says so, and the share of speed lost."""
+    for name in ("vLLM", "llama.cpp", "Transformers"):
+        settings = told(name, TREES)
+        assert "verifies chains only" in settings.notes[0]
+        best, own = TREES.best.tokens_per_second.value, settings.served[0].prediction.tokens_per_second.value
+        assert settings.lost == pytest.approx(1.0 - own / best)
+
+
+def test_a_budget_that_each_call_sets_is_speclights_own():
+    auto = plan_of(("eagle3", "best_first", "target_sample", 64, 250.0, True))
+    assert told("speclight", auto).lines == (
+        "speclight generate --drafter eagle3 --rule target_sample --tree best_first --budget auto",
+    )
+    for name in ("vLLM", "SGLang", "TensorRT-LLM"):
+        settings = told(name, auto)
+        assert settings.served[0].configuration.is_plain
+        assert settings.lost == pytest.approx(1.0 - 100.0 / 250.0)
+
+
+def test_every_case_that_other_environments_check_has_settings():
+    assert all(told("speclight", *plans).lines for plans in CASES)

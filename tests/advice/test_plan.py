@@ -1,6 +1,6 @@
 """Predicted speed against the truth of a planted source on a machine whose times are made up."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -39,6 +39,20 @@ def drafting(first, later) -> LevelTimes:
 
 LEVEL = drafting(1.5e-3, (1e-3, 2e-3))
 FREE = drafting(1e-9, (1e-9, 1e-9))
+
+
+@dataclass(frozen=True)
+class Around:
+    """A loop of some seconds a node, growing of others."""
+
+    loop: float
+    growing: float = 0.0
+
+    def loop_seconds(self, growth, nodes):
+        return self.loop * np.asarray(nodes)
+
+    def growing_seconds(self, growth, nodes):
+        return self.growing * np.asarray(nodes)
 
 
 def prices(target=STEPS, drafter=LEVEL, loop_seconds=0.0) -> CallPrices:
@@ -147,6 +161,29 @@ def test_texts_of_a_batch_share_the_pass_and_not_the_drafting(starts):
     assert four.draft_seconds == pytest.approx(4.0 * one.draft_seconds)
     assert four.target_seconds == one.target_seconds
     assert batch["none", 1].tokens_per_second.value == pytest.approx(400.0)
+
+
+def test_what_is_around_calls_is_part_of_the_prediction(starts):
+    """Of drafted calls by their nodes, of plain ones by theirs; in a batch, once for each text."""
+    loops = {"none": Around(1e-3), DRAFTER: Around(2e-3, 0.5e-3)}
+    for batch_size in (1, 2):
+        curve_here = curve((1, 8), (10e-3, 10e-3), batch_size)
+        bare = by_name(plan(starts, RULE, CallPrices(curve_here, 100.0, {DRAFTER: LEVEL}), choice=CHOICE))
+        found = plan(
+            starts, RULE, CallPrices(curve_here, 100.0, {DRAFTER: LEVEL}, None, loops), choice=CHOICE
+        )
+        assert found.plain.loop_seconds == pytest.approx(batch_size * 1e-3)
+        chain, before = by_name(found)["chain", 4], bare["chain", 4]
+        assert chain.loop_seconds == pytest.approx(batch_size * 4 * 2e-3)
+        assert chain.draft_seconds - before.draft_seconds == pytest.approx(batch_size * 4 * 0.5e-3)
+        seconds = chain.target_seconds + chain.draft_seconds + chain.loop_seconds
+        speed = batch_size * chain.tokens_per_call / seconds
+        assert chain.tokens_per_second.value == pytest.approx(speed, rel=1e-12)
+        assert found.plain.tokens_per_second.value == pytest.approx(batch_size / (10e-3 + batch_size * 1e-3))
+    fixed = plan(
+        starts, RULE, CallPrices(STEPS, 100.0, {DRAFTER: LEVEL}, LOOP, loops), choice=CHOICE
+    )  # what is given stands in place of what was measured
+    assert by_name(fixed)["chain", 4].loop_seconds == fixed.plain.loop_seconds == LOOP
 
 
 def test_what_was_not_timed_is_left_out_and_named(starts):

@@ -8,6 +8,7 @@ import pytest
 
 from advice.planted_decode import (
     BAD_DRAFTER,
+    IGNORANT,
     TARGET,
     Faults,
     P,
@@ -49,6 +50,7 @@ def test_without_faults_the_limit_is_reached():
     ("name", "faults", "true_factor"),
     [
         ("knowledge", Faults(drafter=BAD_DRAFTER), worth(tree_under(BAD_DRAFTER)) / 3.0),
+        ("knowledge", Faults(drafter=IGNORANT), 1.0 / 3.0),
         ("shape", Faults(wide=True), TREE_SHARE),
         ("rule", Faults(blind=True), worth_when_blind(tree_under(TARGET)) / 3.0),
         ("call_time", Faults(call=1.6), 1 / 1.6),

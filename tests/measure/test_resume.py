@@ -12,21 +12,25 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from cases import thinned
 from speclight.errors import StorageError
 from speclight.measure.store import RecordFolder, read_plan, read_table
 from speclight.writing import write_whole
 
-SCRIPT = Path(__file__).with_name("interrupted_run.py")
+HERE = Path(__file__).parent
+SCRIPT, TRACE_SCRIPT = HERE / "interrupted_run.py", HERE / "trace" / "interrupted_trace.py"
 # Kills of one run; the many take a minute.
-KILLS = thinned([1, 5])
+KILLS = [
+    (SCRIPT, 1),
+    pytest.param(SCRIPT, 5, marks=pytest.mark.slow),
+    pytest.param(TRACE_SCRIPT, 3, marks=pytest.mark.slow),
+]
 
 
-def start(folder):
+def start(folder, script):
     """A run in a process of its own, returned once it has begun to work."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [sys.executable, str(SCRIPT), str(folder)], stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, str(script), str(folder)], stdout=subprocess.PIPE, text=True, env=environment
     )
     assert process.stdout is not None
     with process.stdout as lines:
@@ -54,9 +58,9 @@ def kill_after(process, folder, new_files, delay):
     return process.wait() == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("kills", KILLS)
-def test_a_run_killed_at_random_moments_resumes_to_equal_bytes(tmp_path, kills):
-    assert start(tmp_path / "whole").wait() == 0
+@pytest.mark.parametrize(("script", "kills"), KILLS)
+def test_a_run_killed_at_random_moments_resumes_to_equal_bytes(tmp_path, script, kills):
+    assert start(tmp_path / "whole", script).wait() == 0
     whole = contents(tmp_path / "whole")
     # Moments are counted in files, so that neither a fast nor a busy machine lets a run end before its kill:
     # the kills leave at least a third of the work to be done after the last.
@@ -65,12 +69,12 @@ def test_a_run_killed_at_random_moments_resumes_to_equal_bytes(tmp_path, kills):
     moments = random.Random(0)
     interrupted = 0
     for _ in range(kills):
-        process = start(tmp_path / "killed")
+        process = start(tmp_path / "killed", script)
         interrupted += kill_after(
             process, tmp_path / "killed", moments.randint(0, most - 1), moments.uniform(0.0, 0.01)
         )
     assert interrupted == kills  # otherwise nothing was tested
-    assert start(tmp_path / "killed").wait() == 0
+    assert start(tmp_path / "killed", script).wait() == 0
     assert contents(tmp_path / "killed") == whole
 
 

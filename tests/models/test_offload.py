@@ -20,6 +20,7 @@ from speclight.errors import InvalidInput
 from speclight.measure.latency.call_work import call_work
 from speclight.measure.latency.ceilings import stream_bytes_per_second
 from speclight.measure.plan import run_plan
+from speclight.models import few_rows
 from speclight.models.layer_stack import layer_stack
 from speclight.models.load import load
 from speclight.models.offload import check_offload, device_map, offloaded_files
@@ -45,7 +46,7 @@ def scores(target):
 
 def test_streamed_layers_give_the_logits_of_those_in_memory(folder):
     kept = load(folder, kernels="eager")
-    streamed = load(folder, offload="disk")
+    streamed = load(folder, offload="disk", kernels="eager")
     assert (streamed.kernels, streamed.loaded.offload, streamed.device) == ("eager", "disk", kept.device)
     for _ in range(2):
         torch.testing.assert_close(scores(streamed), scores(kept), rtol=0.0, atol=0.0)
@@ -56,9 +57,15 @@ def test_streamed_layers_give_the_logits_of_those_in_memory(folder):
     )
 
 
-def test_fast_kernels_step_aside_and_say_why(folder):
-    with pytest.warns(UserWarning, match="weights that are streamed in at every call"):
-        assert load(folder, offload="disk", kernels="fast").kernels == "eager"
+def test_products_of_streamed_layers_are_those_for_few_rows(folder, monkeypatch):
+    kept = load(folder, kernels="eager", dtype="float64")
+    streamed = load(folder, offload="disk", kernels="fast", dtype="float64")
+    assert streamed.kernels == "fast"
+    rows, product = [], few_rows.product
+    monkeypatch.setattr(few_rows, "product", lambda *given: rows.append(len(given[0])) or product(*given))
+    found = scores(streamed)
+    assert len(rows) >= 2 * 7 * 3  # for the text and for the tree, seven products a layer
+    torch.testing.assert_close(found, scores(kept), rtol=1e-12, atol=1e-12)  # sums in another order
 
 
 @pytest.mark.parametrize("drafter", [speclight.NGram(), speclight.LayerSkip(2)])

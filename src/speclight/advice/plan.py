@@ -8,6 +8,7 @@ from math import sqrt
 
 import numpy as np
 
+from speclight.advice.auto import GROWTH, auto_calls, auto_ceiling
 from speclight.advice.configuration import Configuration
 from speclight.advice.prices import CallPrices
 from speclight.advice.start_set import StartSet, start_set
@@ -26,7 +27,8 @@ class Prediction:
     """How fast a configuration decodes.
 
     tokens_per_second: of all texts of a batch together, with a 95% interval from prompts alone; call times
-    count as known. tokens_per_call: of one text. target_seconds, draft_seconds: of one call, on average.
+    count as known. tokens_per_call: of one text. target_seconds, draft_seconds, loop_seconds: of one call, on
+    average; the latter is all that is neither.
     """
 
     configuration: Configuration
@@ -34,6 +36,7 @@ class Prediction:
     tokens_per_call: float
     target_seconds: float
     draft_seconds: float
+    loop_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ class Plan:
 
     mix: share of the emitted tokens by family. unpriced: drafters, and growths as "drafter, growth", whose
     drafting time is not known. largest_budget: of the call times; larger trees were left out. batch_size:
-    texts decoded together.
+    texts decoded together. limit: tokens per second of all of them that no deterministic drafting exceeds
+    (`speed_limit.limit_of_mix`); None if nobody asked.
     """
 
     predictions: tuple[Prediction, ...]
@@ -63,6 +67,7 @@ class Plan:
     unpriced: tuple[str, ...]
     largest_budget: int
     batch_size: int
+    limit: float | None = None
 
     @property
     def best(self) -> Prediction:
@@ -76,8 +81,15 @@ class Plan:
 
     @property
     def best_draft(self) -> Prediction | None:
-        """The fastest that drafts; None if none could be priced."""
-        return next((found for found in self.predictions if not found.configuration.is_plain), None)
+        """The fastest that drafts, in every call if it is not the best of all; None if none was priced."""
+        if not self.best.configuration.is_plain:
+            return self.best
+        drafting = self.fastest_drafts(len(self.predictions))
+        return next((found for found in drafting if not found.configuration.is_auto), None)
+
+    def fastest_drafts(self, count: int) -> tuple[Prediction, ...]:
+        """So many that draft, the fastest first; fewer if there are fewer."""
+        return tuple(found for found in self.predictions if not found.configuration.is_plain)[:count]
 
     def speed_up(self, found: Prediction) -> Estimate:
         """Times the speed of plain decoding, which depends on no text."""
@@ -96,11 +108,14 @@ def plan(
     prices: CallPrices,
     mix: Mapping[str, float] | None = None,
     choice: Choice = ALL,
+    *,
+    with_auto: bool = False,
 ) -> Plan:
     """Price every configuration chosen.
 
     rule: as for `score`. mix: share of the emitted tokens by family, positive, whatever their sum; equal
-    shares of all families of the trace if None. Choosing the fastest of many by the same starts flatters it:
+    shares of all families of the trace if None. with_auto: whether budgets that each call sets are among the
+    configurations, see `advice.auto`. Choosing the fastest of many by the same starts flatters it:
     its interval is that of a configuration chosen beforehand.
     Raises InvalidInput as `score`, and for a family in the mix that the trace does not hold.
     """
@@ -120,6 +135,9 @@ def plan(
                 unpriced[named] = None
                 continue
             for prediction in _predictions(together, calls, prices):
+                found.setdefault(prediction.configuration, []).append((share, prediction))
+        if with_auto:
+            for prediction in _auto(together, rule, prices, choice):
                 found.setdefault(prediction.configuration, []).append((share, prediction))
     mixed = [_mixed(parts) for parts in found.values() if len(parts) == len(families)]
     return Plan(
@@ -162,7 +180,8 @@ def _plain(prices: CallPrices, prompts: int) -> Prediction:
     speed, error = prices.target.batch_size / prices.plain_seconds, 0.0 if prompts > 1 else None
     low = high = None if error is None else speed
     certain = Estimate(speed, error, low, high, prompts)
-    return Prediction(PLAIN, certain, 1.0, prices.plain_seconds - prices.loop_seconds, 0.0)
+    loop = prices.plain_loop
+    return Prediction(PLAIN, certain, 1.0, prices.plain_seconds - loop, 0.0, loop)
 
 
 def _predictions(starts: StartSet, calls: TracedCalls, prices: CallPrices) -> Iterator[Prediction]:
@@ -171,7 +190,7 @@ def _predictions(starts: StartSet, calls: TracedCalls, prices: CallPrices) -> It
         return
     calls = calls.at(kept)
     seconds, weights = prices.of(calls), calls.weights
-    total = starts.by_prompt(weights * (seconds.target + seconds.draft + prices.loop_seconds))
+    total = starts.by_prompt(weights * seconds.total)
     tokens = starts.by_prompt(weights * calls.expected_tokens) * prices.target.batch_size
 
     def mean(values: np.ndarray) -> list[float]:
@@ -182,15 +201,40 @@ def _predictions(starts: StartSet, calls: TracedCalls, prices: CallPrices) -> It
         mean(calls.expected_tokens),
         mean(seconds.target),
         mean(seconds.draft),
+        mean(seconds.loop),
         strict=True,
     )
-    for place, (budget, per_call, target, draft) in enumerate(columns):
+    for place, (budget, per_call, target, draft, loop) in enumerate(columns):
         yield Prediction(
             Configuration(calls.drafter, calls.growth, calls.rule, budget),
             starts.ratio(tokens[:, place], total[:, place]),
             per_call,
             target,
             draft,
+            loop,
+        )
+
+
+def _auto(starts: StartSet, rule: str, prices: CallPrices, choice: Choice) -> Iterator[Prediction]:
+    """Best-first trees of every drafter chosen and timed, each call with a budget of its own."""
+    if choice.growths and GROWTH not in choice.growths:
+        return
+    for drafter, growths in starts.growths.items():
+        is_chosen = not choice.drafters or drafter in choice.drafters
+        if not is_chosen or GROWTH not in growths or drafter not in prices.drafters:
+            continue
+        calls = auto_calls(starts, drafter, prices)
+        total = calls.calls.sum()
+        if not total:
+            continue  # windows too short to say
+        seconds = starts.by_prompt(calls.target + calls.draft + calls.loop)
+        yield Prediction(
+            Configuration(drafter, GROWTH, rule, auto_ceiling(starts, drafter, prices), is_auto=True),
+            starts.ratio(prices.target.batch_size * starts.by_prompt(calls.tokens), seconds),
+            float(calls.tokens.sum() / total),
+            float(calls.target.sum() / total),
+            float(calls.draft.sum() / total),
+            float(calls.loop.sum() / total),
         )
 
 
@@ -211,6 +255,7 @@ def _mixed(parts: Sequence[tuple[float, Prediction]]) -> Prediction:
         tokens_per_call=1.0 / a_call,
         target_seconds=mean(each.target_seconds for _, each in parts),
         draft_seconds=mean(each.draft_seconds for _, each in parts),
+        loop_seconds=mean(each.loop_seconds for _, each in parts),
     )
 
 
@@ -230,7 +275,7 @@ def _of_families(parts: Sequence[tuple[float, Prediction]], value: float) -> Est
 
 
 def _oracle(families: Sequence[tuple[float, StartSet]], prices: CallPrices) -> FreeOracle:
-    seconds = prices.by_size() + prices.loop_seconds
+    seconds = prices.by_size() + prices.plain_loop
     reached = min(prices.largest, *(starts.best_tokens.shape[1] for _, starts in families))
     of_family = [share / starts.best_tokens[:, :reached].mean(axis=0) for share, starts in families]
     calls = np.sum(of_family, axis=0)  # of a token

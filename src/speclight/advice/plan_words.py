@@ -31,6 +31,8 @@ def reasons(plan: Plan) -> tuple[str, ...]:
         said.append(_call(plan, draft))
     if plan.best.configuration.is_plain or draft is None:
         said.append(_limit(plan))
+    if plan.limit is not None:
+        said.append(_most(plan, plan.limit))
     if plan.unpriced:
         said.append(f"Left out, because nobody timed their drafting: {'; '.join(plan.unpriced)}.")
     return tuple(said)
@@ -38,15 +40,15 @@ def reasons(plan: Plan) -> tuple[str, ...]:
 
 def _call(plan: Plan, draft: Prediction) -> str:
     plain = plan.plain.target_seconds
-    whole = draft.tokens_per_call * plan.batch_size / draft.tokens_per_second.value
-    loop = whole - draft.target_seconds - draft.draft_seconds
-    times = whole / (plain + loop)
+    whole = draft.target_seconds + draft.draft_seconds + draft.loop_seconds
+    times = whole / (plain + plan.plain.loop_seconds)
     verdict = "less" if draft.tokens_per_call < times else "more"
     named = draft.configuration if plan.best is not draft else "It"
     return (
         f"{named} emits {draft.tokens_per_call:.2f} tokens a call, which takes {times:.2f} times as long as "
-        f"a plain one ({_ms(draft.target_seconds)} for its nodes and {_ms(draft.draft_seconds)} of drafting "
-        f"against {_ms(plain)}): it brings {verdict} than it takes."
+        f"a plain one ({_ms(draft.target_seconds)} for its nodes, {_ms(draft.draft_seconds)} of drafting and "
+        f"{_ms(draft.loop_seconds)} around them against {_ms(plain)} and "
+        f"{_ms(plan.plain.loop_seconds)}): it brings {verdict} than it takes."
     )
 
 
@@ -61,6 +63,15 @@ def _limit(plan: Plan) -> str:
         "The target's own best trees, drafted for nothing, would give "
         f"{oracle.tokens_per_second / plain:.2f} times the speed at P = {oracle.node_budget}, so a better or "
         "faster drafter could pay."
+    )
+
+
+def _most(plan: Plan, limit: float) -> str:
+    at_once = "" if plan.batch_size == 1 else f" of {plan.batch_size} texts at once, sharing their nodes,"
+    share = 100.0 * plan.best.tokens_per_second.value / limit
+    return (
+        f"No decode{at_once} with deterministic drafts and trees up to {plan.largest_budget} nodes exceeds "
+        f"{limit:.1f} tokens per second here, drafting and loop for nothing; this is {share:.0f}% of it."
     )
 
 

@@ -13,6 +13,7 @@ from speclight.advice.score import Score
 from speclight.advice.traced_calls import TracedCalls
 from speclight.arrays import FloatArray
 from speclight.checks import finite_number
+from speclight.drafting.drafter_choices import NO_DRAFTER
 from speclight.errors import InvalidInput
 from speclight.measure.latency.curve import CallTimeCurve
 
@@ -25,12 +26,42 @@ class DraftTime(Protocol):
         ...
 
 
+class LoopTime(Protocol):
+    """Says what a call takes besides the target's pass and the drafter's own calls, as `LoopTimes` does."""
+
+    def loop_seconds(self, growth: str, nodes: FloatArray | float) -> FloatArray:
+        """[any] verifying and committing trees of so many nodes."""
+        ...
+
+    def growing_seconds(self, growth: str, nodes: FloatArray | float) -> FloatArray:
+        """[any] drafting such trees, beyond what the drafter's calls take; may be below 0."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class CallSeconds:
-    """Seconds of each call; both [starts, budgets]. target: one pass. draft: all drafter calls before it."""
+    """Seconds of each call; all [starts, budgets].
+
+    target: one pass. draft: drafting before it. loop: verifying, committing and all else around it.
+    """
 
     target: FloatArray
     draft: FloatArray
+    loop: FloatArray
+
+    @property
+    def total(self) -> FloatArray:
+        """[starts, budgets] all of it."""
+        return self.target + self.draft + self.loop
+
+
+@dataclass(frozen=True, slots=True)
+class OneCall:
+    """Seconds of a single call, as in `CallSeconds`."""
+
+    target: float
+    draft: float
+    loop: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +69,24 @@ class CallPrices:
     """The machine, as far as speed depends on it.
 
     target: T(nodes, context). context_tokens: committed tokens before a call, on average. drafters: how long
-    each takes, by the names of the trace. loop_seconds: around each call, verifying and committing
-    included, >= 0. Texts of a batch are scored together and drafted for one after the other.
+    each takes, by the names of the trace. loops: what calls take besides, by the same names and that of
+    plain decoding; nothing where it is not known. loop_seconds: around each call, >= 0, in place of what
+    `loops` say. Texts of a batch are scored together; they are drafted for and committed one after the other.
     Raises InvalidInput for a curve without single nodes, which plain decoding needs.
     """
 
     target: CallTimeCurve
     context_tokens: float = 0.0
     drafters: Mapping[str, DraftTime] = field(default_factory=dict)
-    loop_seconds: float = 0.0
+    loop_seconds: float | None = None
+    loops: Mapping[str, LoopTime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        expected, remedy = "seconds >= 0", "leave it out for none"
-        if finite_number("loop_seconds", self.loop_seconds, expected, remedy) < 0.0:
+        expected, remedy = "seconds >= 0", "leave it out to take what was measured"
+        if (
+            self.loop_seconds is not None
+            and finite_number("loop_seconds", self.loop_seconds, expected, remedy) < 0.0
+        ):
             raise InvalidInput(f"got loop_seconds {self.loop_seconds}, expected {expected}; {remedy}")
         if int(self.target.nodes[0]) != 1:
             raise InvalidInput(
@@ -67,7 +103,12 @@ class CallPrices:
     @property
     def plain_seconds(self) -> float:
         """One call of plain decoding."""
-        return self.target.seconds(1, self.context_tokens) + self.loop_seconds
+        return self.target.seconds(1, self.context_tokens) + self.plain_loop
+
+    @property
+    def plain_loop(self) -> float:
+        """Of a call of plain decoding, what is around the target's pass."""
+        return float(self._loop(NO_DRAFTER, NO_DRAFTER, 1.0))
 
     def by_size(self) -> FloatArray:
         """[largest] seconds of the target's pass with 1, 2, ... nodes."""
@@ -77,21 +118,35 @@ class CallPrices:
     def of(self, calls: TracedCalls) -> CallSeconds:
         """The seconds of every call. Raises InvalidInput for what was not timed, see `can_price`."""
         assert calls.costs is not None, "see can_price"
+        drafter, growth = calls.drafter, calls.growth
         sizes = np.rint(calls.sizes).astype(np.int64)
+        drafting = _drafting(self.drafters[drafter], calls.costs)
         return CallSeconds(
             self.by_size()[sizes - 1],
-            self.target.batch_size * _drafting(self.drafters[calls.drafter], calls.costs),
+            self._whole_drafting(drafter, growth, drafting, calls.sizes),
+            self._loop(drafter, growth, calls.sizes),
+        )
+
+    def of_one(self, drafter: str, growth: str, size: int, draft_calls: int, draft_nodes: int) -> OneCall:
+        """Target, drafting and loop of a single call whose tree and drafting are known."""
+        levels = np.array(self.drafters[drafter].seconds(draft_calls, draft_nodes))
+        drafting = self._whole_drafting(drafter, growth, levels, float(size)) if draft_calls else levels
+        return OneCall(
+            self.target.seconds(size, self.context_tokens),
+            float(drafting),
+            float(self._loop(drafter, growth, float(size))),
         )
 
     def mean_seconds(self, found: Score) -> float:
         """One call with the mean size and the mean cost of drafting: near enough for a picture."""
-        told, drafting = found.configuration, 0.0
-        if not told.is_plain:
-            assert found.draft_calls is not None, "see can_price_mean"
-            assert found.draft_nodes is not None, "both or none"
-            drafting = self.drafters[told.drafter].seconds(found.draft_calls, found.draft_nodes)
-        passing = self.target.seconds(found.nodes, self.context_tokens)
-        return passing + self.target.batch_size * drafting + self.loop_seconds
+        told, passing = found.configuration, self.target.seconds(found.nodes, self.context_tokens)
+        if told.is_plain:
+            return passing + self.plain_loop
+        assert found.draft_calls is not None, "see can_price_mean"
+        assert found.draft_nodes is not None, "both or none"
+        levels = np.array(self.drafters[told.drafter].seconds(found.draft_calls, found.draft_nodes))
+        drafting = self._whole_drafting(told.drafter, told.growth, levels, found.nodes)
+        return passing + float(drafting) + float(self._loop(told.drafter, told.growth, found.nodes))
 
     def can_price_mean(self, found: Score) -> bool:
         """The same of `mean_seconds`."""
@@ -102,6 +157,21 @@ class CallPrices:
     def can_price(self, calls: TracedCalls) -> bool:
         """Whether the trace tells what drafting took, and the drafter was timed."""
         return calls.costs is not None and calls.drafter in self.drafters
+
+    def _whole_drafting(
+        self, drafter: str, growth: str, levels: FloatArray, nodes: FloatArray | float
+    ) -> FloatArray:
+        """Of all texts. levels: seconds of the drafter's own calls, for one."""
+        if drafter in self.loops:
+            levels = np.maximum(levels + self.loops[drafter].growing_seconds(growth, nodes), 0.0)
+        return self.target.batch_size * levels
+
+    def _loop(self, drafter: str, growth: str, nodes: FloatArray | float) -> FloatArray:
+        if self.loop_seconds is not None:
+            return np.full_like(np.asarray(nodes, dtype=np.float64), self.loop_seconds)
+        if drafter not in self.loops:
+            return np.zeros_like(np.asarray(nodes, dtype=np.float64))
+        return self.target.batch_size * self.loops[drafter].loop_seconds(growth, nodes)
 
 
 def _drafting(drafter: DraftTime, costs: DraftCosts) -> FloatArray:

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from math import exp, sqrt
 from typing import Literal, get_args
 
 import numpy as np
 
+from speclight.advice.products_of_totals import ProductOfTotals
 from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
-from speclight.measure.estimates import Estimate, half_width
+from speclight.measure.estimates import Estimate
 
 FactorName = Literal[
     "decode_bound",
@@ -157,46 +157,12 @@ class Waterfall:
         return self.factors[FACTOR_NAMES.index(name)]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Ratio:
-    """A product of totals over a product of as many totals, each [prompts]."""
-
-    over: tuple[FloatArray, ...]
-    under: tuple[FloatArray, ...]
-
-    def __mul__(self, other: _Ratio) -> _Ratio:
-        return _Ratio((*self.over, *other.over), (*self.under, *other.under))
-
-    @property
-    def value(self) -> float:
-        # Pair by pair, so that no product of many totals grows out of range or rounds more than its ratio.
-        return float(
-            np.prod([over.sum() / under.sum() for over, under in zip(self.over, self.under, strict=True)])
-        )
-
-    def estimate(self, scale: float = 1.0) -> Estimate:
-        """`scale` times the value, with a 95% interval on its logarithm, clustered by prompt.
-
-        The logarithm is linearised in the totals: a prompt moves it by the sum of its shares in the totals
-        above less those below.
-        """
-        value, prompts = scale * self.value, len(self.over[0])
-        if prompts == 1:
-            return Estimate(value, None, None, None, 1)
-        moved = sum(array / array.sum() for array in self.over) - sum(
-            array / array.sum() for array in self.under
-        )
-        error = sqrt(prompts / (prompts - 1) * float((np.asarray(moved) ** 2).sum()))
-        half = half_width(error, prompts)
-        return Estimate(value, value * error, value * exp(-half), value * exp(half), prompts)
-
-
 def waterfall(run: RunTotals) -> Waterfall:
     """The waterfall of a run. Intervals are None for a single prompt."""
     plain_speed = float(run.plain.calls.sum() / run.plain.seconds.sum())
     ratios = _ratios(run)
     levels = list(accumulate(ratios, lambda so_far, ratio: so_far * ratio))
-    speed_up = _Ratio((run.emitted, run.plain.seconds), (run.drafted.seconds, run.plain.calls))
+    speed_up = ProductOfTotals((run.emitted, run.plain.seconds), (run.drafted.seconds, run.plain.calls))
     speed = speed_up.value * plain_speed
     factors = tuple(
         Factor(
@@ -228,19 +194,19 @@ def _means(run: RunTotals) -> CallMeans:
     )
 
 
-def _ratios(run: RunTotals) -> Sequence[_Ratio]:
+def _ratios(run: RunTotals) -> Sequence[ProductOfTotals]:
     """The factors in the order of FACTOR_NAMES; what stands below in one stands above in the next."""
     drafted, plain = run.drafted, run.plain
     with_drafting = drafted.target + drafted.draft
     return (
-        _Ratio((run.bound_tokens,), (run.bound_calls,)),
-        _Ratio((run.oracle, run.bound_calls), (run.starts, run.bound_tokens)),
-        _Ratio((run.best,), (run.oracle,)),
-        _Ratio((run.tree,), (run.best,)),
-        _Ratio((run.rule,), (run.tree,)),
-        _Ratio((run.accepted, run.starts), (drafted.calls, run.rule)),
-        _Ratio((run.emitted,), (run.accepted,)),
-        _Ratio((plain.target, drafted.calls), (plain.calls, drafted.target)),
-        _Ratio((drafted.target,), (with_drafting,)),
-        _Ratio((with_drafting, plain.seconds), (drafted.seconds, plain.target)),
+        ProductOfTotals((run.bound_tokens,), (run.bound_calls,)),
+        ProductOfTotals((run.oracle, run.bound_calls), (run.starts, run.bound_tokens)),
+        ProductOfTotals((run.best,), (run.oracle,)),
+        ProductOfTotals((run.tree,), (run.best,)),
+        ProductOfTotals((run.rule,), (run.tree,)),
+        ProductOfTotals((run.accepted, run.starts), (drafted.calls, run.rule)),
+        ProductOfTotals((run.emitted,), (run.accepted,)),
+        ProductOfTotals((plain.target, drafted.calls), (plain.calls, drafted.target)),
+        ProductOfTotals((drafted.target,), (with_drafting,)),
+        ProductOfTotals((with_drafting, plain.seconds), (drafted.seconds, plain.target)),
     )

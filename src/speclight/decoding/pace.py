@@ -10,14 +10,18 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from statistics import median
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from speclight.arrays import FloatArray
-from speclight.decoding.call_trace import CallTrace
-from speclight.models.causal_lm import CausalLM
+from speclight.arrays import FloatArray, IntArray
+from speclight.trees.draft_tree import DraftTree
+from speclight.trees.growing_tree import DraftCost
+
+if TYPE_CHECKING:  # a pace can be led by made-up calls, without a model
+    from speclight.models.causal_lm import CausalLM
 
 CEILING = 64
 """Nodes of the largest tree that `auto` considers, root included."""
@@ -40,6 +44,49 @@ HOPED_CONTINUATION = 0.6
 EDGES = -np.array([0.02, 0.1, 0.25, 0.5, 0.8, 1.2, 1.7, 2.3, 3.0, 4.0, 6.0])
 # The drafter's own word counts as so many observations in every bin; older ones fade by this factor a call.
 PRIOR_TRIALS, FADING = 4.0, 0.98
+
+
+class SpentSeconds(Protocol):
+    """Wall time of one call, as `PhaseSeconds`."""
+
+    @property
+    def draft(self) -> float:
+        """Of drafting."""
+        ...
+
+    @property
+    def total(self) -> float:
+        """Of all of it."""
+        ...
+
+
+class PacedCall(Protocol):
+    """What one call did and cost, as `CallTrace`."""
+
+    @property
+    def tree(self) -> DraftTree:
+        """That was scored."""
+        ...
+
+    @property
+    def draft_cost(self) -> DraftCost:
+        """Of growing it."""
+        ...
+
+    @property
+    def path(self) -> IntArray:
+        """Accepted nodes, root first."""
+        ...
+
+    @property
+    def tokens_emitted(self) -> int:
+        """What they added to the text."""
+        ...
+
+    @property
+    def seconds(self) -> SpentSeconds:
+        """What it took."""
+        ...
 
 
 class Calibration:
@@ -169,7 +216,7 @@ class Pace:
         values = np.cumsum(gains[:nodes]) - self.rate * self.call_seconds.curve[:nodes]
         return int(np.argmax(values)) + 1
 
-    def learn(self, trace: CallTrace) -> None:
+    def learn(self, trace: PacedCall) -> None:
         """Take in what one call did and cost."""
         seconds, tree = trace.seconds, trace.tree
         self.call_seconds.learn(len(tree), seconds.total - seconds.draft)
@@ -226,7 +273,7 @@ class Pace:
         allowed = ALLOWED_CALLS * self.call_seconds.plain + ALLOWED_SHARE * plain
         return self._recent_seconds - plain > allowed
 
-    def _settle_trial(self, trace: CallTrace) -> None:
+    def _settle_trial(self, trace: PacedCall) -> None:
         if self._trial_is_out and len(trace.tree) <= TRIAL_NODES:
             self._trial_is_out = False
             won = trace.tokens_emitted / trace.seconds.total > 1.0 / self.call_seconds.plain

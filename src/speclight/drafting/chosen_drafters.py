@@ -51,25 +51,35 @@ class ComparedDrafter:
 
 
 def compared_drafters(
-    target: CausalLM, choosable: Sequence[str], given: Sequence[str] = (), layers: int | None = None
+    target: CausalLM,
+    choosable: Sequence[str],
+    given: Sequence[str] = (),
+    layers: int | None = None,
+    *,
+    several: bool = False,
 ) -> tuple[ComparedDrafter, ...]:
     """The drafters given, or if none are all that need no weights, in the order of `choosable`.
 
     given: NAME or NAME=WEIGHTS each; eagle3 has weights of its own for the default target. layers: the exit
-    of layer_skip, and of two_stage without weights. Raises InvalidInput for a name that is not choosable or
-    given twice, for weights that a drafter does not take, and for missing ones.
+    of layer_skip, and of two_stage without weights. several: whether a name may be given with several
+    weights. Raises InvalidInput for a name that is not choosable or given twice, for weights that a drafter
+    does not take, and for missing ones.
     """
-    weights = dict(name_and_weights(item) for item in given)
-    if len(weights) < len(given) or not set(weights) <= set(choosable):
+    weights: dict[str, list[str | None]] = {}
+    for name, own in map(name_and_weights, given):
+        weights.setdefault(name, []).append(own)
+    is_twice = any(len(set(own) if several else own[:1]) < len(own) for own in weights.values())
+    if is_twice or not set(weights) <= set(choosable):
         raise InvalidInput(f"got drafters {', '.join(given)}; choose each once, among {', '.join(choosable)}")
     without = set(NEED_WEIGHTS) if target.name == DEFAULT_NAME else {*NEED_WEIGHTS, "eagle3"}
     chosen: list[ComparedDrafter] = []
     for name in choosable:
-        lacks_weights = name in without and weights.get(name) is None
-        if lacks_weights and name in weights:
-            raise InvalidInput(f"drafter {name!r} needs weights, got none; give {name}=FOLDER")
-        if lacks_weights or (weights and name not in weights):
-            continue
-        takes_layers = name in ("layer_skip", "two_stage") and weights.get(name) is None
-        chosen.append(ComparedDrafter(name, weights.get(name), layers if takes_layers else None))
+        for own in weights.get(name, () if weights else (None,)):
+            lacks_weights = name in without and own is None
+            if lacks_weights and weights:
+                raise InvalidInput(f"drafter {name!r} needs weights, got none; give {name}=FOLDER")
+            if lacks_weights:
+                continue
+            takes_layers = name in ("layer_skip", "two_stage") and own is None
+            chosen.append(ComparedDrafter(name, own, layers if takes_layers else None))
     return tuple(chosen)

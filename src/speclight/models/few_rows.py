@@ -9,6 +9,8 @@ the module's own parameters.
 
 from __future__ import annotations
 
+from types import MethodType
+
 import torch
 from torch import nn
 from torch.nn.functional import linear, pad
@@ -47,7 +49,13 @@ class FewRowsLinear(nn.Linear):
 
 
 def use_few_rows(module: nn.Module) -> None:
-    """Let a module's plain linear layers compute by `product`; their parameters stay as they are."""
+    """Let a module's plain linear layers compute by `product`; their parameters stay as they are.
+
+    Layers whose weights accelerate streams in keep the hook that does so: it calls what it found as forward
+    when it was hung in, which is exchanged with the class.
+    """
     for layer in module.modules():
         if type(layer) is nn.Linear:
             layer.__class__ = FewRowsLinear
+            if "_old_forward" in vars(layer):
+                layer._old_forward = MethodType(FewRowsLinear.forward, layer)  # pyright: ignore

@@ -22,7 +22,8 @@ def use_kernels(model: PreTrainedModel, kernels: Kernels) -> KernelsInUse:
     kernels: "eager" leaves Transformers' own pass; "fast" takes products made for few rows (`few_rows`) and
     decoder layers of fewer operations (`lean_layers`), whose logits differ from the eager ones in the last
     bits; "auto" is fast where the model can be. It can on a CPU, in float32 or float64, with a torch that has
-    MKL and weights in memory; where it cannot, "fast" warns and leaves the model as it is.
+    MKL; where it cannot, "fast" warns and leaves the model as it is. Of layers that are streamed in at every
+    call the products alone are exchanged: lean ones look their weights up once.
     Raises InvalidInput for another word.
     """
     if kernels not in get_args(Kernels):
@@ -42,13 +43,12 @@ def use_kernels(model: PreTrainedModel, kernels: Kernels) -> KernelsInUse:
             )
         return "eager"
     use_few_rows(model)
-    use_lean_layers(model)
+    if not any(weight.is_meta for weight in model.parameters()):
+        use_lean_layers(model)
     return "fast"
 
 
 def _obstacle(model: PreTrainedModel) -> str | None:
-    if any(weight.is_meta for weight in model.parameters()):
-        return "weights that are streamed in at every call"
     if model.device.type != "cpu":
         return f"the device {model.device.type}"
     if model.dtype not in (torch.float32, torch.float64):

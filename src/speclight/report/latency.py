@@ -77,6 +77,28 @@ def drafter_times(record: LatencyRecord) -> Table:
     return Table("drafter-times", f"Drafters' calls, after {context} tokens", columns, tuple(rows))
 
 
+SHOWN_SIZES = (2, 16)
+
+
+def loop_times(record: LatencyRecord) -> Table:
+    """One row for each drafter and growth: what is around the target's pass and the drafter's own calls."""
+    columns = [Column("drafter", "drafter", is_text=True), Column("growth", "tree", is_text=True)]
+    for size in SHOWN_SIZES:
+        columns += [
+            Column(f"growing_ms_{size}", "growing, ms", f"{size} nodes"),
+            Column(f"loop_ms_{size}", "verifying and committing, ms", f"{size} nodes"),
+        ]
+    rows: list[tuple[Cell, ...]] = []
+    for times in record.loops:
+        for growth in times.growths:
+            cells = [words(times.drafter), words(growth)]
+            for size in SHOWN_SIZES:
+                growing = None if times.levels is None else 1e3 * float(times.growing_seconds(growth, size))
+                cells += [number(growing), number(1e3 * float(times.loop_seconds(growth, size)))]
+            rows.append(tuple(cells))
+    return Table("loop-times", "Around the calls of target and drafter", tuple(columns), tuple(rows))
+
+
 def _spread(median: float, low: float, high: float) -> Cell:
     """Seconds as milliseconds, with their middle half."""
     median, low, high = 1e3 * float(median), 1e3 * float(low), 1e3 * float(high)

@@ -11,6 +11,7 @@ from speclight.report.number_format import interval, ratio
 from speclight.report.table import Cell, Column, Table, count, estimate, number, words
 
 if TYPE_CHECKING:  # which runs models; plans alone do without
+    from speclight.advice.trace_plans import NamedPlan
     from speclight.advice.validation import Validated
 
 COLUMNS = (
@@ -23,6 +24,7 @@ COLUMNS = (
     Column("tokens_per_call", "tokens per call"),
     Column("target_ms", "target, ms"),
     Column("draft_ms", "drafting, ms"),
+    Column("loop_ms", "loop, ms"),
 )
 
 
@@ -43,6 +45,7 @@ def plan_document(plan: Plan) -> dict[str, object]:
         "mix": plan.mix,
         "largest_budget_timed": plan.largest_budget,
         "unpriced": plan.unpriced,
+        "limit_tokens_per_second": plan.limit,
         "best_trees_for_nothing": {
             "node_budget": plan.oracle.node_budget,
             "tokens_per_call": plan.oracle.tokens_per_call,
@@ -63,6 +66,7 @@ def settings_document(settings: EngineSettings) -> dict[str, object]:
                 "growth": served.configuration.growth,
                 "rule": served.configuration.rule,
                 "node_budget": served.configuration.node_budget,
+                "is_auto": served.configuration.is_auto,
                 "tokens_per_second": served.prediction.tokens_per_second.value,
             }
             for served in settings.served
@@ -92,12 +96,13 @@ def _row(plan: Plan, found: Prediction) -> tuple[Cell, ...]:
         words(told.drafter),
         words(told.growth),
         words(told.rule),
-        count(told.node_budget),
+        Cell(told.node_budget, told.budget),
         estimate(found.tokens_per_second),
         times,
         number(found.tokens_per_call),
         number(1e3 * found.target_seconds),
         number(1e3 * found.draft_seconds),
+        number(1e3 * found.loop_seconds),
     )
 
 
@@ -108,6 +113,7 @@ def _document(plan: Plan, found: Prediction) -> dict[str, object]:
         "growth": told.growth,
         "rule": told.rule,
         "node_budget": told.node_budget,
+        "is_auto": told.is_auto,
         "tokens_per_second": speed.value,
         "tokens_per_second_low": speed.low,
         "tokens_per_second_high": speed.high,
@@ -117,51 +123,120 @@ def _document(plan: Plan, found: Prediction) -> dict[str, object]:
         "tokens_per_call": found.tokens_per_call,
         "target_seconds": found.target_seconds,
         "draft_seconds": found.draft_seconds,
+        "loop_seconds": found.loop_seconds,
     }
 
 
+OVERVIEW = (
+    Column("name", "texts", is_text=True),
+    Column("batch_size", "at once"),
+    Column("configuration", "fastest", is_text=True),
+    Column("tokens_per_second", "tokens per second"),
+    Column("speed_up", "over plain"),
+    Column("limit", "limit"),
+    Column("share", "of the limit"),
+)
+
+
+def overview_table(plans: Sequence[NamedPlan]) -> Table:
+    """The fastest configuration of each plan, by family and by how many texts are decoded at once."""
+    rows = tuple(
+        (
+            words(each.name),
+            count(each.plan.batch_size),
+            words(str(best.configuration)),
+            estimate(best.tokens_per_second),
+            estimate(each.plan.speed_up(best)),
+            number(each.plan.limit),
+            number(None if each.plan.limit is None else best.tokens_per_second.value / each.plan.limit),
+        )
+        for each in plans
+        for best in (each.plan.best,)
+    )
+    caption = "The fastest of each plan, all texts of a batch together"
+    return Table("overview", caption, OVERVIEW, rows)
+
+
+# A prediction this near is near enough to choose by.
+NEAR = 0.1
 VALIDATED = (
+    Column("case", "texts", is_text=True),
     Column("configuration", "configuration", is_text=True),
     Column("predicted", "speed-up predicted"),
     Column("measured", "measured"),
     Column("agreement", "measured / predicted"),
-    Column("tokens_predicted", "tokens per call predicted"),
-    Column("tokens_measured", "measured"),
+    Column("tokens_predicted", "predicted", "tokens per call"),
+    Column("tokens_measured", "measured", "tokens per call"),
+    *(
+        Column(f"{phase}_{what}", what, f"{phase}, ms a call")
+        for phase in ("target", "draft", "loop")
+        for what in ("predicted", "measured")
+    ),
 )
 
 
 def validation_table(found: Sequence[Validated]) -> Table:
-    """Predictions beside what was measured."""
+    """Predictions beside what was measured: speed, tokens per call, and where a call's seconds go."""
     rows = tuple(
         (
+            words(each.case),
             words(str(each.prediction.configuration)),
             estimate(each.expected_speed_up),
-            estimate(each.speed_up.estimate),
+            estimate(each.speed_up),
             number(each.agreement),
             number(each.prediction.tokens_per_call),
             estimate(each.tokens_per_call),
+            *(
+                number(1e3 * seconds)
+                for phase in ("target", "draft", "loop")
+                for seconds in (getattr(each.prediction, f"{phase}_seconds"), each.seconds[phase])
+            ),
         )
         for each in found
     )
     return Table("validation", "Predicted and measured, decoded in turn with plain decoding", VALIDATED, rows)
 
 
+def validation_sentence(found: Sequence[Validated]) -> str:
+    """How many of the predictions are near, of the fastest draft of each case."""
+    first = {each.case: each for each in reversed(found)}.values()
+    near = sum(is_near(each) for each in first)
+    return f"Predicted within {NEAR:.0%} of measured: {near} of {len(first)}, by the fastest draft of each."
+
+
+def is_near(found: Validated) -> bool:
+    """Whether the measured speed-up is within NEAR of the predicted one."""
+    return abs(found.agreement - 1.0) <= NEAR
+
+
 def validation_document(found: Validated) -> dict[str, object]:
     """One configuration as predicted and as measured, as plain data."""
-    told, measured = found.prediction.configuration, found.speed_up.estimate
+    told, measured, predicted = found.prediction.configuration, found.speed_up, found.prediction
     return {
+        "case": found.case,
         "drafter": told.drafter,
         "growth": told.growth,
         "rule": told.rule,
         "node_budget": told.node_budget,
+        "is_auto": told.is_auto,
         "speed_up_predicted": found.expected_speed_up.value,
+        "speed_up_predicted_low": found.expected_speed_up.low,
+        "speed_up_predicted_high": found.expected_speed_up.high,
         "speed_up_measured": measured.value,
         "speed_up_low": measured.low,
         "speed_up_high": measured.high,
-        "verdict": found.speed_up.verdict,
+        "verdict": found.verdict,
         "agreement": found.agreement,
-        "tokens_per_call_predicted": found.prediction.tokens_per_call,
+        "is_near": is_near(found),
+        "tokens_per_call_predicted": predicted.tokens_per_call,
         "tokens_per_call_measured": found.tokens_per_call.value,
         "tokens_per_call_low": found.tokens_per_call.low,
         "tokens_per_call_high": found.tokens_per_call.high,
+        "seconds_predicted": {
+            "target": predicted.target_seconds,
+            "draft": predicted.draft_seconds,
+            "loop": predicted.loop_seconds,
+        },
+        "seconds_measured": found.seconds,
+        "plain_seconds_measured": found.plain_seconds,
     }

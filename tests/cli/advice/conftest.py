@@ -49,6 +49,6 @@ def timed(toy, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(run_module, "memory_bytes_per_second", lambda *_, **__: 1e9)
         patched.setattr(run_module, "flops_per_second", lambda *_, **__: 1e10)
-        settings = LatencySettings((1, 2, 4, 8), (8,), (1, 2), rounds=2, warm_up=1)
+        settings = LatencySettings((1, 2, 4, 8), (8,), (1, 2), rounds=2, warm_up=1, loop_calls=0)
         run_latency(toy, settings, folder, clock=lambda: float(next(seconds)), drafters=DRAFTERS)
     return str(folder)

@@ -1,5 +1,7 @@
 """`speclight gap` on a toy target: the document, the figure, and what is refused."""
 
+from dataclasses import replace
+from itertools import count
 from math import prod
 from pathlib import Path
 
@@ -7,8 +9,16 @@ import pytest
 
 import speclight.cli.advice.gap
 import speclight.cli.limits.profile
+import speclight.measure.latency.run as run_module
+from speclight.advice.speed_limit import speed_limit
 from speclight.advice.waterfall import FACTOR_NAMES
 from speclight.cli.main import main
+from speclight.errors import InvalidInput
+from speclight.measure.decoded_run.tables import read_decoded_run
+from speclight.measure.latency.record import read_latency
+from speclight.measure.latency.run import run_latency
+from speclight.measure.latency.settings import LatencySettings
+from speclight.theory.ergodic.decode import decode_bound
 from toys import tiny_target
 
 RTOL = 1e-9
@@ -44,6 +54,26 @@ def test_document_table_and_figure_of_one_run(prompts, tmp_path, capsys, run_jso
     shown = capsys.readouterr().out
     assert f"{document['tokens_per_second']:.1f}" in shown
     assert all(factor["sentence"] in shown for factor in document["factors"])
+
+
+def test_the_limit_of_any_trees_with_call_times(prompts, tmp_path, monkeypatch, run_json, capsys):
+    """Where calls of up to 8 nodes all take a second it is the decode bound at P = 8, tokens per call."""
+    monkeypatch.setattr(run_module, "memory_bytes_per_second", lambda *_, **__: 1e9)
+    monkeypatch.setattr(run_module, "flops_per_second", lambda *_, **__: 1e10)
+    times, seconds = tmp_path / "latency", count()
+    toy = tiny_target(vocabulary_size=6, seed=1, window=256)
+    settings = LatencySettings((1, 8), (8, 16), rounds=2, warm_up=1, loop_calls=0)
+    run_latency(toy, settings, times, clock=lambda: float(next(seconds)))
+    document, _ = run_json(*arguments(prompts, tmp_path, "--latency", str(times)))
+    texts = [text.sampled for text in read_decoded_run(tmp_path / "gap").texts]
+    limit = document["any_tree_limit"]
+    bound = decode_bound(texts, 8).going_on
+    assert limit["tokens_per_second"]["value"] == pytest.approx(bound.value, rel=1e-6)
+    assert (limit["largest_tree"], limit["plain_seconds"]) == (8, 1.0)
+    assert main(arguments(prompts, tmp_path, "--latency", str(times))) == 0
+    assert "Limit of any trees up to 8 nodes" in capsys.readouterr().out
+    with pytest.raises(InvalidInput, match="expected those of single texts"):
+        speed_limit([], replace(read_latency(times).curve, batch_size=2))
 
 
 @pytest.mark.parametrize(

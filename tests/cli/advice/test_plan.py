@@ -8,7 +8,7 @@ import pytest
 import speclight.cli.advice.plan as plan_command
 from speclight.advice.machine import mean_context_tokens, prices_of
 from speclight.advice.plan import plan as plan_starts
-from speclight.advice.validation import validate
+from speclight.advice.validation import ValidationCase, validate
 from speclight.advice.validation_settings import ValidationSettings
 from speclight.cli.advice.plan import read_mix
 from speclight.cli.main import main
@@ -61,6 +61,9 @@ def test_a_part_of_it_at_another_mix(traced, timed, run_json):
         (("--drafter", "eagle3"), "no drafter 'eagle3'"),
         (("--context-tokens", "0"), "context_tokens must be >= 1"),
         (("--loop-seconds", "-1"), "loop_seconds -1"),
+        (("--families", "law"), "no family 'law', expected one of code, qa"),
+        (("--families", "qa", "--mix", "qa=1"), "got both --families and --mix"),
+        (("--batch-sizes", "3"), "got batch size 3, expected one of those timed (1, 2)"),
     ],
 )
 def test_what_is_refused(traced, timed, arguments, message, capsys):
@@ -68,31 +71,97 @@ def test_what_is_refused(traced, timed, arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_predictions_are_held_against_decoding(toy, traced, timed, runs_on, run_json):
+AMOUNTS = ("--prompts-per-family", "2", "--max-tokens", "6", "--rounds", "1")
+CHAINS = ("--growth", "chain", "--drafter", "layer_skip", "--layers", "1", "--budget", "2,4")
+
+
+def test_predictions_are_held_against_decoding(toy, traced, timed, runs_on, run_json, tmp_path):
     runs_on(toy, plan_command)
-    amounts = ("--prompts-per-family", "2", "--max-tokens", "6", "--rounds", "1")
-    chosen = ("--growth", "chain", "--drafter", "layer_skip", "--layers", "1", "--budget", "2,4")
-    document, shown = run_json("plan", traced, "--latency", timed, *chosen, "--validate", "2", *amounts)
+    arguments = (
+        "plan",
+        traced,
+        "--latency",
+        timed,
+        "--out",
+        str(tmp_path),
+        *CHAINS,
+        "--validate",
+        "2",
+        *AMOUNTS,
+    )
+    document, shown = run_json(*arguments)
     assert [row["node_budget"] for row in document["validation"]] == [
         row["node_budget"] for row in document["plans"][0]["predictions"] if row["drafter"] != "none"
     ]
     for row in document["validation"]:
-        assert row["drafter"] == "layer_skip"
+        assert (row["case"], row["drafter"], row["is_auto"]) == ("mix", "layer_skip", False)
         assert row["agreement"] == pytest.approx(row["speed_up_measured"] / row["speed_up_predicted"])
+        assert row["is_near"] == (abs(row["agreement"] - 1.0) <= 0.1)
         assert 1.0 <= row["tokens_per_call_measured"] <= row["node_budget"]
         assert row["tokens_per_call_low"] < row["tokens_per_call_measured"]
         assert row["verdict"] in ("faster", "slower", "not decided")
+        assert row["seconds_predicted"]["target"] == pytest.approx(1.0)  # of the made-up clock
+        assert 0.0 < row["seconds_measured"]["draft"] < 1.0
     assert "Predicted and measured" in shown
+    files = {path.name: path.read_bytes() for path in tmp_path.glob("*.parquet")}
+    assert len(files) == 4  # two prompts of each of two families
+    assert run_json(*arguments)[0]["validation"] == document["validation"]  # from the record
+    (tmp_path / "case-00-prompt-0001.parquet").unlink()
+    run_json(*arguments)
+    kept = {path.name: path.read_bytes() for path in tmp_path.glob("*.parquet")}
+    assert kept.keys() == files.keys()
+    assert kept["case-00-prompt-0000.parquet"] == files["case-00-prompt-0000.parquet"]
 
 
-def test_a_plan_is_held_against_the_target_traced_alone(toy, traced, timed):
+def test_each_family_has_a_plan_and_is_decoded_by_it(toy, traced, timed, runs_on, run_json, tmp_path):
+    runs_on(toy, plan_command)
+    chosen = ("--by-family", "--drafter", "ngram", "--budget", "2,4", "--batch-sizes", "1")
+    more = ("--out", str(tmp_path), "--validate", "1", *AMOUNTS)
+    document, shown = run_json("plan", traced, "--latency", timed, *chosen, *more)
+    assert [each["name"] for each in document["plans"]] == ["code", "qa"]
+    assert [each["mix"] for each in document["plans"]] == [{"code": 1.0}, {"qa": 1.0}]
+    assert [row["case"] for row in document["validation"]] == ["code", "qa"]
+    assert document["engines"] == []
+    near = sum(row["is_near"] for row in document["validation"])
+    assert f"Predicted within 10% of measured: {near} of 2" in shown
+    for plan in document["plans"]:
+        best = plan["predictions"][0]["tokens_per_second"]
+        assert best <= plan["limit_tokens_per_second"] * (1 + 1e-9)
+    alone, _ = run_json("plan", traced, "--latency", timed, *chosen, "--families", "qa")
+    assert alone["plans"] == document["plans"][1:]
+
+
+def test_a_budget_that_each_call_sets_is_predicted_and_decoded(
+    toy, traced, timed, runs_on, run_json, tmp_path
+):
+    runs_on(toy, plan_command)
+    chosen = ("--drafter", "ngram", "--growth", "best_first", "--budget", "8", "--batch-sizes", "1")
+    more = ("--out", str(tmp_path), "--validate", "2", *AMOUNTS)
+    document, shown = run_json("plan", traced, "--latency", timed, *chosen, *more)
+    rows = {row["is_auto"]: row for row in document["plans"][0]["predictions"] if row["drafter"] == "ngram"}
+    # Every call takes a second, drafters' too: a fixed budget loses, one that is set does not speculate long.
+    assert rows[True]["tokens_per_second"] > rows[False]["tokens_per_second"]
+    assert {row["is_auto"] for row in document["validation"]} == {True, False}
+    assert "P = auto" in shown
+    without, _ = run_json("plan", traced, "--latency", timed, *chosen, "--no-auto")
+    assert not any(row["is_auto"] for row in without["plans"][0]["predictions"])
+
+
+def test_a_plan_is_held_against_the_target_traced_alone(toy, traced, timed, tmp_path):
     trace, times = read_trace(Path(traced)), read_latency(Path(timed))
     single, pair = (plan_starts(trace.starts, RULE, prices_of(trace, times, size)) for size in (1, 2))
     settings = ValidationSettings()
+
+    def held(plan, trace=trace, times=times):
+        validate(toy, trace, times, [ValidationCase("mix", (), plan, ())], {}, settings, tmp_path)
+
     with pytest.raises(InvalidInput, match="has other weights than"):
-        validate(toy, replace(trace, weights_sha256="a"), single, [], settings)
+        held(single, trace=replace(trace, weights_sha256="a"))
     with pytest.raises(InvalidInput, match="a plan for 2 texts at once"):
-        validate(toy, trace, pair, [], settings)
+        held(pair)
+    for name, told in (("kernels", "slow"), ("offload", "disk"), ("threads", 99)):
+        with pytest.raises(InvalidInput, match=f"taken with {name} {told}"):
+            held(single, times=replace(times, plan={**times.plan, name: told}))
 
 
 def test_a_folder_without_call_times_is_refused(traced, tmp_path, capsys):
@@ -120,6 +189,8 @@ def test_the_context_is_that_of_the_trace(traced):
     prompts = {text.prompt_id: len(text.prompt_token_ids) for text in trace.profile.texts}
     before = [prompts[start.prompt_id] + start.start for start in trace.starts]
     assert mean_context_tokens(trace) == pytest.approx(sum(before) / len(before))
+    own = [tokens for tokens, start in zip(before, trace.starts, strict=True) if start.family == "qa"]
+    assert mean_context_tokens(trace, ["qa"]) == pytest.approx(sum(own) / len(own))
 
 
 @pytest.mark.parametrize("mix", [("code",), ("=1",), ("code=0",), ("code=x",), ("code=inf",), ("a=1", "a=2")])

@@ -23,7 +23,7 @@ PROMPTS = tuple(
     Prompt(f"p{n}", "toy", (" ".join(f"t{(n * 7 + k) % 5}" for k in range(2 + n % 3)),)) for n in range(24)
 )
 GROWTHS = ("best_first", "chain")
-DRAFTERS = (ComparedDrafter("ngram"), ComparedDrafter("layer_skip", layers=1))
+DRAFTERS = {"ngram": ComparedDrafter("ngram"), "layer_skip": ComparedDrafter("layer_skip", layers=1)}
 SETTINGS = ScoreTestSettings(configurations=4, node_budgets=(2, 4, 8))
 
 
@@ -38,7 +38,7 @@ def trace(target, tmp_path_factory):
     sampled = ProfileSettings(max_tokens=20, batch_size=24, sampling=SamplingSettings(0.7))
     run_profile(target, PROMPTS, sampled, folder / "texts")
     settings = TraceSettings(node_budgets=(2, 8), growths=GROWTHS, window=8, lookahead=4)
-    return run_trace(target, DRAFTERS, settings, folder)
+    return run_trace(target, tuple(DRAFTERS.values()), settings, folder)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from speclight.measure.latency.settings import LatencySettings
 from speclight.measure.store import RecordFolder, read_table
 from toys import tiny_target
 
-SETTINGS = LatencySettings((1, 2, 4), (3, 6), (1, 2), rounds=3, warm_up=1)
+SETTINGS = LatencySettings((1, 2, 4), (3, 6), (1, 2), rounds=3, warm_up=1, loop_calls=0)
 
 
 class CountingClock:

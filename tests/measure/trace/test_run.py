@@ -12,6 +12,7 @@ from speclight.errors import InvalidInput, StorageError
 from speclight.measure.profile import ProfileSettings, read_profile
 from speclight.measure.profile_run import run_profile
 from speclight.measure.prompts import Prompt
+from speclight.measure.store import read_table
 from speclight.measure.trace.along import traced_starts
 from speclight.measure.trace.record import bytes_per_start, read_trace
 from speclight.measure.trace.run import copy_profile, run_trace
@@ -106,6 +107,23 @@ def test_the_trace_says_what_it_is(target, whole):
     assert len(trace.profile.texts) == 8
     assert trace.starts == (*trace.of_family("first"), *trace.of_family("second"))
     assert bytes_per_start(folder, trace) > 0
+
+
+def test_a_start_takes_no_more_than_is_stated(whole):
+    """docs/reference/formats.md: before compression; lists have offsets of 4 bytes, rows a name."""
+    folder, trace = whole
+    drafted = read_table(folder, "text-0000-drafters")
+    nodes = sum(map(len, drafted["tokens"].to_pylist()))
+    rows, names = len(drafted), 64
+    ahead = SETTINGS.lookahead
+    most = 28 * nodes + rows * (6 * len(SETTINGS.trees) + 8 * ahead + 4 + 4 + 9 * 8) + names
+    assert drafted.nbytes <= most
+    starts = [start for start in trace.starts if start.prompt_id == trace.starts[0].prompt_id]
+    text = read_table(folder, "text-0000")
+    of_starts = sum(12 * len(start.best) + 4 * len(start.following) for start in starts)
+    assert text.nbytes <= of_starts + len(text) * (4 * 5 + 2 * 24 + 3 * 8) + names
+    # A drafter's nodes are bounded by those of its trees.
+    assert nodes <= rows * sum(budget for _, budget in SETTINGS.trees)
 
 
 def test_a_run_interrupted_at_any_text_resumes_to_equal_bytes(target, whole, tmp_path):

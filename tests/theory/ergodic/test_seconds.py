@@ -29,6 +29,22 @@ def test_calls_of_one_time_are_the_decode_bound(source_and_texts):
     assert seconds.going_on == calls.going_on
 
 
+def test_batches_share_their_nodes(source_and_texts):
+    """With one call time they have the decode bound of batches, no less than a single request's."""
+    _, texts = source_and_texts
+    for requests in (1, 3):
+        seconds, calls = (
+            fastest_decode(texts, of_fixed_budget(6), requests=requests),
+            decode_bound(texts, 6, requests),
+        )
+        assert seconds.held == calls.held
+        assert seconds.going_on == calls.going_on
+    alone = fastest_decode(texts, of_fixed_budget(6)).going_on.value
+    assert seconds.going_on.value >= alone
+    with pytest.raises(InvalidInput, match="at least one request"):
+        fastest_decode(texts, of_fixed_budget(6), requests=0)
+
+
 def test_no_decode_with_fixed_budgets_is_faster(source_and_texts):
     """Measured times that fall, rise and jump: the best decode at every P, by policy iteration, is slower."""
     source, texts = source_and_texts

@@ -63,6 +63,11 @@ class Engine(Protocol):
         """What it cannot do of what a plan may recommend, in one sentence."""
         ...
 
+    @property
+    def sets_budgets(self) -> bool:
+        """Whether each of its calls can set its own node budget, by what that brings."""
+        ...
+
     def serves(self, configuration: Configuration) -> bool:
         """Whether it can decode so. Plain decoding is not asked about: every engine can."""
         ...
@@ -113,15 +118,20 @@ def square_limits(configuration: Configuration) -> GrowthLimits | None:
     return limits if limits.children_per_node == limits.expanded_per_level else None
 
 
+def _serves(engine: Engine, configuration: Configuration) -> bool:
+    """Whether it decodes so. A budget that each call sets by what it brings is speclight's own."""
+    return engine.serves(configuration) and (engine.sets_budgets or not configuration.is_auto)
+
+
 def _fastest(engine: Engine, plan: Plan, like: Configuration | None) -> Prediction:
     """The plan's fastest that the engine serves: plain, or like the one given but for its P (any if None)."""
 
     def is_meant(found: Configuration) -> bool:
-        return like is None or replace(like, node_budget=found.node_budget) == found
+        return like is None or replace(like, node_budget=found.node_budget, is_auto=found.is_auto) == found
 
     return next(
         found
         for found in plan.predictions
         if found.configuration.is_plain
-        or (is_meant(found.configuration) and engine.serves(found.configuration))
+        or (is_meant(found.configuration) and _serves(engine, found.configuration))
     )

@@ -21,6 +21,7 @@ class LlamaCpp:
 
     name = "llama.cpp"
     limits = "verifies chains only, of eagle3, model and ngram drafters"
+    sets_budgets = False
 
     def serves(self, configuration: Configuration) -> bool:
         """See Engine."""

@@ -1,8 +1,8 @@
 """Settings of SGLang: steps, topk and draft tokens of its server, and its adaptive file for chains.
 
-Source of names: server arguments of SGLang 0.5 and its documentation. A draft there is EAGLE-2's: `steps`
-levels, `topk` children of the `topk` best nodes of a level, of which the best `draft tokens` are verified,
-the root counted.
+Source of names: `fields/spec.py` and `adaptive_spec_params.py` of SGLang 0.5.23. A draft there is EAGLE-2's:
+`steps` levels, `topk` children of the `topk` best nodes of a level, of which the best `draft tokens` are
+verified, the root counted.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from speclight.advice.engine_settings.engine import (
 )
 
 ALGORITHMS = {"eagle3": "EAGLE3", "model": "STANDALONE"}
+# Drafters whose chains may change their length with the batch.
+ADAPTS = ("eagle3",)
 ADAPTIVE = {"ema_alpha": 0.2, "warmup_batches": 10, "update_interval": 5}
 OF_A_BATCH = {"up_hysteresis": 0.0, "down_hysteresis": -0.25, "ceiling_coeff": 0}
 
@@ -32,6 +34,7 @@ class Sglang:
     limits = (
         "drafts chains, and EAGLE-2 trees with as many children a node as nodes a level, of eagle3 and model"
     )
+    sets_budgets = False
 
     def serves(self, configuration: Configuration) -> bool:
         """See Engine."""
@@ -60,7 +63,7 @@ class Sglang:
         )
         if told.rule == "rejection":
             options += " --speculative-use-rejection-sampling"
-        if width > 1 or len(served) == 1:
+        if not self._adapts(told, served):
             return (options,)
         return (
             f"{options} --speculative-adaptive --speculative-adaptive-config adaptive.json",
@@ -74,14 +77,19 @@ class Sglang:
             **{
                 str(each.batch_size): {"candidate_steps": _candidates(each.drafted), **OF_A_BATCH}
                 for each in served
-                if each.drafted
             },
         }
 
     def notes(self, configuration: Configuration) -> tuple[str, ...]:
         """See Engine."""
+        if configuration.growth == CHAIN and base_name(configuration.drafter) not in ADAPTS:
+            return ("it drafts as much at every batch size: only chains of eagle3 adapt",)
         return ()
+
+    def _adapts(self, told: Configuration, served: Sequence[Served]) -> bool:
+        return len(served) > 1 and told.growth == CHAIN and base_name(told.drafter) in ADAPTS
 
 
 def _candidates(steps: int) -> list[int]:
-    return sorted({1, max(1, steps // 2), steps})
+    """Of a batch size; no steps are no drafts."""
+    return sorted({1, max(1, steps // 2), steps}) if steps else [0]

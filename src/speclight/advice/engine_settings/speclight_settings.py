@@ -14,6 +14,7 @@ class Speclight:
 
     name = "speclight"
     limits = "does all of it"
+    sets_budgets = True
 
     def serves(self, configuration: Configuration) -> bool:
         """See Engine."""
@@ -23,7 +24,7 @@ class Speclight:
         """A command for each batch size at which it changes."""
         return tuple(
             f"speclight generate --drafter {shlex.quote(told.drafter)} --rule {told.rule} "
-            f"--tree {told.growth} --budget {told.node_budget}"
+            f"--tree {told.growth} --budget {told.budget}"
             for told in dict.fromkeys(each.configuration for each in served)
             if not told.is_plain
         )

@@ -1,6 +1,8 @@
 """Settings of TensorRT-LLM: `speculative_config` of its YAML file.
 
-Source of names: `DecodingBaseConfig` and its subclasses in the LLM API reference of TensorRT-LLM 1.3.
+Source of names: `DecodingBaseConfig` and its subclasses in the LLM API reference of TensorRT-LLM 1.3. It
+keeps the best draft tokens of an EAGLE-2 tree, from as many as it has levels to as many as fit `topk` to a
+level.
 """
 
 from __future__ import annotations
@@ -26,13 +28,18 @@ class TensorRtLlm:
 
     name = "TensorRT-LLM"
     limits = "drafts chains of eagle3, model and ngram, and EAGLE-2 trees of eagle3"
+    sets_budgets = False
 
     def serves(self, configuration: Configuration) -> bool:
         """See Engine."""
         kind = base_name(configuration.drafter)
         if configuration.growth == CHAIN:
             return kind in TYPES and configuration.rule in (*TARGET_DECIDES, "rejection")
-        return kind == "eagle3" and square_limits(configuration) is not None
+        limits = square_limits(configuration)
+        if kind != "eagle3" or limits is None:
+            return False
+        drafted = configuration.node_budget - 1
+        return limits.max_depth <= drafted <= limits.children_per_node * limits.max_depth
 
     def lines(self, served: Sequence[Served]) -> tuple[str, ...]:
         """The part of the YAML file."""
@@ -52,6 +59,7 @@ class TensorRtLlm:
                 ("use_dynamic_tree", "true"),
                 ("dynamic_tree_max_topK", limits.children_per_node),
                 ("max_total_draft_tokens", told.node_budget - 1),
+                ("max_batch_size", max(each.batch_size for each in served)),
             ]
         config.append(("max_draft_len", max(each.drafted for each in served)))
         if told.rule == "rejection":

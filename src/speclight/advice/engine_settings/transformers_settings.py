@@ -21,6 +21,7 @@ class Transformers:
 
     name = "Transformers"
     limits = "verifies chains only, of model (sampled ones above temperature 0) and ngram drafters"
+    sets_budgets = False
 
     def serves(self, configuration: Configuration) -> bool:
         """See Engine."""

@@ -21,6 +21,7 @@ class Vllm:
 
     name = "vLLM"
     limits = "verifies chains only, of eagle3, model, medusa and ngram drafters"
+    sets_budgets = False
 
     def serves(self, configuration: Configuration) -> bool:
         """See Engine."""

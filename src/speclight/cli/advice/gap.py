@@ -27,8 +27,10 @@ from speclight.measure.decoded_run.settings import DecodedRunSettings
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from speclight.advice.speed_limit import SpeedLimit
     from speclight.advice.waterfall import FactorName, Waterfall
     from speclight.measure.decoded_run.record import DecodedRun
+    from speclight.measure.latency.record import LatencyRecord
 
 
 @Parameter(name="*")
@@ -42,6 +44,8 @@ class GapOptions:
     drafting: DraftingOptions = field(default_factory=DraftingOptions)
     prompts: PromptOptions = field(default_factory=PromptOptions)
     target: TargetOptions = field(default_factory=TargetOptions)
+    latency: Path | None = None
+    """Folder of call times of this target: say the most tokens per second that any trees allow with them."""
     plot: Path | None = None
     """A .svg or .png file for the figure."""
     served: ServedOptions = field(default_factory=ServedOptions)
@@ -66,6 +70,7 @@ def gap(options: GapOptions = GapOptions()) -> None:
         with command_output(options.json) as output:
             show_served(options.served, output, as_json=options.json)
         return
+    times = None if options.latency is None else _times(options.latency)
     run = _decoded(options)
 
     from speclight.advice.run_totals import run_setup, run_totals
@@ -74,6 +79,7 @@ def gap(options: GapOptions = GapOptions()) -> None:
 
     budget = options.settings.node_budget
     found = waterfall(run_totals(run.texts, budget))
+    limit = None if times is None else _limit(run, times, options.out)
     words = sentences(found, run_setup(run.texts, budget, run.drafter, run.tree, run.rule))
     if options.plot is not None:
         from speclight.report.waterfall import draw_waterfall
@@ -81,11 +87,42 @@ def gap(options: GapOptions = GapOptions()) -> None:
         draw_waterfall(found, _title(run), options.plot)
     with command_output(options.json) as output:
         if options.json:
-            output.write_json(_document(run, found, words, options))
+            output.write_json(_document(run, found, words, options) | {"any_tree_limit": _plainly(limit)})
         else:
             figure = [] if options.plot is None else [f"figure: {options.plot}"]
-            output.show(_answer(run, found), "", _table(found), "", *words.values())
+            top = [] if limit is None else [_any_tree(found, limit)]
+            output.show(_answer(run, found), *top, "", _table(found), "", *words.values())
             output.show("", f"records: {options.out}", *figure)
+
+
+def _times(folder: Path) -> LatencyRecord:
+    from speclight.measure.latency.record import read_latency
+
+    return read_latency(folder)
+
+
+def _limit(run: DecodedRun, times: LatencyRecord, folder: Path) -> SpeedLimit:
+    from speclight.advice.speed_limit import check_target_timed, speed_limit
+    from speclight.measure.store import read_plan
+
+    check_target_timed(times, run.target, read_plan(folder)["weights_sha256"])
+    return speed_limit(run.texts, times.of_batch(1))
+
+
+def _any_tree(found: Waterfall, limit: SpeedLimit) -> str:
+    """The limit over trees of all sizes in a sentence."""
+    most, here = limit.tokens_per_second, 1e3 * found.means.plain_target_seconds
+    upper = "" if most.upper != most.upper else f" (95% upper limit {most.upper:.1f})"
+    return (
+        f"Limit of any trees up to {limit.largest_tree} nodes with the call times recorded, drafting and "
+        f"loop for nothing: {most.value:.1f} tokens per second{upper}; this run got "
+        f"{100 * found.tokens_per_second / most.value:.0f}% of it. A plain call took "
+        f"{1e3 * limit.plain_seconds:.3g} ms there and {here:.3g} ms in this run."
+    )
+
+
+def _plainly(limit: SpeedLimit | None) -> dict[str, object] | None:
+    return None if limit is None else asdict(limit)
 
 
 def _decoded(options: GapOptions) -> DecodedRun:

@@ -16,16 +16,17 @@ from speclight.cli.options import (
     TargetOptions,
     check_budgets,
     check_target,
+    check_writable,
     load_target,
     read_drafter_option,
 )
-from speclight.cli.output import command_output
+from speclight.cli.output import Output, command_output
 from speclight.cli.progress import progress_bars
 from speclight.errors import InvalidInput
 
 if TYPE_CHECKING:
     from speclight.advice.engine_settings.engine import EngineSettings
-    from speclight.advice.plan import Plan
+    from speclight.advice.trace_plans import NamedPlan
     from speclight.advice.validation import Validated
     from speclight.measure.latency.record import LatencyRecord
     from speclight.measure.trace.record import Trace
@@ -44,16 +45,27 @@ class PlanOptions:
     """Only these ways to grow a tree, as the trace lists them; all if not given."""
     node_budgets: tuple[int, ...] = ()
     """Node budgets P, as 8,16,64; every P up to the largest traced and timed if not given."""
+    auto: bool = True
+    """Also predict --budget auto, where each call sets its own P."""
+    batch_sizes: tuple[int, ...] = ()
+    """Texts decoded at once, of those that were timed, as 1,4,16; each has a plan; all if not given."""
     mix: tuple[str, ...] = ()
     """Share of the emitted tokens by family, as --mix code=2 --mix qa=1; equal shares if not given."""
+    families: tuple[str, ...] = ()
+    """Only these families, in equal shares, in place of --mix."""
+    by_family: bool = False
+    """A plan for each family by itself instead of one for their mix."""
     context_tokens: int | None = None
     """Tokens before a call, the prompt's included; as in the trace, on average, if not given."""
-    loop_seconds: float = 0.0
-    """Seconds around each call besides target and drafter, plain ones included."""
+    loop_seconds: float | None = None
+    """Seconds around each call besides target and drafter, plain ones included; as --latency has them if not
+    given."""
     top: int = 10
     """How many configurations the table shows, the fastest first."""
     validate: int = 0
     """Decode with this many of the fastest configurations and plainly, in turn, and compare; none if 0."""
+    out: Path = Path("out/plan")
+    """With --validate: folder for what is decoded; a killed run goes on when the command is repeated."""
     layers: int | None = None
     """With --validate: first layers of the target that draft for layer_skip, as in the trace."""
     validation: ValidationSettings = field(default_factory=ValidationSettings)
@@ -70,31 +82,72 @@ def plan(trace: Path, /, *, options: PlanOptions = PlanOptions()) -> None:
 
         speclight plan out/trace --latency out/latency --mix code=2 --mix conversation=1
 
+    Predictions are held against decoding by --validate, family by family with --by-family:
+
+        speclight plan out/trace --latency out/latency --by-family --validate 1 --out out/plan
+
     Args:
         trace: Folder of a trace.
         options: See PlanOptions.
     """
     mix = _checked_mix(options)
 
-    from speclight.advice.engine_settings.known import all_settings
-    from speclight.advice.plan_words import reasons, recommendation
     from speclight.measure.latency.record import read_latency
     from speclight.measure.trace.record import read_trace
-    from speclight.report.plan import plan_table, settings_text, validation_table
-    from speclight.report.rich_table import rich_table
+
+    read, times = read_trace(trace), read_latency(options.latency)  # a wrong folder is told at once
+
+    from speclight.advice.engine_settings.known import all_settings
 
     with command_output(options.json) as output:
-        read, times = read_trace(trace), read_latency(options.latency)
-        plans = [_plan(read, times, curve.batch_size, mix, options) for curve in times.curves]
-        engines = all_settings(plans)
-        for each in plans:
-            output.show(rich_table(plan_table(each, options.top)), recommendation(each), *reasons(each), "")
-        output.show(settings_text(engines))
-        validated = _validated(read, plans[0], options) if options.validate else ()
+        plans = _plans(read, times, mix, options)
+        engines = () if options.by_family else all_settings([each.plan for each in plans])
+        _show(plans, engines, options, output)
+        validated = _validated(read, times, plans, options) if options.validate else ()
         if validated:
-            output.show("", rich_table(validation_table(validated)))
+            from speclight.report.plan import validation_sentence, validation_table
+            from speclight.report.rich_table import rich_table
+
+            output.show("", rich_table(validation_table(validated)), validation_sentence(validated))
         if options.json:
             output.write_json(_document(read, plans, engines, validated))
+
+
+def _plans(
+    trace: Trace, times: LatencyRecord, mix: dict[str, float] | None, options: PlanOptions
+) -> tuple[NamedPlan, ...]:
+    from speclight.advice.trace_plans import PlanRequest, equal_mix, plans_of_trace
+    from speclight.advice.traced_calls import Choice
+    from speclight.drafting.drafter_labels import label_given
+
+    drafters = tuple(label_given(item, trace.drafters) for item in options.drafter)
+    request = PlanRequest(
+        Choice(drafters, options.growth, options.node_budgets),
+        options.batch_sizes,
+        equal_mix(trace, options.families) if options.families else mix,
+        options.by_family,
+        options.context_tokens,
+        options.loop_seconds,
+        options.auto,
+    )
+    return plans_of_trace(trace, times, request)
+
+
+def _show(
+    plans: Sequence[NamedPlan], engines: Sequence[EngineSettings], options: PlanOptions, output: Output
+) -> None:
+    from speclight.advice.plan_words import reasons, recommendation
+    from speclight.report.plan import overview_table, plan_table, settings_text
+    from speclight.report.rich_table import rich_table
+
+    for each in plans:
+        title = [each.name] if options.by_family else []
+        table = rich_table(plan_table(each.plan, options.top))
+        output.show(*title, table, recommendation(each.plan), *reasons(each.plan), "")
+    if len(plans) > 1:
+        output.show(rich_table(overview_table(plans)), "")
+    if engines:
+        output.show(settings_text(engines))
 
 
 def _checked_mix(options: PlanOptions) -> dict[str, float] | None:
@@ -105,8 +158,13 @@ def _checked_mix(options: PlanOptions) -> dict[str, float] | None:
         check_budgets(options.node_budgets)
     if options.context_tokens is not None:
         whole_number("context_tokens", options.context_tokens)
+    if options.families and options.mix:
+        raise InvalidInput("got both --families and --mix, expected one of them; leave one out")
     if options.validate:
         check_target(options.target)
+        check_writable(options.out)
+        for drafter in options.drafter:
+            read_drafter_option(drafter)
     return read_mix(options.mix)
 
 
@@ -128,23 +186,9 @@ def read_mix(given: Sequence[str]) -> dict[str, float] | None:
     return mix or None
 
 
-def _plan(
-    trace: Trace, times: LatencyRecord, batch_size: int, mix: dict[str, float] | None, options: PlanOptions
-) -> Plan:
-    from speclight.advice.configuration import deterministic_rule
-    from speclight.advice.machine import prices_of
-    from speclight.advice.plan import plan as plan_starts
-    from speclight.advice.traced_calls import Choice
-
-    prices = prices_of(trace, times, batch_size, options.context_tokens, options.loop_seconds)
-    drafters = tuple(name.partition("=")[0] for name in options.drafter)
-    choice = Choice(drafters, options.growth, options.node_budgets)
-    return plan_starts(trace.starts, deterministic_rule(trace.sampling.temperature), prices, mix, choice)
-
-
 def _document(
     trace: Trace,
-    plans: Sequence[Plan],
+    plans: Sequence[NamedPlan],
     engines: Sequence[EngineSettings],
     validated: Sequence[Validated],
 ) -> dict[str, object]:
@@ -154,24 +198,39 @@ def _document(
     return {
         "target": trace.target,
         "temperature": trace.sampling.temperature,
-        "recommendation": [recommendation(each) for each in plans],
-        "reasons": [reasons(each) for each in plans],
-        "plans": [plan_document(each) for each in plans],
+        "recommendation": [recommendation(each.plan) for each in plans],
+        "reasons": [reasons(each.plan) for each in plans],
+        "plans": [{"name": each.name, **plan_document(each.plan)} for each in plans],
         "engines": [settings_document(each) for each in engines],
         "validation": [validation_document(each) for each in validated],
     }
 
 
-def _validated(trace: Trace, plan: Plan, options: PlanOptions) -> Sequence[Validated]:
-    from speclight.advice.validation import validate
+def _validated(
+    trace: Trace, times: LatencyRecord, plans: Sequence[NamedPlan], options: PlanOptions
+) -> Sequence[Validated]:
+    """The plans of single texts, each with its fastest drafts."""
+    from speclight.advice.validation import ValidationCase, validate
+    from speclight.drafting.chosen_drafters import ComparedDrafter
+    from speclight.drafting.drafter_labels import label_given
+    from speclight.drafting.drafter_names import name_and_weights
 
-    drafting = [found for found in plan.predictions if not found.configuration.is_plain]
-    given = {name.partition("=")[0]: name for name in options.drafter}
-    choices = {
-        name: read_drafter_option(given.get(name, name), options.layers if name == "layer_skip" else None)
-        for name in dict.fromkeys(found.configuration.drafter for found in drafting[: options.validate])
+    smallest = min(each.plan.batch_size for each in plans)
+    cases = [
+        ValidationCase(each.name, tuple(each.plan.mix), each.plan, each.plan.fastest_drafts(options.validate))
+        for each in plans
+        if each.plan.batch_size == smallest
+    ]
+    given = {label_given(item, trace.drafters): item for item in options.drafter}
+    used = dict.fromkeys(found.configuration.drafter for case in cases for found in case.chosen)
+    drafters = {
+        label: ComparedDrafter(
+            *name_and_weights(given.get(label, label)), options.layers if label == "layer_skip" else None
+        )
+        for label in used
     }
+    for drafter in drafters.values():
+        _ = drafter.choice  # weights that are missing are told before the target is loaded
     target = load_target(options.target)
     with progress_bars() as progress:
-        chosen = drafting[: options.validate]
-        return validate(target, trace, plan, chosen, options.validation, choices, progress)
+        return validate(target, trace, times, cases, drafters, options.validation, options.out, progress)

@@ -63,14 +63,16 @@ def score(trace: Path, /, *, options: ScoreOptions = ScoreOptions()) -> None:
     """
     _check(options)
 
+    from speclight.measure.trace.record import read_trace
+
+    read = read_trace(trace)  # before what takes long to import: a wrong folder is told at once
+
     from speclight.advice.configuration import deterministic_rule
     from speclight.advice.score import score as score_starts
     from speclight.advice.traced_calls import Choice
-    from speclight.measure.trace.record import read_trace
     from speclight.report.scores import score_row, write_scores
 
     with command_output(options.json) as output:
-        read = read_trace(trace)
         rule = deterministic_rule(read.sampling.temperature)
         choice = Choice(options.drafter, options.growth, options.node_budgets)
         scores = score_starts(_starts(read, options.families), rule, choice)

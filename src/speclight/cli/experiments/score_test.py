@@ -37,17 +37,19 @@ def score_test(trace: Path, /, *, options: ScoreTestOptions = ScoreTestOptions()
     """
     check_run(options.target, options.out)
 
-    from speclight.drafting.drafter_names import name_and_weights
     from speclight.measure.trace.record import read_trace
 
     read = read_trace(trace)
-    weights = dict(name_and_weights(item) for item in options.drafter)
 
     from speclight.drafting.chosen_drafters import ComparedDrafter
+    from speclight.drafting.drafter_labels import label_given
+    from speclight.drafting.drafter_names import name_and_weights
     from speclight.experiments.scores.run import run_score_test
     from speclight.report.score_test import score_test_markdown
 
-    drafters = [ComparedDrafter(name, weights.get(name)) for name in read.drafters]
+    drafters = {label: ComparedDrafter(*name_and_weights(label)) for label in read.drafters}
+    for item in options.drafter:
+        drafters[label_given(item, read.drafters)] = ComparedDrafter(*name_and_weights(item))
     with command_output(options.json) as output:
         target = load_target(options.target)
         with progress_bars() as progress:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -18,6 +18,7 @@ from speclight.measure.latency.settings import LatencySettings
 if TYPE_CHECKING:
     from speclight.measure.latency.curve import CallTimeCurve
     from speclight.measure.latency.level_times import LevelTimes
+    from speclight.measure.latency.loop_times import LoopTimes
     from speclight.measure.latency.record import LatencyRecord
     from speclight.models.kernels import Kernels
 
@@ -69,7 +70,7 @@ def latency(options: LatencyOptions = LatencyOptions()) -> None:
             record = _of_engine(options)
         else:
             record = _measured(options) if options.shape is None else _of_shape(options, options.shape)
-        from speclight.report.latency import drafter_times, draw, latency_table, sentences
+        from speclight.report.latency import drafter_times, draw, latency_table, loop_times, sentences
         from speclight.report.rich_table import rich_table
 
         if options.plot is not None:
@@ -80,6 +81,8 @@ def latency(options: LatencyOptions = LatencyOptions()) -> None:
             output.show(*(rich_table(latency_table(record, curve)) for curve in record.curves))
             if record.drafters:
                 output.show(rich_table(drafter_times(record)))
+            if record.loops:
+                output.show(rich_table(loop_times(record)))
             output.show(*sentences(record), f"record: {options.out}")
 
 
@@ -133,7 +136,7 @@ def _measured(options: LatencyOptions) -> LatencyRecord:
 
     target = load_target(options.target)
     named = tuple(DRAFTERS) if options.drafter else ()
-    drafters = compared_drafters(target, named, options.drafter, options.layers)
+    drafters = compared_drafters(target, named, options.drafter, options.layers, several=True)
     with progress_bars() as progress:
         return run_latency(target, options.settings, options.out, drafters, progress=progress)
 
@@ -152,6 +155,7 @@ def _document(record: LatencyRecord) -> dict[str, object]:
         "stream_bytes_per_second": None if ceilings is None else ceilings.stream_bytes_per_second,
         "curves": [_curve_document(record, curve) for curve in record.curves],
         "drafters": [_drafter_document(times) for times in record.drafters],
+        "loops": [_loop_document(times) for times in record.loops],
         "cautions": record.cautions,
         "layers": record.layers,
         "layers_measured": record.layers_measured,
@@ -168,6 +172,10 @@ def _drafter_document(times: LevelTimes) -> dict[str, object]:
         "low": times.low,
         "high": times.high,
     }
+
+
+def _loop_document(times: LoopTimes) -> dict[str, object]:
+    return {"drafter": times.drafter, "calls": [asdict(call) for call in times.calls]}
 
 
 def _curve_document(record: LatencyRecord, curve: CallTimeCurve) -> dict[str, object]:

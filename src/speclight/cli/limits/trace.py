@@ -170,7 +170,7 @@ def _drafters(options: TraceOptions, target: CausalLM) -> tuple[ComparedDrafter,
 
     if options.drafter == NO_DRAFTERS:
         return ()
-    return compared_drafters(target, TRACED_DRAFTERS, options.drafter, options.layers)
+    return compared_drafters(target, TRACED_DRAFTERS, options.drafter, options.layers, several=True)
 
 
 def _document(folder: Path, found: Trace) -> dict[str, object]:

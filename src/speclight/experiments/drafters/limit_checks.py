@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from speclight.decoding.settings import AUTO
 from speclight.drafting.drafter_choices import NO_DRAFTER
 from speclight.experiments.drafters.run import DraftedText, DrafterComparison
 from speclight.measure.prompts import Prompt
@@ -28,6 +29,8 @@ def check_drafters(
 ) -> tuple[DrafterCheck, ...]:
     """A check for each drafter and temperature above 0, where text is certain and P the only limit.
 
+    Where each call set its own P, it is that of the largest tree of those texts.
+
     The target reads every text once, after the conversation that plain decoding led. prompts: those of the
     comparison, at least.
     """
@@ -48,9 +51,14 @@ def check_drafters(
                     )
                     for text in texts
                 ]
-                check = _checked(target, texts, conversations, temperature, comparison.settings.node_budget)
+                check = _checked(target, texts, conversations, temperature, _largest(comparison, texts))
                 checks.append(DrafterCheck(drafter.name, temperature, check))
     return tuple(checks)
+
+
+def _largest(comparison: DrafterComparison, texts: Sequence[DraftedText]) -> int:
+    node_budget = comparison.settings.node_budget
+    return max(max(text.nodes) for text in texts) if node_budget == AUTO else node_budget
 
 
 def _texts(comparison: DrafterComparison, drafter: str, temperature: float) -> list[DraftedText]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from speclight.checks import check_whole_numbers
-from speclight.decoding.settings import DecodeSettings
+from speclight.decoding.settings import AUTO, Auto, DecodeSettings
 from speclight.errors import InvalidInput
 from speclight.models.sampling_settings import SamplingSettings
 
@@ -18,15 +18,17 @@ class DrafterComparisonSettings:
     """Prompts decoded of each family."""
     max_tokens: int = 64
     """Length limit of a text."""
-    node_budget: int = 16
-    """Node budget P: positions scored in one target call, root included."""
+    node_budget: int | Auto = 16
+    """Node budget P: positions scored in one target call, root included. auto: as `generate` takes it."""
     temperatures: tuple[float, ...] = (0.0, 1.0)
     """Temperatures, as 0,1; each once."""
     seed: int = 0
     """Seed of all randomness."""
 
     def __post_init__(self) -> None:
-        check_whole_numbers(self, "prompts_per_family", "max_tokens", "node_budget")
+        check_whole_numbers(self, "prompts_per_family", "max_tokens")
+        if self.node_budget != AUTO:
+            check_whole_numbers(self, "node_budget")
         if not self.temperatures or len(set(self.temperatures)) < len(self.temperatures):
             raise InvalidInput(f"got temperatures {self.temperatures}, expected at least one, each once")
         for temperature in self.temperatures:

@@ -8,7 +8,7 @@ prompt.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -76,15 +76,15 @@ class ScoreTest:
 def run_score_test(
     model: CausalLM,
     trace: Trace,
-    drafters: Sequence[ComparedDrafter],
+    drafters: Mapping[str, ComparedDrafter],
     settings: ScoreTestSettings,
     folder: Path,
     progress: Progress = silent,
 ) -> ScoreTest:
     """Decode configurations spread over the trace, each a unit of a resumable record.
 
-    drafters: with what the trace was made from. Raises InvalidInput for a trace of another target or without
-    runs of neighbouring starts, StorageError if the folder holds another test.
+    drafters: by the labels of the trace, with what it was made from. Raises InvalidInput for a trace of
+    another target or without runs of neighbouring starts, StorageError if the folder holds another test.
     """
     if trace.weights_sha256 != model.loaded.weights_sha256:
         raise InvalidInput(
@@ -95,13 +95,12 @@ def run_score_test(
     rule = "greedy" if trace.sampling.temperature == 0.0 else "target_sample"
     chosen = _chosen(starts, rule, settings)
     texts = _spread(trace.profile.texts, settings.texts)
-    named = {drafter.name: drafter for drafter in drafters}
     plan = run_plan(
         "score test",
         model,
         settings=asdict(settings),
         sampling=asdict(trace.sampling),
-        drafters=[drafter.plan() for drafter in drafters],
+        drafters=[drafter.plan() for drafter in drafters.values()],
         texts=[list(text.key) for text in texts],
         configurations=[str(configuration) for configuration, _, _ in chosen],
     )
@@ -110,7 +109,7 @@ def run_score_test(
         for number, (configuration, calls, place) in enumerate(chosen):
             unit = f"configuration-{number:03d}"
             if not records.has(unit):
-                drafter = named[configuration.drafter]
+                drafter = drafters[configuration.drafter]
                 records.write(unit, _decoded(model, trace, texts, configuration, drafter, settings))
             decodes.append(_beside(starts, configuration, calls, place, read_table(folder, unit)))
             progress(number + 1, len(chosen), "configurations decoded")

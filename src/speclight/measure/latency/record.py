@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
 from speclight.measure.latency.curve import CallTimeCurve
 from speclight.measure.latency.level_times import LevelTimes, TimedLevel
+from speclight.measure.latency.loop_times import LoopCall, LoopTimes
 from speclight.measure.latency.roofline import CallWork, Ceilings
 from speclight.measure.machine_load import MachineLoad
 from speclight.measure.store import is_recorded, read_table, reading
@@ -29,6 +30,7 @@ class LatencyRecord:
     curves: one for each batch size, the smallest first. work, ceilings: None where they are not known (read
     from an engine's file, or for a mixture of experts). plan: what was asked for, and of which target.
     load: of the machine around the timing; None where it is not known. drafters: seconds of their calls.
+    loops: what calls of decodes take besides, plain decoding first; empty where none were timed.
     cautions: what the seconds hold besides a call, where an engine took them. layers: the target's, and
     those measured, where they are not all: seconds are then on the straight line through two numbers.
     """
@@ -43,6 +45,7 @@ class LatencyRecord:
     cautions: tuple[str, ...] = ()
     layers: int | None = None
     layers_measured: tuple[int, ...] = ()
+    loops: tuple[LoopTimes, ...] = ()
 
     @property
     def curve(self) -> CallTimeCurve:
@@ -100,6 +103,22 @@ def drafter_table(drafter: str, context_tokens: int, levels: Sequence[TimedLevel
     return pa.Table.from_pylist([about | asdict(level) for level in levels])
 
 
+def loop_name(number: int) -> str:
+    """The unit of the decodes of plain decoding, 0, or of a drafter, counted from 1."""
+    return f"loop-{number:02d}"
+
+
+def loop_table(calls: Sequence[LoopCall]) -> pa.Table:
+    """Calls of decodes, a row each."""
+    return pa.Table.from_pylist([asdict(call) for call in calls])
+
+
+def _loop_times(folder: Path, plan: dict[str, Any], drafters: Sequence[LevelTimes]) -> Iterator[LoopTimes]:
+    for number, (label, levels) in enumerate(zip(plan.get("loops") or (), (None, *drafters), strict=False)):
+        calls = [LoopCall(**row) for row in read_table(folder, loop_name(number)).to_pylist()]
+        yield LoopTimes(label, tuple(calls), levels)
+
+
 def _level_times(folder: Path, number: int) -> LevelTimes:
     rows = read_table(folder, drafter_name(number)).to_pylist()
     names = [field.name for field in fields(TimedLevel)]
@@ -121,6 +140,7 @@ def read_latency(folder: Path) -> LatencyRecord:
             steps = (plan["layers"] - layers[1]) / (layers[1] - layers[0])
             rounds = [_extended(*pair, steps) for pair in zip(shallow, rounds, strict=True)]
         ceilings, load = _machine(folder)
+        drafters = tuple(_level_times(folder, number) for number in range(len(plan.get("drafters") or ())))
         return LatencyRecord(
             target=plan["target"],
             curves=_curves(rounds),
@@ -128,7 +148,8 @@ def read_latency(folder: Path) -> LatencyRecord:
             ceilings=ceilings,
             load=load,
             plan=plan,
-            drafters=tuple(_level_times(folder, number) for number in range(len(plan.get("drafters") or ()))),
+            drafters=drafters,
+            loops=tuple(_loop_times(folder, plan, drafters)),
             cautions=tuple(plan.get("cautions") or ()),
             layers=plan.get("layers"),
             layers_measured=tuple(layers),

@@ -13,6 +13,8 @@ import pyarrow as pa
 import torch
 
 from speclight.drafting.chosen_drafters import ComparedDrafter
+from speclight.drafting.drafter_choices import NO_DRAFTER, DrafterChoice
+from speclight.drafting.drafter_labels import distinct_labels, labelled_plans
 from speclight.drafting.drafters import law_source
 from speclight.measure.latency.call_work import call_work
 from speclight.measure.latency.calls import CallTimer, Clock
@@ -23,12 +25,15 @@ from speclight.measure.latency.ceilings import (
 )
 from speclight.measure.latency.drafting import LevelTimer, text_needed
 from speclight.measure.latency.level_times import TimedLevel
+from speclight.measure.latency.loop import loop_steps, timed_loop
 from speclight.measure.latency.record import (
     KIND,
     MACHINE,
     LatencyRecord,
     drafter_name,
     drafter_table,
+    loop_name,
+    loop_table,
     machine_table,
     read_latency,
     round_name,
@@ -65,14 +70,20 @@ def run_latency(
     folder holds another plan, machine, threads and versions of torch and Transformers included;
     ContextOverflow for contexts that leave no room for the largest tree.
     """
-    plan = _plan(model, settings, call_work(model)) | {"drafters": [item.plan() for item in drafters]}
+    labels = distinct_labels(drafters)
+    plan = _plan(model, settings, call_work(model)) | {"drafters": labelled_plans(drafters)}
+    if settings.loop_calls:
+        plan["loops"] = [NO_DRAFTER, *labels]
     texts = [running_text(model, tokens) for tokens in settings.context_tokens]
     with recording(folder, plan) as records:
         before = load_average()
         _time_rounds({round_name: model}, texts, settings, records, clock, progress)
-        for number, drafter in enumerate(drafters):
+        for number, (label, drafter) in enumerate(zip(labels, drafters, strict=True)):
             if not records.has(drafter_name(number)):
-                records.write(drafter_name(number), _timed_drafter(model, drafter, settings, clock, progress))
+                timed = _timed_drafter(model, label, drafter.choice, settings, clock, progress)
+                records.write(drafter_name(number), timed)
+        if settings.loop_calls:
+            _time_loops(model, (None, *drafters), (NO_DRAFTER, *labels), settings, records, progress)
         _measure_machine(model, before, records, clock, progress)
     return read_latency(folder)
 
@@ -167,20 +178,47 @@ def _time_rounds(
 
 
 def _timed_drafter(
-    model: CausalLM, drafter: ComparedDrafter, settings: LatencySettings, clock: Clock, progress: Progress
+    model: CausalLM,
+    label: str,
+    drafter: DrafterChoice,
+    settings: LatencySettings,
+    clock: Clock,
+    progress: Progress,
 ) -> pa.Table:
     budgets = [budget for budget in settings.node_budgets if budget > 1]
     context = settings.context_tokens[len(settings.context_tokens) // 2]
     rounds = settings.warm_up + settings.rounds
     text = running_text(model, text_needed(context, budgets, rounds))
-    timer = LevelTimer(model, law_source(drafter.choice, model), text, context, clock)
+    timer = LevelTimer(model, law_source(drafter, model), text, context, clock)
     levels: list[TimedLevel] = []
     for number in range(rounds):
         drafts = [timer.draft(budget) for budget in (budgets if number % 2 == 0 else reversed(budgets))]
         if number >= settings.warm_up:
             levels += itertools.chain(*drafts)
-        progress(number + 1, rounds, f"rounds of drafts of {drafter.label}")
-    return drafter_table(drafter.label, context, levels)
+        progress(number + 1, rounds, f"rounds of drafts of {label}")
+    return drafter_table(label, context, levels)
+
+
+def _time_loops(
+    model: CausalLM,
+    drafters: Sequence[ComparedDrafter | None],
+    labels: Sequence[str],
+    settings: LatencySettings,
+    records: RecordFolder,
+    progress: Progress,
+) -> None:
+    middle = settings.context_tokens[len(settings.context_tokens) // 2]
+    text, largest = running_text(model, middle), settings.node_budgets[-1]
+    for number, (label, drafter) in enumerate(zip(labels, drafters, strict=True)):
+        if records.has(loop_name(number)):
+            continue
+        choice, calls = None if drafter is None else drafter.choice, []
+        for place, own in enumerate(
+            timed_loop(model, choice, text, settings.loop_calls, largest, settings.sampling)
+        ):
+            calls += own
+            progress(place + 1, loop_steps(choice, largest), f"calls of a decode with {label}")
+        records.write(loop_name(number), loop_table(calls))
 
 
 def running_text(model: CausalLM, tokens: int) -> list[int]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from speclight.checks import check_whole_numbers, whole_number
 from speclight.errors import InvalidInput
+from speclight.models.sampling_settings import SamplingSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ class LatencySettings:
     """How often each call is timed; rounds run forwards and backwards in turn."""
     warm_up: int = 2
     """Rounds before those, not counted."""
+    loop_calls: int = 8
+    """Calls decoded for real, plainly and with each drafter, tree and size, to time growing trees, verifying
+    and committing; 0 for none."""
+    temperature: float = 1.0
+    """Temperature of those decodes: verifying takes longer above 0."""
 
     def __post_init__(self) -> None:
         for name in ("node_budgets", "context_tokens", "batch_sizes"):
@@ -34,9 +40,16 @@ class LatencySettings:
                 raise InvalidInput(f"got no {name}, expected at least one; give a number", argument=name)
             object.__setattr__(self, name, tuple(sorted(counts)))
         check_whole_numbers(self, "rounds", "warm_up")
+        check_whole_numbers(self, "loop_calls", at_least=0)
+        object.__setattr__(self, "temperature", self.sampling.temperature)
         if self.node_budgets[0] != 1:
             raise InvalidInput(
                 f"got node budgets from {self.node_budgets[0]} on, expected 1 among them: everything is set "
                 "against a plain call; add it",
                 argument="node_budgets",
             )
+
+    @property
+    def sampling(self) -> SamplingSettings:
+        """The law of those decodes."""
+        return SamplingSettings(self.temperature)

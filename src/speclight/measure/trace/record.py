@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from speclight.arrays import FloatArray, IntArray
+from speclight.drafting.drafter_labels import label_planned
 from speclight.errors import StorageError
 from speclight.measure.estimates import Estimate, mean_over, within
 from speclight.measure.profile import TEXTS as TEXTS
@@ -99,7 +100,7 @@ def read_trace(folder: Path) -> Trace:
             )
         lists = {name: tuple(plan["settings"][name]) for name in ("node_budgets", "growths", "sampled")}
         settings = TraceSettings(**{**plan["settings"], **lists})
-        drafters = tuple(drafter["name"] for drafter in plan["drafters"])
+        drafters = tuple(map(label_planned, plan["drafters"]))
         starts = [
             start
             for number in range(len(plan["texts"]))

@@ -11,6 +11,7 @@ import torch
 
 from speclight.drafting.chosen_drafters import ComparedDrafter
 from speclight.drafting.drafter_choices import NO_DRAFTER
+from speclight.drafting.drafter_labels import distinct_labels, labelled_plans
 from speclight.drafting.drafters import law_source
 from speclight.drafting.protocol import LawSource
 from speclight.drafting.tree_names import read_tree
@@ -73,7 +74,7 @@ def run_trace(
         settings=asdict(settings),
         sampling=asdict(sampling),
         start_law=settings.start_law,
-        drafters=[drafter.plan() for drafter in drafters],
+        drafters=labelled_plans(drafters),
         profile_sha256=digest(plan_text(profiled)),
         texts=[[*text.key, starts] for text, starts in chosen],
     )
@@ -122,7 +123,10 @@ def _check_drafts(
 def _sources(
     model: CausalLM, drafters: Sequence[ComparedDrafter], sampling: SamplingSettings, kind: DraftKind
 ) -> dict[str, LawSource]:
-    return {drafter.name: law_source(drafter.choice, model, sampling, kind) for drafter in drafters}
+    return {
+        label: law_source(drafter.choice, model, sampling, kind)
+        for label, drafter in zip(distinct_labels(drafters), drafters, strict=True)
+    }
 
 
 def copy_profile(profile: Profile, folder: Path) -> None:

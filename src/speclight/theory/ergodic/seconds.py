@@ -17,6 +17,7 @@ from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
 from speclight.theory.bisection import increasing_root
 from speclight.theory.ergodic.averaged_steps import tree_atoms
+from speclight.theory.ergodic.decode import longest_call
 from speclight.theory.ergodic.least_cost import SizeCosts, UpperEstimate, least_cost, upper_estimate
 from speclight.theory.ergodic.segments import text_arrays
 from speclight.theory.ergodic.spine_sums import atom_counts, atom_weights
@@ -58,13 +59,16 @@ def fastest_decode(
     replicas: int = 200,
     seed: int = 0,
     level: float = 0.95,
+    requests: int = 1,
 ) -> FastestDecode:
     """No decode of this target with these call times emits more tokens per second, drafting free.
 
     call_time: T(k) seconds by tree size, as measured: neither convex nor monotone. Trees above its largest
     size are not possible. seconds_per_context_token: what each token of context before a call adds to it;
-    context_tokens: those before each text's first token (prompt), none if not given. Source: ours. Raises
-    InvalidInput for a negative time, or a number of contexts other than that of texts.
+    context_tokens: those before each text's first token (prompt), none if not given. requests: decoded at
+    once, sharing each call's nodes as they like, one that ends replaced; call_time then is by the mean size
+    of their trees, and the value tokens per second of each. Source: ours. Raises InvalidInput for a negative
+    time, a number of contexts other than that of texts, or requests below 1.
     """
     if seconds_per_context_token < 0.0:
         raise InvalidInput(f"seconds per context token must be >= 0, got {seconds_per_context_token}")
@@ -75,9 +79,10 @@ def fastest_decode(
     kept = np.array([tokens for text, tokens in zip(texts, before, strict=True) if len(text)])
     contexts = np.repeat(kept, np.diff(arrays.begins)) + arrays.places
     surcharge = np.asarray(seconds_per_context_token * contexts, dtype=np.float64)
-    least = least_cost(arrays, call_time, call_time.largest, surcharge)
-    # Even if every call held the largest tree that pays and emitted all of it.
-    most = 1.0 / call_time.largest_multiplier
+    least = least_cost(arrays, call_time, longest_call(call_time.largest, requests), surcharge)
+    # Even if every call held the tree that pays most and one request got all of it.
+    longest = np.array([longest_call(int(size), requests) for size in call_time.sizes])
+    most = float((longest / call_time.costs).max())
 
     def estimate(costs: FloatArray) -> UpperEstimate:
         return upper_estimate(least.tokens, costs, most, replicas, seed, level)

@@ -1,0 +1,158 @@
+"""`--budget auto` on a trace: its own code, led along the recorded text by the seconds of a machine.
+
+Each call asks the pace that decodes use (`decoding.pace`) how much to draft, grows a tree from the traced
+laws, emits what the recorded text says, and teaches the pace what it brought and took. Unlike a decode it
+meets no noise in its seconds, so it errs a little on the good side. Laws that the trace does not hold, beyond
+its largest trees, count as knowing nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from speclight.advice.call_starts import settling_starts
+from speclight.advice.prices import CallPrices, OneCall
+from speclight.advice.start_set import StartSet
+from speclight.arrays import FloatArray, IntArray
+from speclight.decoding.pace import CEILING, Pace
+from speclight.measure.trace.traced import TracedTree
+from speclight.trees.best_first import BestFirstGrowth
+from speclight.trees.draft_tree import DraftTree, root_only
+from speclight.trees.growing_tree import CandidateLaw, Draft, DraftCost, GrowingTree, grown
+from speclight.trees.paced_growth import PacedGrowth
+
+GROWTH = "best_first"
+# Where in its window each walk that counts enters; walks that only teach the pace come before.
+ENTRIES = (0, 1, 2)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AutoCalls:
+    """The calls of such a decode, summed up by start; all [starts].
+
+    calls: how many of them began there. tokens: expected of them, exact given the context. target, draft,
+    loop: their seconds.
+    """
+
+    calls: FloatArray
+    tokens: FloatArray
+    target: FloatArray
+    draft: FloatArray
+    loop: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Seconds:
+    """See SpentSeconds."""
+
+    draft: float
+    total: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Call:
+    """See PacedCall."""
+
+    tree: DraftTree
+    draft_cost: DraftCost
+    path: IntArray
+    seconds: _Seconds
+
+    @property
+    def tokens_emitted(self) -> int:
+        """Accepted drafts and one."""
+        return len(self.path)
+
+
+def auto_ceiling(starts: StartSet, drafter: str, prices: CallPrices) -> int:
+    """Nodes of the largest tree that `auto` can consider here: as in a decode, but as far as is known."""
+    return min(CEILING, starts.largest_budget(drafter), prices.largest)
+
+
+def auto_calls(starts: StartSet, drafter: str, prices: CallPrices) -> AutoCalls:
+    """Lead a pace through all windows, once to teach it and then from each of ENTRIES.
+
+    As for `visits`, calls that start in the first half of a window only settle the walk; where all windows
+    hold one start, all count. Raises KeyError for a drafter that was not timed.
+    """
+    decode = _Replay(starts, drafter, prices)
+    lengths = np.diff(starts.window_begins)
+    settling = settling_starts(lengths) if lengths.max() > 1 else 0
+    sums = np.zeros((5, len(starts)))
+    for number, entry in enumerate((ENTRIES[0], *ENTRIES)):
+        for first, length in zip(starts.window_begins[:-1].tolist(), lengths.tolist(), strict=True):
+            place = min(entry, settling, length - 1)
+            while place < length:
+                call, spent, expected = decode.call(first + place)
+                if number > 0 and place >= settling:
+                    sums[:, first + place] += (1.0, expected, spent.target, spent.draft, spent.loop)
+                place += call.tokens_emitted
+    return AutoCalls(*sums)
+
+
+class _Replay:
+    """A decode with `auto` that can be set down at any start."""
+
+    def __init__(self, starts: StartSet, drafter: str, prices: CallPrices) -> None:
+        self._starts, self._drafter, self._prices = starts.starts, drafter, prices
+        self._pace, self._ceiling = Pace(), auto_ceiling(starts, drafter, prices)
+
+    def call(self, row: int) -> tuple[_Call, OneCall, float]:
+        """One call at a start, its seconds, those of all texts of a batch, and the tokens expected of it."""
+        start = self._starts[row]
+        laws = _TracedLaws(start.drafters[self._drafter].tree)
+        draft = self._draft(laws)
+        spent = self._prices.of_one(
+            self._drafter, GROWTH, len(draft.tree), draft.cost.calls, draft.cost.expanded_nodes
+        )
+        texts = self._prices.target.batch_size
+        total = spent.target + spent.draft + spent.loop
+        call = _Call(
+            draft.tree,
+            draft.cost,
+            np.concatenate([[0], draft.tree.follow(start.following)]).astype(np.int64),
+            _Seconds(spent.draft / texts, total / texts),
+        )
+        self._pace.learn(call)
+        return call, spent, laws.expected_tokens(draft.tree)
+
+    def _draft(self, laws: _TracedLaws) -> Draft:
+        budget = min(self._pace.node_budget(grows=True), self._ceiling)
+        if budget == 1:
+            return Draft(root_only(laws.root), DraftCost(0, 0))
+        return grown(PacedGrowth(BestFirstGrowth(laws.root, budget), self._pace), laws)
+
+
+class _TracedLaws:
+    """A drafter's laws at one start, as far as its traced trees tell them. See LawsAfter."""
+
+    def __init__(self, tree: TracedTree) -> None:
+        self.root = int(tree.tokens[0])
+        self._tree = tree
+        self._places: dict[tuple[int, ...], int] = {(): 0}
+        self._children: dict[int, list[int]] = {}
+        paths: list[tuple[int, ...]] = [()]
+        for node, (parent, token) in enumerate(
+            zip(tree.parents[1:].tolist(), tree.tokens[1:].tolist(), strict=True), start=1
+        ):
+            paths.append((*paths[parent], token))
+            self._places[paths[node]] = node
+            self._children.setdefault(parent, []).append(node)
+
+    def __call__(self, known: GrowingTree, nodes: list[int]) -> Sequence[CandidateLaw]:
+        return [self._law(known.token_path(node)) for node in nodes]
+
+    def expected_tokens(self, tree: DraftTree) -> float:
+        """E[X] of a tree made of traced nodes (Lemma 1 of arXiv 2512.11718v1)."""
+        by_target = self._tree.target_path_log_probs
+        paths: list[tuple[int, ...]] = [()]
+        for node in range(1, len(tree)):
+            paths.append((*paths[tree.parents[node]], int(tree.tokens[node])))
+        return float(np.exp([by_target[self._places[path]] for path in paths]).sum())
+
+    def _law(self, path: tuple[int, ...]) -> CandidateLaw:
+        children = self._children.get(self._places[path], [])
+        return CandidateLaw(self._tree.tokens[children], self._tree.drafter_log_probs[children])

@@ -1,0 +1,79 @@
+"""`auto` led through traces of planted sources: what it is predicted to give, beside what it cannot beat."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from advice.test_plan import FLAT, FREE, LEVEL, RULE, STEEP, curve, drafting, prices
+from speclight.advice.auto import auto_calls
+from speclight.advice.configuration import Configuration
+from speclight.advice.plan import plan
+from speclight.advice.planted import DRAFTER, PlantedPair, random_pair
+from speclight.advice.start_set import start_set
+from speclight.advice.traced_calls import Choice
+
+BUDGETS = (2, 4, 8)
+
+
+@pytest.fixture(scope="module")
+def pair() -> PlantedPair:
+    return random_pair(6, 5, 0.8, np.random.default_rng(3))
+
+
+@pytest.fixture(scope="module")
+def starts(pair):
+    return pair.starts(40, 1, 16, ("best_first", "chain"), BUDGETS, np.random.default_rng(4))
+
+
+def with_auto(starts, machine):
+    found = plan(starts, RULE, machine, choice=Choice(growths=("best_first",)), with_auto=True)
+    (auto,) = (each for each in found.predictions if each.configuration.is_auto)
+    return found, auto
+
+
+def test_where_all_is_free_it_drafts_all_that_is_known(starts):
+    """Nothing costs: it has the largest tree's tokens per call, but for calls that are tried plainly."""
+    found, auto = with_auto(starts, prices(FLAT, FREE))
+    largest = next(each for each in found.predictions if each.configuration.node_budget == 8)
+    assert auto.configuration == Configuration(DRAFTER, "best_first", RULE, 8, is_auto=True)
+    assert auto.tokens_per_call == pytest.approx(largest.tokens_per_call, rel=0.05)
+    assert str(auto.configuration) == f"{DRAFTER}, best_first, {RULE}, P = auto"
+
+
+def test_where_nodes_cost_too_much_it_decodes_plainly(starts):
+    found, auto = with_auto(starts, prices(STEEP))
+    assert found.speed_up(auto).value == pytest.approx(1.0, abs=0.03)
+    assert auto.tokens_per_call < 1.1
+    fixed = [each for each in found.predictions if not each.configuration.is_plain and each != auto]
+    assert all(each.tokens_per_second.value < auto.tokens_per_second.value for each in fixed)
+
+
+def test_its_tokens_are_those_of_the_trees_it_scores(starts):
+    """Tokens over calls, and seconds of whole calls: a single text's sums, start by start."""
+    together, machine = start_set(starts), prices(FLAT, LEVEL)
+    calls = auto_calls(together, DRAFTER, machine)
+    counted = calls.calls > 0
+    assert counted.any()
+    assert np.all(calls.tokens[counted] >= calls.calls[counted] - 1e-9)
+    best = together.best_tokens[:, 7]
+    assert np.all(calls.tokens <= calls.calls * best + 1e-9)
+    np.testing.assert_allclose(calls.target, calls.calls * 10e-3)
+    np.testing.assert_array_equal(calls.loop, 0.0)
+    # Windows of 16 starts: calls in their first half settle the walk.
+    place = np.arange(len(together)) % 16
+    assert not counted[place < 8].any()
+
+
+def test_a_useless_drafter_costs_next_to_nothing(pair):
+    """The pace promises to stay within one part in a hundred, and a quarter of a call in 64, of plain."""
+    poor = PlantedPair(pair.target, np.roll(pair.target, 2, axis=1), pair.next_state)
+    starts = poor.starts(40, 1, 16, ("best_first",), BUDGETS, np.random.default_rng(0))
+    found, auto = with_auto(starts, prices(FLAT, drafting(5e-3, (5e-3, 5e-3))))
+    assert 0.97 < found.speed_up(auto).value < 1.01
+
+
+def test_texts_of_a_batch_are_paced_by_their_shares(starts):
+    _, one = with_auto(starts, prices(FLAT, FREE))
+    _, four = with_auto(starts, prices(curve((1, 8), (10e-3, 10e-3), 4), FREE))
+    assert four.tokens_per_second.value == pytest.approx(4.0 * one.tokens_per_second.value, rel=0.02)

@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -72,10 +73,17 @@ def test_flags_come_from_one_frozen_dataclass_and_are_all_described(
     assert cli.main([*words, "--help"]) == 0
     out = capsys.readouterr().out
     assert "--empty-" not in out
+    assert not {"()", "False", "None"} & set(re.findall(r"\[default: ([^]]*)\]", out))  # which say nothing
+    assert "\N{HORIZONTAL ELLIPSIS}" not in out  # nothing is cut
     assert f"\n {' '.join(['speclight', *words])}" in out  # an example
     for option in option_names(options):
         assert f" --{FLAGS.name_transform(option)} " in out
     assert "--json" in out
+
+
+def test_defaults_are_shown_as_they_are_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["trace", "--help"]) == 0
+    assert "[default: 4,8,16,32,64]" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("name", COLOURS)
 def test_curves_stand_out_from_both_grounds(name):
-    style = files("speclight.report.demo").joinpath("templates", "style.css").read_text(encoding="utf-8")
+    style = files("speclight.report.page").joinpath("templates", "style.css").read_text(encoding="utf-8")
     light, dark = re.findall(r"--paper: (#\w{6});", style)
     assert contrast(COLOURS[name].light, light) >= GRAPHICAL_CONTRAST
     assert contrast(COLOURS[name].dark, dark) >= GRAPHICAL_CONTRAST

@@ -17,6 +17,8 @@ from speclight.report.number_format import (
     shortened,
     significant,
     standard_error,
+    told_difference,
+    told_interval,
     whole,
 )
 
@@ -49,6 +51,16 @@ def test_three_digits_stay_close(value):
 )
 def test_three_significant_digits_are_shown(value, text):
     assert significant(value) == text
+
+
+def test_intervals_that_say_nothing_are_words():
+    """Of three prompts, and wider than the number itself; a difference may be as uncertain as it likes."""
+    assert told_interval(Estimate(2.0, 0.3, 1.4, 2.6, 12)) == "1.40 to 2.60"
+    assert told_interval(Estimate(2.0, 0.3, 1.4, 2.6, 3)) == "too few to say"
+    assert told_interval(Estimate(2.7, 1.5, 1.0, 6.51, 6)) == "too few to say"
+    assert told_interval(Estimate(2.0, None, None, None, 12)) is None
+    assert told_difference(Estimate(0.1, 0.2, -0.3, 0.5, 6)) == "-0.300 to 0.500"
+    assert told_difference(Estimate(0.1, 0.2, -0.3, 0.5, 2)) == "too few to say"
 
 
 def test_units_stand_behind_their_numbers():

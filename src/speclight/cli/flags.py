@@ -104,8 +104,19 @@ def without(name: str) -> Parameter:
     return Parameter(parse=re.compile(f"^(?!{name}$)"))
 
 
+def _told_default(value: object) -> str | None:
+    """A default as it would be typed; nothing of one that says no more than its flag being left out."""
+    if value is False or value == ():
+        return None
+    if isinstance(value, tuple):
+        between = ", " if any(isinstance(item, str) for item in value) else ","
+        return between.join(map(str, value))
+    return str(value)
+
+
 FLAGS = Parameter(
     name_transform=spelled,
+    show_default=_told_default,
     converter=_converted,
     parse=re.compile(f"^(?!({'|'.join(NOT_FLAGS)})$)"),
     negative_iterable=(),  # an empty list of prompts is asked for by leaving the flag out

@@ -156,7 +156,8 @@ def command_app() -> App:
     app = App(
         name="speclight",
         help="The yardstick of speculative decoding: how fast a language model could be decoded "
-        "speculatively, how fast a setup is, and what closes the gap.",
+        "speculatively, how fast a setup is, and what closes the gap.\n\n"
+        "Begin with `speclight demo --quick`; every command's own help has an example.",
         version=__version__,
         help_format="markdown",  # which joins the lines of a paragraph; plain text keeps the source's breaks
         group_commands=Group("Help", sort_key=len(COMMANDS) + 1),

@@ -44,7 +44,17 @@ def interval(estimate: Estimate) -> str | None:
 
 
 def told_interval(estimate: Estimate) -> str | None:
-    """The 95% interval, or that prompts are too few to say one; None for a number without interval."""
+    """The 95% interval, or that prompts are too few to say one; None for a number without interval.
+
+    They are where the interval is wider than the number itself.
+    """
+    low, high = estimate.low, estimate.high
+    is_wide = low is not None and high is not None and high - low > abs(estimate.value)
+    return TOO_FEW if is_wide else told_difference(estimate)
+
+
+def told_difference(estimate: Estimate) -> str | None:
+    """The same of a difference, whose interval may well be wider than it is."""
     return TOO_FEW if estimate.clusters < FEWEST_PROMPTS else interval(estimate)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from speclight.advice.engine_settings.engine import EngineSettings
@@ -18,24 +19,25 @@ COLUMNS = (
     Column("drafter", "drafter", is_text=True),
     Column("growth", "tree", is_text=True),
     Column("rule", "rule", is_text=True),
-    Column("node_budget", "P"),
-    Column("tokens_per_second", "tokens per second"),
-    Column("speed_up", "over plain"),
-    Column("tokens_per_call", "tokens per call"),
-    Column("target_ms", "target, ms"),
-    Column("draft_ms", "drafting, ms"),
-    Column("loop_ms", "loop, ms"),
+    Column("node_budget", "P", about="budget"),
+    Column("tokens_per_second", "tokens per second", about="tokens-per-second"),
+    Column("speed_up", "over plain", about="speed-up"),
+    Column("tokens_per_call", "tokens per call", about="tokens-per-call"),
+    Column("target_ms", "target, ms", about="step-call_time"),
+    Column("draft_ms", "drafting, ms", about="step-drafting"),
+    Column("loop_ms", "loop, ms", about="step-loop"),
 )
 
 
 def plan_table(plan: Plan, top: int) -> Table:
-    """The fastest configurations, plain decoding always among them."""
-    shown = list(plan.predictions[:top])
-    if plan.plain not in shown:
-        shown.append(plan.plain)
+    """The fastest configurations, plain decoding always among them; trees that draft alike share a row."""
+    groups = [list(group) for _, group in groupby(plan.predictions, _drafted_alike)]
+    shown = groups[:top]
+    if not any(group[0] is plan.plain for group in shown):
+        shown.append([plan.plain])
     texts = "" if plan.batch_size == 1 else f", {plan.batch_size} texts at once"
     caption = f"Predicted speed (95% interval from prompts{texts})"
-    return Table("plan", caption, COLUMNS, tuple(_row(plan, found) for found in shown))
+    return Table("plan", caption, COLUMNS, tuple(_row(plan, *group) for group in shown))
 
 
 def plan_document(plan: Plan) -> dict[str, object]:
@@ -88,13 +90,18 @@ def settings_text(settings: Sequence[EngineSettings]) -> str:
     return "\n\n".join(parts)
 
 
-def _row(plan: Plan, found: Prediction) -> tuple[Cell, ...]:
+def _drafted_alike(found: Prediction) -> tuple[object, ...]:
+    told, speed = found.configuration, found.tokens_per_second.value
+    return told.drafter, told.rule, told.node_budget, round(speed, 9), round(found.tokens_per_call, 9)
+
+
+def _row(plan: Plan, found: Prediction, *alike: Prediction) -> tuple[Cell, ...]:
     told, speed_up = found.configuration, plan.speed_up(found)
     ends = speed_up.low, speed_up.high
     times = Cell(speed_up.value, ratio(speed_up.value), interval(speed_up) or "", *ends)
     return (
         words(told.drafter),
-        words(told.growth),
+        words(told.growth, f"and {len(alike)} alike" if alike else ""),
         words(told.rule),
         Cell(told.node_budget, told.budget),
         estimate(found.tokens_per_second),

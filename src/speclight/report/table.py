@@ -15,6 +15,7 @@ from speclight.report.number_format import (
     percent,
     significant,
     standard_error,
+    told_difference,
     told_interval,
     whole,
 )
@@ -28,7 +29,8 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 class Column:
     """One column. key: its name in the CSV file. label: its head. group: the head above that, if any.
 
-    is_shown: False for what only the CSV file tells. is_text: words, which begin at the left.
+    is_shown: False for what only the CSV file tells. is_text: words, which begin at the left. about: the
+    definition in the page that its numbers lead to; empty where there is none.
     """
 
     key: str
@@ -36,6 +38,7 @@ class Column:
     group: str = ""
     is_shown: bool = True
     is_text: bool = False
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,11 @@ class Cell:
     def shown(self) -> str:
         """The text, and a note in brackets behind it: the cell in one line."""
         return f"{self.text} ({self.note})" if self.note else self.text
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is something that was measured."""
+        return self.value is not None
 
     @property
     def has_end(self) -> bool:
@@ -141,6 +149,13 @@ def estimate(value: Estimate | None) -> Cell:
     if value is None:
         return missing()
     return Cell(value.value, significant(value.value), told_interval(value) or "", value.low, value.high)
+
+
+def difference(value: Estimate | None) -> Cell:
+    """The same of a difference, which may be nought: an interval wider than it is says that."""
+    if value is None:
+        return missing()
+    return Cell(value.value, significant(value.value), told_difference(value) or "", value.low, value.high)
 
 
 def share_estimate(value: Estimate) -> Cell:

@@ -40,6 +40,7 @@ from speclight.theory.ergodic.certificates import LowerEstimate
 from speclight.theory.ergodic.least_cost import UpperEstimate
 from speclight.theory.iid.leading_terms import limit
 from speclight.theory.iid.upper import theorem_1
+from what_if_data import made_up_what_if
 
 BUDGETS = tuple(range(1, 65))
 # family -> invented (mu, mu2), nats and nats²
@@ -237,6 +238,7 @@ def synthetic_record(families: tuple[str, ...] = tuple(MOMENTS), speed_up: float
             waterfall(planted_run(Faults(drafter=BAD_DRAFTER, call=1.3, draft=0.2, loop=0.1), prompts=10)),
             RunSetup("ngram", "best_first", "target_sample", 7, 6.8),
         ),
+        what_if=made_up_what_if(),
         decodes=tuple(made_up_decodes(family, mu) for family, (mu, _) in chosen.items()),
         limit_checks=(DecodeCheck("ngram", 1.0, LimitCheck(8, 10, 1.29, 3.2, 0.403, 0.36, False)),),
         profiles=tuple(

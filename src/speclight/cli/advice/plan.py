@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from speclight.advice.validation_settings import ValidationSettings
 from speclight.checks import whole_number
+from speclight.cli.advice.plan_page import check_page
 from speclight.cli.options import (
     JsonFlag,
     TargetOptions,
@@ -26,7 +27,9 @@ from speclight.errors import InvalidInput
 
 if TYPE_CHECKING:
     from speclight.advice.engine_settings.engine import EngineSettings
+    from speclight.advice.plan import Plan
     from speclight.advice.trace_plans import NamedPlan
+    from speclight.advice.traced_calls import Choice
     from speclight.advice.validation import Validated
     from speclight.measure.latency.record import LatencyRecord
     from speclight.measure.trace.record import Trace
@@ -69,6 +72,10 @@ class PlanOptions:
     layers: int | None = None
     """With --validate: first layers of the target that draft for layer_skip, as in the trace."""
     validation: ValidationSettings = field(default_factory=ValidationSettings)
+    page: Path | None = None
+    """Also write a page for people into this .html file: the answer, and sliders for what if."""
+    also: tuple[Path, ...] = ()
+    """With --page: traces of the same target at other temperatures, to choose from there."""
     target: TargetOptions = field(default_factory=TargetOptions)
     json: JsonFlag = False
 
@@ -80,7 +87,7 @@ def plan(trace: Path, /, *, options: PlanOptions = PlanOptions()) -> None:
     best where nodes are dear. Several batch sizes are planned for if they were timed. Settings are written
     for speclight, vLLM, SGLang, TensorRT-LLM, llama.cpp and Transformers, each with the best that it can do.
 
-        speclight plan out/trace --latency out/latency --mix code=2 --mix conversation=1
+        speclight plan out/trace --latency out/latency --mix code=2 --mix conversation=1 --page plan.html
 
     Predictions are held against decoding by --validate, family by family with --by-family:
 
@@ -104,6 +111,9 @@ def plan(trace: Path, /, *, options: PlanOptions = PlanOptions()) -> None:
         engines = () if options.by_family else all_settings([each.plan for each in plans])
         _show(plans, engines, options, output)
         validated = _validated(read, times, plans, options) if options.validate else ()
+        if options.page is not None:
+            page = _page(options.page, read, times, trace, plans[0].plan, options)
+            output.show("", f"page: {page}")
         if validated:
             from speclight.report.plan import validation_sentence, validation_table
             from speclight.report.rich_table import rich_table
@@ -117,12 +127,9 @@ def _plans(
     trace: Trace, times: LatencyRecord, mix: dict[str, float] | None, options: PlanOptions
 ) -> tuple[NamedPlan, ...]:
     from speclight.advice.trace_plans import PlanRequest, equal_mix, plans_of_trace
-    from speclight.advice.traced_calls import Choice
-    from speclight.drafting.drafter_labels import label_given
 
-    drafters = tuple(label_given(item, trace.drafters) for item in options.drafter)
     request = PlanRequest(
-        Choice(drafters, options.growth, options.node_budgets),
+        _choice(trace, options),
         options.batch_sizes,
         equal_mix(trace, options.families) if options.families else mix,
         options.by_family,
@@ -131,6 +138,14 @@ def _plans(
         options.auto,
     )
     return plans_of_trace(trace, times, request)
+
+
+def _choice(trace: Trace, options: PlanOptions) -> Choice:
+    from speclight.advice.traced_calls import Choice
+    from speclight.drafting.drafter_labels import label_given
+
+    drafters = tuple(label_given(item, trace.drafters) for item in options.drafter)
+    return Choice(drafters, options.growth, options.node_budgets)
 
 
 def _show(
@@ -150,6 +165,19 @@ def _show(
         output.show(settings_text(engines))
 
 
+def _page(
+    path: Path, trace: Trace, times: LatencyRecord, folder: Path, plan: Plan, options: PlanOptions
+) -> Path:
+    from speclight.advice.machine import mean_context_tokens, prices_of
+    from speclight.cli.advice.plan_page import write_page
+    from speclight.measure.trace.record import read_trace
+
+    context = options.context_tokens or mean_context_tokens(trace, tuple(plan.mix))
+    prices = prices_of(trace, times, plan.batch_size, context, options.loop_seconds)
+    traces = [trace, *map(read_trace, options.also)]
+    return write_page(path, traces, times, (folder, options.latency), plan, prices, _choice(trace, options))
+
+
 def _checked_mix(options: PlanOptions) -> dict[str, float] | None:
     """The mix, after all else that can be told to be wrong before a record is read."""
     whole_number("top", options.top)
@@ -160,6 +188,14 @@ def _checked_mix(options: PlanOptions) -> dict[str, float] | None:
         whole_number("context_tokens", options.context_tokens)
     if options.families and options.mix:
         raise InvalidInput("got both --families and --mix, expected one of them; leave one out")
+    if options.page is not None:
+        check_page(options.page)
+        if options.by_family:
+            raise InvalidInput("got both --page and --by-family, expected one; the page has a choice of them")
+    elif options.also:
+        raise InvalidInput(
+            "got --also without --page, expected both: further traces are for the page; add --page plan.html"
+        )
     if options.validate:
         check_target(options.target)
         check_writable(options.out)

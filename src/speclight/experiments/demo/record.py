@@ -7,6 +7,7 @@ from typing import Literal
 
 from speclight.advice.waterfall import Waterfall
 from speclight.advice.waterfall_words import RunSetup
+from speclight.advice.what_if import WhatIf
 from speclight.decoding.call_trace import PhaseSeconds
 from speclight.measure.estimates import Estimate
 from speclight.measure.machine_load import MachineLoad
@@ -16,7 +17,7 @@ from speclight.measure.run_checks import LimitCheck
 from speclight.theory.ergodic.certificates import LowerEstimate
 from speclight.theory.ergodic.least_cost import UpperEstimate
 
-SCHEMA = 4
+SCHEMA = 5
 # In the place of a family's name: what is said of all of them together.
 ALL_FAMILIES = "all families"
 
@@ -281,6 +282,7 @@ class DemoRecord:
     headline: Headline
     speed_limit: SpeedLimit
     losses: SpeedLosses
+    what_if: WhatIf
     decodes: tuple[FamilyDecodes, ...]
     limit_checks: tuple[DecodeCheck, ...]
     profiles: tuple[FamilyProfile, ...]

@@ -33,6 +33,7 @@ from speclight.experiments.demo.record import (
     PromptTotals,
 )
 from speclight.experiments.demo.waterfall import speed_losses
+from speclight.experiments.demo.what_if import demo_what_if
 from speclight.measure.decoded_run.call_starts import SearchedPrompt, search_call_starts
 from speclight.measure.decoded_run.decoding import OWN_LOOP, DecodedPrompt, greedy_divergences
 from speclight.measure.decoded_run.timing import time_in_turn
@@ -147,6 +148,7 @@ def run_demo(
         headline=_headline(judged, searched, summaries[overall.index(judged)]),
         speed_limit=speed_limit(profile, times, judged.timed, settings.drafters),
         losses=speed_losses(model, judged, searched),
+        what_if=demo_what_if(profile, times, overall, judged, searched),
         limit_checks=limit_checks(model, overall),
         decodes=tuple(family_decodes(profile, family, settings.oracle_budget) for family in profile.families),
         profiles=tuple(family_profile(profile, family) for family in profile.families),

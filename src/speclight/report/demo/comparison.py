@@ -10,9 +10,9 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 
 from speclight.experiments.demo.comparison import Comparison, Difference
-from speclight.report.demo.html import page_environment, utf8
 from speclight.report.demo.terminal import printable_text, terminal_columns
-from speclight.report.number_format import ratio, significant, told_interval
+from speclight.report.number_format import ratio, significant, told_difference
+from speclight.report.page.environment import page_environment, utf8
 from speclight.report.table import Cell, Column, Table, estimate, words
 from speclight.writing import write_whole
 
@@ -35,7 +35,7 @@ def write_comparison(comparison: Comparison, names: tuple[str, str], folder: Pat
     for table in both:
         write_whole(folder / "tables" / f"{table.name}.csv", utf8(table.csv()))
     page = (
-        page_environment()
+        page_environment("speclight.report.demo")
         .get_template("comparison.html.j2")
         .render(names=names, told=told_differences(comparison), tables={table.name: table for table in both})
     )
@@ -110,7 +110,7 @@ def _change(item: Difference) -> Cell:
     """A difference with its sign, or a ratio with its cross."""
     change = item.change
     text = ratio(change.value) if item.is_ratio else _signed(change.value)
-    return Cell(change.value, text, told_interval(change) or "no interval", change.low, change.high)
+    return Cell(change.value, text, told_difference(change) or "no interval", change.low, change.high)
 
 
 def _signed(value: float) -> str:

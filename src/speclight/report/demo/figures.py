@@ -140,7 +140,7 @@ def _draw_limits(
         axes.annotate(
             shortened(decoding.drafter, _NAME_LENGTH),
             (decoding.nodes_per_call, decoding.tokens_per_call.value),
-            xytext=(6, -9),
+            xytext=(6, (-9, 4)[list(marks).index(decoding.drafter) % 2]),
             textcoords="offset points",
             fontsize=8,
             color=COLOURS["drafter"].light,

@@ -53,7 +53,11 @@ def _limit_traces(
         if curve.lows is not None and curve.highs is not None:
             traces.append(_band(limits.budgets, curve, curve.lows, curve.highs))
         traces.append(_line(limits.budgets, curve))
-    traces.extend(_drafter_point(decoding, marks[decoding.drafter]) for decoding in decodings)
+    # Above and below in turn: names of neighbouring points do not run into each other.
+    places = {name: ("bottom right", "top right")[number % 2] for number, name in enumerate(marks)}
+    traces.extend(
+        _drafter_point(decoding, marks[decoding.drafter], places[decoding.drafter]) for decoding in decodings
+    )
     return traces
 
 
@@ -102,7 +106,7 @@ def _band(
     }
 
 
-def _drafter_point(decoding: DecodingSummary, mark: DrafterMark) -> JsonValue:
+def _drafter_point(decoding: DecodingSummary, mark: DrafterMark, text_place: str) -> JsonValue:
     ends = told_interval(decoding.tokens_per_call)
     lines = [
         f"<b>{plotly_text(decoding.drafter)}, P ≤ {decoding.node_budget}</b>",
@@ -115,7 +119,7 @@ def _drafter_point(decoding: DecodingSummary, mark: DrafterMark) -> JsonValue:
         "cliponaxis": False,
         "name": plotly_text(decoding.drafter),
         "text": [plotly_text(shortened(decoding.drafter, _NAME_LENGTH))],
-        "textposition": "bottom right",
+        "textposition": text_place,
         "meta": "drafter",
         "x": [decoding.nodes_per_call],
         "y": [decoding.tokens_per_call.value],

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from speclight.advice.waterfall import FactorName
 from speclight.advice.waterfall_words import LABELS, sentences
 from speclight.experiments.demo.record import SpeedLosses
 from speclight.report.number_format import significant, told_interval
 from speclight.report.table import Column, Table, number, words
+
+# What somebody can win back: the others are the limit, chance, and where texts end.
+WINNABLE: tuple[FactorName, ...] = ("knowledge", "shape", "rule", "call_time", "drafting", "loop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,15 @@ def _measured(losses: SpeedLosses, longest: float) -> LossRow:
         100.0 * found.tokens_per_second / longest,
         "drafter",
     )
+
+
+def largest_loss(losses: SpeedLosses) -> str:
+    """Which factor takes most, and what would win it back, in a sentence; empty where none takes anything."""
+    found, said = losses.waterfall, sentences(losses.waterfall, losses.setup)
+    name = min(WINNABLE, key=lambda each: found.of(each).value.value)
+    if found.of(name).value.value >= 1.0:
+        return ""
+    return f"Most is lost to {LABELS[name]}. {said[name]}"
 
 
 def losses_table(losses: SpeedLosses) -> Table:

@@ -10,9 +10,9 @@ from speclight.experiments.demo.record import DecodeCheck, DemoRecord, FamilyLim
 from speclight.measure.estimates import Estimate
 from speclight.measure.machine_load import MachineLoad
 from speclight.measure.paired_times import SpeedUp
-from speclight.report.demo.selection import FEWEST_OFFERED, at_budget, table_budgets
+from speclight.report.demo.losses import largest_loss
+from speclight.report.demo.selection import at_budget, table_budgets
 from speclight.report.number_format import (
-    FEWEST_PROMPTS,
     percent,
     ratio,
     significant,
@@ -26,8 +26,9 @@ from speclight.report.number_format import (
 class HeadlineText:
     """The headline in words: what is possible, what the drafter gets of it, what that did to the clock.
 
-    before, limit, between, drafted: the first sentences, their two numbers apart. budget: what P is.
-    verdict: one word or two, what speed says after it. is_slower: whether speculation lost against plain
+    before, limit, between, drafted: the first sentences, in tokens per second, their two numbers apart.
+    calls: the same in target calls. budget: what P is. verdict: one word or two, what speed says after it.
+    remedy: the largest loss, and what would win it back. is_slower: whether speculation lost against plain
     decoding, beyond its interval.
     """
 
@@ -35,12 +36,14 @@ class HeadlineText:
     limit: str
     between: str
     drafted: str
+    calls: str
     budget: str
     share: str
     measured: str
     choice: str
     verdict: str
     speed: str
+    remedy: str
     timing: str
     is_slower: bool
 
@@ -52,11 +55,15 @@ class HeadlineText:
 
 @dataclass(frozen=True, slots=True)
 class HeadlineQuantity:
-    """A number of the headline's table with a note, and the length of its bar in percent of the longest."""
+    """A number of the headline's table with a note, and the length of its bar in percent of the longest.
+
+    about: its definition in the page.
+    """
 
     text: str
     note: str
     length: float
+    about: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +76,19 @@ class HeadlineRow:
     per_second: HeadlineQuantity
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """A quantity of the report and its meaning in one line."""
-
-    term: str
-    meaning: str
-
-
 def headline_text(record: DemoRecord) -> HeadlineText:
     """At P and T of the headline: the limit in target calls, what the drafter gets, and whether it paid."""
-    headline = record.headline
+    headline, speed = record.headline, record.speed_limit
     limit, expected = headline.limit_tokens_per_call, headline.expected_tokens_per_call
     return HeadlineText(
-        before="This model could be decoded in up to",
-        limit=f"{significant(limit.value)} times fewer",
-        between=f"target calls. The {headline.drafter} drafter gets",
-        drafted=f"{significant(expected.value)} times fewer",
+        before="At most",
+        limit=f"{significant(speed.limit.value)} tokens per second",
+        between=f"are possible here, {ratio(speed.limit.value / speed.plain_tokens_per_second)} plain "
+        f"decoding. The {headline.drafter} drafter gives",
+        drafted=significant(speed.drafters[headline.drafter]),
+        calls=f"In calls of the target: up to {significant(limit.value)} times fewer are possible at P = "
+        f"{headline.node_budget}, the {headline.drafter} drafter gets {significant(expected.value)} times "
+        "fewer.",
         budget=_budget_sentence(record),
         share=(
             f"The drafter reaches {percent(headline.share_of_limit.value)} of the limit"
@@ -100,6 +103,7 @@ def headline_text(record: DemoRecord) -> HeadlineText:
         choice=headline.drafter_choice,
         verdict=headline.speed_up.verdict.capitalize(),
         speed=_speed_sentence(headline.speed_up),
+        remedy=largest_loss(record.losses),
         timing=_timing_sentence(headline.speed_up),
         is_slower=headline.speed_up.verdict == "slower",
     )
@@ -122,9 +126,9 @@ def _budget_sentence(record: DemoRecord) -> str:
         else ""
     )
     return (
-        f"That is at P = {budget}, temperature {record.headline.temperature:g}: a call scores {budget} "
-        f"positions at once, the last token of the text and {drafted}. Plain decoding is P = 1, one token "
-        f"per call.{more}"
+        f"P = {budget} means that a call scores {budget} positions at once, the last token of the text and "
+        f"{drafted}; plain decoding is P = 1, one token per call. All of it is at temperature "
+        f"{record.headline.temperature:g}.{more}"
     )
 
 
@@ -147,20 +151,22 @@ def headline_rows(record: DemoRecord) -> tuple[HeadlineRow, ...]:
         HeadlineRow(
             "plain decoding",
             "plain",
-            HeadlineQuantity("1", "by definition", bars[0][0]),
-            HeadlineQuantity(significant(seconds[0]), "", bars[0][1]),
+            HeadlineQuantity("1", "by definition", bars[0][0], "measured-tokens"),
+            HeadlineQuantity(significant(seconds[0]), "", bars[0][1], "measured-speed"),
         ),
         HeadlineRow(
             f"{headline.drafter} drafter",
             "drafter",
-            HeadlineQuantity(significant(expected.value), told_interval(expected) or "", bars[1][0]),
-            HeadlineQuantity(significant(drafted), against_plain, bars[1][1]),
+            HeadlineQuantity(
+                significant(expected.value), told_interval(expected) or "", bars[1][0], "expected"
+            ),
+            HeadlineQuantity(significant(drafted), against_plain, bars[1][1], "measured-speed"),
         ),
         HeadlineRow(
             "the limit",
             "oracle",
-            HeadlineQuantity(significant(limit.value), told_interval(limit) or "", bars[2][0]),
-            HeadlineQuantity(f"at most {significant(speed.limit.value)}", at_most, bars[2][1]),
+            HeadlineQuantity(significant(limit.value), told_interval(limit) or "", bars[2][0], "oracle"),
+            HeadlineQuantity(f"at most {significant(speed.limit.value)}", at_most, bars[2][1], "speed-bound"),
         ),
     )
 
@@ -267,85 +273,3 @@ def limits_description(limits: FamilyLimits, budgets: Sequence[int]) -> str:
         f"Tokens per call over the node budget P for {limits.family} at temperature {limits.temperature:g}, "
         f"both axes logarithmic. {oracle} These values are in the table of families."
     )
-
-
-DEFINITIONS: tuple[Definition, ...] = (
-    Definition(
-        "P, the node budget",
-        "positions scored in one target call; the root, the last committed token, counts.",
-    ),
-    Definition(
-        "Tokens per call",
-        "tokens emitted over target calls, totals over totals; the target’s own token counts, so plain "
-        "decoding has 1.",
-    ),
-    Definition(
-        "Expected tokens per call",
-        "the sum of the target’s path probabilities over the drafted tree, averaged over call starts.",
-    ),
-    Definition(
-        "The limit, or oracle",
-        "the same sum for the best tree of P nodes, found with the target itself; it holds for drafting "
-        "whose tokens are accepted with the target’s own probability of them.",
-    ),
-    Definition(
-        "Share of the limit",
-        "the drafter’s expected tokens per call over the limit’s, totals over totals, at the same starts.",
-    ),
-    Definition(
-        "Uniform starts, call starts",
-        "where the calls begin over which a mean is taken. Uniform: every position of sampled text alike. "
-        "Call starts: where the drafter’s own calls began; a call that breaks off leaves the next one at a "
-        "hard place. The two are different quantities.",
-    ),
-    Definition(
-        "Whole decodes",
-        "the limit wherever calls start: certified is what a decode that exists reaches, none exceeds is "
-        "what no decode with deterministic drafts exceeds; each with its one-sided 95% limit.",
-    ),
-    Definition(
-        "μ", "mean entropy of the target’s next-token law over the contexts visited, in nats per token."
-    ),
-    Definition("μ₂", "mean of Σ p (ln p)² over the same contexts, in nats²."),
-    Definition(
-        "Full and sampled",
-        "full uses every logit of a context; sampled uses only the log-probability of the sampled token, "
-        "which is what an inference API returns.",
-    ),
-    Definition(
-        "±, intervals",
-        "± is one standard error, clustered by prompt; intervals are 95%, t quantiles. Fewer than "
-        f"{FEWEST_PROMPTS} prompts are too few to say one.",
-    ),
-    Definition(
-        "Speed-up",
-        "tokens per second over plain decoding’s, prefill excluded: drafted and plain take turns on each "
-        "prompt, and the geometric mean of the ratios is shown. plain is the faster of the decoders named. "
-        "“Not decided”: the 95% interval spans 1, or a single prompt gives none.",
-    ),
-    Definition(
-        "Nodes per call",
-        "positions scored in a mean call; P is a ceiling, a miss of the drafter scores the root alone.",
-    ),
-    Definition(
-        "Time of a token",
-        "wall time over emitted tokens: drafting, the target’s forward pass, verification, and the rest "
-        "(keeping what was accepted). Shares of the first round, on the speed of all rounds; prefill "
-        "excluded.",
-    ),
-    Definition(
-        "Accepted of offered",
-        "of the calls that came as deep and whose tree went on there, the share that accepted a draft there. "
-        f"Drawn from {FEWEST_OFFERED} such calls on.",
-    ),
-    Definition(
-        "Looping text",
-        "share of emitted tokens that only repeat a cycle of the text, which is easy to draft.",
-    ),
-    Definition("Branching calls", "calls whose tree had a branch; all others were chains."),
-    Definition(
-        "Differs from greedy",
-        "texts at temperature 0 that left plain greedy decoding’s: at a near tie of the two best logits, "
-        "where rounding decides, or elsewhere, which would be an error.",
-    ),
-)

@@ -1,6 +1,6 @@
 """What the page's Plotly figures have in common. Colours are CSS variables, resolved in the page.
 
-A specification is plain JSON: `report.js` puts in the colours of the reader's light or dark scheme.
+A specification is plain JSON: `plots.js` puts in the colours of the reader's light or dark scheme.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from speclight.report.table import (
     Column,
     Table,
     count,
+    difference,
     estimate,
     missing,
     number,
@@ -74,11 +75,14 @@ def families_table(record: DemoRecord) -> Table:
         "Tokens per target call that are possible, and what the drafter gets",
         (
             Column("family", "Family"),
-            *(Column(f"limit_uniform_p{budget}", f"P = {budget}", uniform) for budget in shown),
+            *(
+                Column(f"limit_uniform_p{budget}", f"P = {budget}", uniform, about="oracle")
+                for budget in shown
+            ),
             Column("uniform_starts", is_shown=False),
-            Column("limit_call_starts", "limit", own),
-            Column("drafter_call_starts", "drafter", own),
-            Column("share_of_limit", "share of the limit", own),
+            Column("limit_call_starts", "limit", own, about="oracle"),
+            Column("drafter_call_starts", "drafter", own, about="expected"),
+            Column("share_of_limit", "share of the limit", own, about="share"),
             Column("call_starts", is_shown=False),
             Column("prompts", is_shown=False),
         ),
@@ -116,15 +120,20 @@ def bounds_table(record: DemoRecord) -> Table:
         "Bounds on tokens per call",
         (
             Column("family", "Family"),
-            Column("oracle_contexts", "starts searched"),
-            *(Column(f"ergodic_bound_p{budget}", f"P = {budget}", bound) for budget in shown),
-            *(Column(f"bound_minus_limit_p{budget}", f"P = {budget}", gap) for budget in shown),
+            Column("oracle_contexts", "starts searched", about="starts"),
+            *(Column(f"ergodic_bound_p{budget}", f"P = {budget}", bound, about="bound") for budget in shown),
+            *(
+                Column(f"bound_minus_limit_p{budget}", f"P = {budget}", gap, about="bound")
+                for budget in shown
+            ),
             *(
                 column
                 for budget in budgets
                 for column in (
-                    Column(f"decode_certified_p{budget}", f"P = {budget}: certified", decodes),
-                    Column(f"decode_most_p{budget}", f"P = {budget}: none exceeds", decodes),
+                    Column(
+                        f"decode_certified_p{budget}", f"P = {budget}: certified", decodes, about="decodes"
+                    ),
+                    Column(f"decode_most_p{budget}", f"P = {budget}: none exceeds", decodes, about="decodes"),
                 )
             ),
         ),
@@ -133,7 +142,7 @@ def bounds_table(record: DemoRecord) -> Table:
                 words(panel_title(limits, record)),
                 count(limits.oracle_contexts),
                 *(estimate(at_budget(limits, "ergodic_renewal", budget)) for budget in shown),
-                *(estimate(_gap(limits, budget)) for budget in shown),
+                *(difference(_gap(limits, budget)) for budget in shown),
                 *(cell for budget in budgets for cell in _decode_cells(record, limits, budget)),
             )
             for limits in record.limits
@@ -184,23 +193,23 @@ def decoding_table(record: DemoRecord, runs: tuple[DecodingSummary, ...], name: 
             Column("drafter", "Drafter", is_text=True),
             Column("temperature", "T"),
             Column("prompts", "Prompts"),
-            Column("tokens_per_call", "Tokens per call"),
-            Column("speed_up", "Speed-up"),
+            Column("tokens_per_call", "Tokens per call", about="measured-tokens"),
+            Column("speed_up", "Speed-up", about="paired-speed-up"),
             Column("verdict", is_shown=False),
-            Column("drafted_tokens_per_second", "drafted", speed),
-            Column("plain_tokens_per_second", "plain", speed),
+            Column("drafted_tokens_per_second", "drafted", speed, about="measured-speed"),
+            Column("plain_tokens_per_second", "plain", speed, about="measured-speed"),
             *(
                 Column(f"plain_tokens_per_second_{place + 1}", decoder, is_shown=False)
                 for place, decoder in enumerate(plain)
             ),
             Column("node_budget", is_shown=False),
-            Column("nodes_per_call", "Nodes per call"),
+            Column("nodes_per_call", "Nodes per call", about="nodes"),
             Column("rule", is_shown=False),
             Column("tokens", is_shown=False),
             Column("calls", is_shown=False),
             Column("branching_calls", is_shown=False),
-            Column("looping_share", "Looping text"),
-            Column("differs_at_near_ties", "Differs from greedy"),
+            Column("looping_share", "Looping text", about="looping"),
+            Column("differs_at_near_ties", "Differs from greedy", about="greedy"),
             Column("differs_elsewhere", is_shown=False),
         ),
         tuple(_decoding_row(run, plain, of_families) for run in runs),
@@ -259,8 +268,8 @@ def time_table(record: DemoRecord) -> Table:
         (
             Column("decoder", "Decoder"),
             Column("temperature", "T"),
-            Column("total_ms", "All"),
-            *(Column(f"{phase.name}_ms", phase.label) for phase in PHASES),
+            Column("total_ms", "All", about="time"),
+            *(Column(f"{phase.name}_ms", phase.label, about="time") for phase in PHASES),
         ),
         tuple(
             (
@@ -283,10 +292,10 @@ def acceptance_table(record: DemoRecord) -> Table:
             Column("drafter", "Drafter"),
             Column("temperature", "T"),
             Column("depth", "Depth"),
-            Column("calls_offered", "Calls that offered one"),
-            Column("calls_accepted", "Calls that accepted one"),
-            Column("accepted_of_offered", "Accepted of offered"),
-            Column("accepted_of_all_calls", "Accepted of all calls"),
+            Column("calls_offered", "Calls that offered one", about="accepted"),
+            Column("calls_accepted", "Calls that accepted one", about="accepted"),
+            Column("accepted_of_offered", "Accepted of offered", about="accepted"),
+            Column("accepted_of_all_calls", "Accepted of all calls", about="accepted"),
         ),
         tuple(
             (
@@ -314,10 +323,10 @@ def profile_table(record: DemoRecord) -> Table:
             Column("family", "Family"),
             Column("prompts", "Prompts"),
             Column("tokens", "Tokens"),
-            Column("mu_full_nats", "full", mu),
-            Column("mu_sampled_nats", "sampled", mu),
-            Column("mu2_full_nats2", "full", mu2),
-            Column("mu2_sampled_nats2", "sampled", mu2),
+            Column("mu_full_nats", "full", mu, about="mu"),
+            Column("mu_sampled_nats", "sampled", mu, about="mu"),
+            Column("mu2_full_nats2", "full", mu2, about="mu2"),
+            Column("mu2_sampled_nats2", "sampled", mu2, about="mu2"),
         ),
         tuple(
             (

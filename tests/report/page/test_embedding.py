@@ -8,7 +8,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speclight.report.demo.embedding import script_json, svg_data_uri
+from speclight.report.page.embedding import script_json, svg_data_uri
 
 
 @given(st.text() | st.sampled_from(["</script>", "<!--<script>", "]]>", "&lt;"]))

@@ -1,0 +1,1 @@
+"""What every page has: style, script, templates, and data carried inside."""

@@ -1,0 +1,1 @@
+"""The page of a plan: what is possible, what to do, and what if."""

@@ -1,0 +1,38 @@
+"""A real browser without a window, for tests of what pages do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+# Names of Chromium on systems that ship it; Playwright's own is taken where none is found.
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+REMEDY = "install Chromium, or run `playwright install chromium`; SPECLIGHT_BROWSER names one elsewhere"
+
+
+@contextmanager
+def opened(path: Path, width: int = 1280, *, dark: bool = False) -> Iterator[Page]:
+    """The page in a file, opened from disk. Anything that it asks the network for, or any error, fails."""
+    faults: list[str] = []
+    found = os.environ.get("SPECLIGHT_BROWSER") or next(filter(None, map(shutil.which, NAMES)), None)
+    with sync_playwright() as playwright:
+        if found is None and not Path(playwright.chromium.executable_path).exists():
+            raise FileNotFoundError(f"no Chromium to test pages with; {REMEDY}")
+        # A page of our own from disk needs no sandbox, and containers often allow none.
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", offline=True
+        )
+        page = context.new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda message: faults.append(message.text))
+        page.on("request", lambda asked: faults.append(asked.url) if asked.url.startswith("http") else None)
+        page.goto(path.as_uri())
+        yield page
+        browser.close()
+    assert not faults

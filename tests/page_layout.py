@@ -23,7 +23,7 @@ def assert_fits(page: Page, width: int) -> None:
     labels = page.locator(".bars th[scope=row]")
     assert labels.count() > 3
     for place in range(labels.count()):
-        longest = max(labels.nth(place).text_content().split(), key=len)
+        longest = max(labels.nth(place).inner_text().split(), key=len)
         assert labels.nth(place).evaluate(WORD_FITS, longest), longest
 
 

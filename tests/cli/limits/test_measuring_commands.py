@@ -105,9 +105,24 @@ def test_demo_writes_a_report_and_report_writes_it_again(prompts, tmp_path, run_
     record = json.loads((out / "report.json").read_text(encoding="utf-8"))
     assert {row["temperature"] for row in record["decodings"]} == {0.0, 1.0}
     assert all(row["divergences_other"] in (0, None) for row in record["decodings"])
+    assert_what_if_is_the_headline_at_its_budget(record)
     again = tmp_path / "again"
     assert main(["report", "--run", str(out), "--out", str(again)]) == 0
     assert (again / "report.html").read_text(encoding="utf-8") == page
+
+
+def assert_what_if_is_the_headline_at_its_budget(record):
+    """The same calls: at the run's own P the part shows what the headline says, below it no more."""
+    headline, (warm, cold) = record["headline"], record["what_if"]["loads"]
+    assert (warm["temperature"], cold["temperature"]) == (1.0, 0.0)
+    assert cold["limit"] == cold["node_budgets"]  # greedy text is certain
+    calls = warm["drafted"][0]["calls"]
+    (own,) = [each for each in calls if each["node_budget"] == headline["node_budget"]]
+    assert own["tokens"]["value"] == pytest.approx(headline["expected_tokens_per_call"]["value"])
+    assert own["best_tree"] == pytest.approx(headline["limit_tokens_per_call"]["value"])
+    tokens = [each["tokens"]["value"] for each in calls]
+    assert tokens == sorted(tokens)
+    assert all(sum(each["shares"]) == pytest.approx(1.0) for each in calls)
 
 
 def test_demo_ends_stdout_with_its_json_line(prompts, tmp_path, capsys):

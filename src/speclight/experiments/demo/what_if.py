@@ -53,7 +53,7 @@ def _load(
     searched: Sequence[SearchedPrompt],
     largest: int,
 ) -> Load:
-    shown = tuple(sorted({*(budget for budget in SHOWN_BUDGETS if budget <= largest), largest} - {1}))
+    shown = tuple(sorted({*(budget for budget in SHOWN_BUDGETS if budget <= largest), largest}))
     limit = upper = tuple(map(float, shown))  # greedy text is certain: its best tree is the text itself
     if temperature > 0.0:
         texts = [text for family in profile.families for text in profile.sampled_texts(family)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from speclight.advice.configuration import Configuration
 from speclight.experiments.demo.record import DemoRecord
 from speclight.report.curve_style import drafter_marks, holds_here, legend_label, style_of
 from speclight.report.demo.definitions import report_definitions
@@ -28,10 +29,17 @@ from speclight.report.demo.time_rows import PHASES
 from speclight.report.page.embedding import svg_data_uri
 from speclight.report.page.environment import page_environment, template_text, utf8
 from speclight.report.what_if.view import PACKAGE as WHAT_IF
-from speclight.report.what_if.view import what_if_view
+from speclight.report.what_if.view import WhatIfView, what_if_view
 from speclight.writing import write_whole
 
 PACKAGE = "speclight.report.demo"
+
+
+def _what_if(record: DemoRecord) -> WhatIfView:
+    """The headline's run, at its node budget."""
+    way = record.what_if.loads[0].drafted[0]
+    shown = Configuration(way.drafter, way.growth, way.rule, record.headline.node_budget)
+    return what_if_view(record.what_if, shown)
 
 
 def write_report(record: DemoRecord, folder: Path) -> Path:
@@ -63,7 +71,7 @@ def write_report(record: DemoRecord, folder: Path) -> Path:
             load_warning=load_warning(record.load),
             tables=tables,
             definitions=report_definitions(record.headline.drafter, record.headline.node_budget),
-            view=what_if_view(record.what_if),
+            view=_what_if(record),
             what_if_script=template_text(WHAT_IF, "what_if.js"),
             curves=distinct_curves(record),
             drafter_marks=drafter_marks(drafters_of(record)),

@@ -113,7 +113,7 @@ def test_text_inside_figure_data_survives_as_text(tmp_path):
         for index, (_, attributes) in enumerate(
             element for element in page.elements if element[0] == "script"
         )
-        if attributes.get("type") == "application/json"
+        if "data-plot" in attributes
     ]
     figures = [json.loads(page.contents["script"][place]) for place in places]
     assert len(figures) == len(record.limits) + 2

@@ -25,7 +25,11 @@ class HeadlineRow:
 
 @dataclass(frozen=True, slots=True)
 class PlanHeadline:
-    """possible: times plain decoding, at most. gets: of the best setting that drafts, None without one."""
+    """The first line in numbers, and the rows below it.
+
+    possible: times plain decoding, at most. gets: of the best setting that drafts, None without one. pays:
+    whether it is faster than plain decoding. texts: what all of it is about.
+    """
 
     possible: str
     gets: str | None

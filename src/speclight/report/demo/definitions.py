@@ -15,11 +15,18 @@ BOUND = "speclight bound --profile out/profile --budget 8,16,64"
 def report_definitions(drafter: str, node_budget: int) -> tuple[Definition, ...]:
     """All of them, those of the what-if part among them. drafter, node_budget: of the headline's run."""
     gap = f"speclight gap --drafter {drafter} --budget {node_budget} --temperature 1"
-    return (*what_if_definitions(Commands(DEMO, DEMO, DEMO)), *_of_calls(gap), *_of_texts(), *_of_runs(gap))
+    return (
+        *what_if_definitions(Commands(DEMO, DEMO, DEMO)),
+        *_of_calls(gap),
+        *_of_limits(gap),
+        *_of_texts(),
+        *_of_runs(gap),
+        *_of_decoding(),
+    )
 
 
 def _of_calls(gap: str) -> tuple[Definition, ...]:
-    """Tokens of a call: possible, expected and measured."""
+    """Tokens of a call, possible and expected."""
     return (
         Definition(
             "oracle",
@@ -42,6 +49,12 @@ def _of_calls(gap: str) -> tuple[Definition, ...]:
             "starts.",
             gap,
         ),
+    )
+
+
+def _of_limits(gap: str) -> tuple[Definition, ...]:
+    """Limits by where calls start, and what was lost on the way down from one."""
+    return (
         Definition(
             "starts",
             "Uniform starts, call starts",
@@ -128,6 +141,12 @@ def _of_runs(gap: str) -> tuple[Definition, ...]:
             "positions scored in a mean call; P is a ceiling, a miss of the drafter scores the root alone.",
             gap,
         ),
+    )
+
+
+def _of_decoding() -> tuple[Definition, ...]:
+    """How they did it."""
+    return (
         Definition(
             "time",
             "Time of a token",

@@ -19,6 +19,10 @@ class Commands:
 
 def what_if_definitions(commands: Commands) -> tuple[Definition, ...]:
     """Every number of the part, the most read first."""
+    return (*_of_calls(commands), *_of_limits(commands), *_of_comparison(commands), *_steps(commands))
+
+
+def _of_calls(commands: Commands) -> tuple[Definition, ...]:
     return (
         Definition(
             "budget",
@@ -41,6 +45,11 @@ def what_if_definitions(commands: Commands) -> tuple[Definition, ...]:
             "really have, drafting, and the loop around them.",
             commands.times,
         ),
+    )
+
+
+def _of_limits(commands: Commands) -> tuple[Definition, ...]:
+    return (
         Definition(
             "limit",
             "Limit at this P",
@@ -63,6 +72,11 @@ def what_if_definitions(commands: Commands) -> tuple[Definition, ...]:
             "times, whatever the sizes of its trees, drafting free.",
             commands.page,
         ),
+    )
+
+
+def _of_comparison(commands: Commands) -> tuple[Definition, ...]:
+    return (
         Definition("speed-up", "Speed-up", "tokens per second over those of plain decoding.", commands.page),
         Definition(
             "interval",
@@ -70,7 +84,6 @@ def what_if_definitions(commands: Commands) -> tuple[Definition, ...]:
             "95%, from prompts alone (t quantiles, clustered by prompt); call times count as known. Fewer "
             f"than {FEWEST_PROMPTS} prompts, or an interval wider than the number, are too few to say.",
         ),
-        *_steps(commands),
     )
 
 

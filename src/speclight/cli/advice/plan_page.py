@@ -42,15 +42,18 @@ def write_page(
     """
     from speclight.advice.engine_settings.known import all_settings
     from speclight.advice.recorded_loads import what_if_of
+    from speclight.advice.speed_limit import check_target_timed
     from speclight.report.plan_page.html import PlannedPage, write_plan_page
     from speclight.report.what_if.definitions import Commands
 
     if plan.batch_size != 1 or plan.limit is None:
         raise InvalidInput(
-            f"got a plan for {plan.batch_size} texts at once, expected one for single texts, which the page is "
-            "of; time calls with batch size 1 among them",
+            f"got a plan for {plan.batch_size} texts at once, expected one for single texts, which the page "
+            "is of; time calls with batch size 1 among them",
             argument="batch_sizes",
         )
+    for trace in traces:
+        check_target_timed(times, trace.target, trace.weights_sha256)
     loads = [_load(trace, plan, prices, choice) for trace in traces]
     records, latency = map(str, folders)
     page = PlannedPage(

@@ -69,7 +69,7 @@ def _of_limits(commands: Commands) -> tuple[Definition, ...]:
             "speed-bound",
             "Limit of this machine",
             "tokens per second that no decode of these texts with deterministic drafts exceeds at these call "
-            "times, whatever the sizes of its trees, drafting free.",
+            "times, whatever the sizes of its trees, drafting and the loop free.",
             commands.page,
         ),
     )

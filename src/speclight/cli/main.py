@@ -34,6 +34,7 @@ from speclight.cli.engines.import_report import import_report
 from speclight.cli.experiments.compare_drafters import compare_drafters
 from speclight.cli.experiments.compare_trees import compare_trees
 from speclight.cli.experiments.doctor_faults import doctor_faults
+from speclight.cli.experiments.limits_check import limits_check
 from speclight.cli.experiments.limits_picture import limits_picture
 from speclight.cli.experiments.limits_test import limits_test
 from speclight.cli.experiments.many_to_one import many_to_one
@@ -74,6 +75,7 @@ EXPERIMENTS: dict[str, Callable[..., None]] = {
     "compare-drafters": compare_drafters,
     "compare-trees": compare_trees,
     "doctor-faults": doctor_faults,
+    "limits-check": limits_check,
     "limits-picture": limits_picture,
     "limits-test": limits_test,
     "many-to-one": many_to_one,
@@ -100,7 +102,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code.
 
     0: done. 2: bad input, explained on stderr. 130: interrupted. 141: stdout was closed by its reader.
-    `verify` and `doctor` exit with 1 themselves where they find a fault,
+    `verify`, `doctor` and `experiment limits-check` exit with 1 themselves where they find a fault,
     `doctor` with 2 for a head that cannot be read. Anything else is a bug of speclight and propagates,
     for Python to print the traceback and exit with 1.
     """

@@ -17,7 +17,7 @@ import torch
 
 from speclight.measure.plan import run_plan
 from speclight.measure.profile import Profile, ProfiledText
-from speclight.measure.store import read_table, recording
+from speclight.measure.store import read_table, reading, recording
 from speclight.measure.text_keys import turn_column
 from speclight.models.causal_lm import CausalLM
 from speclight.models.forest import Forest, ForestNode
@@ -25,6 +25,8 @@ from speclight.models.sampling import SamplingSettings
 from speclight.trees.best_first import BestFirstGrowth
 from speclight.trees.draft_tree import DraftTree
 from speclight.trees.growing_tree import CandidateLaw
+
+KIND = "oracle decode"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def run_oracle_decode(
     Asking for more texts later goes on in the same folder. Raises StorageError if it holds another plan.
     """
     plan = run_plan(
-        "oracle decode",
+        KIND,
         model,
         dtype=str(model.model.dtype),
         threads=torch.get_num_threads(),
@@ -109,8 +111,18 @@ def run_oracle_decode(
             if not records.has(name):
                 found = oracle_decode(model, text, node_budgets, starts_below, profile.settings.sampling)
                 records.write(name, _table(found))
-            calls += [OracleCall(**row) for row in read_table(folder, name).to_pylist()]
+            calls += _read(folder, name)
     return calls
+
+
+def recorded_calls(folder: Path) -> list[OracleCall]:
+    """The calls of every text that a folder holds so far. Raises StorageError if it is of another kind."""
+    with reading(folder, KIND):
+        return [call for file in sorted(folder.glob("text-*.parquet")) for call in _read(folder, file.stem)]
+
+
+def _read(folder: Path, name: str) -> list[OracleCall]:
+    return [OracleCall(**row) for row in read_table(folder, name).to_pylist()]
 
 
 # Texts of the first sweep over a family's prompts.

@@ -2,7 +2,12 @@
 
 import pytest
 
-from speclight.drafting.chosen_drafters import ALL_DRAFTERS, ComparedDrafter, compared_drafters
+from speclight.drafting.chosen_drafters import (
+    ALL_DRAFTERS,
+    ComparedDrafter,
+    compared_drafters,
+    labelled_drafters,
+)
 from speclight.drafting.drafter_choices import LayerSkip, Model, TwoStage
 from speclight.errors import InvalidInput
 from speclight.models.default_target import DEFAULT_NAME
@@ -54,6 +59,20 @@ def test_the_default_target_has_a_head():
 def test_what_cannot_be_compared_is_refused(given, named):
     with pytest.raises(InvalidInput, match=named):
         compared_drafters(tiny_target(), ALL_DRAFTERS, given)
+
+
+def test_several_weights_and_exits_of_one_kind_have_labels_of_their_own():
+    given = ("eagle3=heads/b", "ngram", "eagle3=heads/a", "layer_skip")
+    chosen = labelled_drafters(tiny_target(), ALL_DRAFTERS, given, exits=(1, 2))
+    assert [drafter.label for drafter in chosen] == [
+        "ngram",
+        "layer_skip-1",
+        "layer_skip-2",
+        "eagle3-b",
+        "eagle3-a",
+    ]
+    with pytest.raises(InvalidInput, match="rename a folder"):
+        labelled_drafters(tiny_target(), ALL_DRAFTERS, ("eagle3=one/a", "eagle3=two/a"))
 
 
 def test_a_plan_names_the_bytes_of_the_weights_and_not_where_they_lie(tmp_path):

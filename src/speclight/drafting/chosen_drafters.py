@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from speclight.drafting.drafter_choices import DRAFTERS, NO_DRAFTER, DrafterChoice
@@ -15,6 +15,7 @@ from speclight.models.causal_lm import CausalLM
 from speclight.models.default_target import DEFAULT_NAME
 
 ALL_DRAFTERS = (NO_DRAFTER, *DRAFTERS)
+EXITING = ("layer_skip", "two_stage")
 WEIGHT_ENDINGS = (".safetensors", ".bin", ".pt", ".gguf")
 
 
@@ -33,7 +34,9 @@ class ComparedDrafter:
 
     @property
     def label(self) -> str:
-        """The name, and of weights that were given the name of their file or folder."""
+        """The name, and of what was given besides the name of the file or folder, or the exit."""
+        if self.layers is not None:
+            return f"{self.name}-{self.layers}"
         return self.name if self.weights is None else f"{self.name}-{Path(self.weights).name}"
 
     def plan(self) -> dict[str, object]:
@@ -80,6 +83,26 @@ def compared_drafters(
                 raise InvalidInput(f"drafter {name!r} needs weights, got none; give {name}=FOLDER")
             if lacks_weights:
                 continue
-            takes_layers = name in ("layer_skip", "two_stage") and own is None
+            takes_layers = name in EXITING and own is None
             chosen.append(ComparedDrafter(name, own, layers if takes_layers else None))
     return tuple(chosen)
+
+
+def labelled_drafters(
+    target: CausalLM, choosable: Sequence[str], given: Sequence[str] = (), exits: Sequence[int] = ()
+) -> tuple[ComparedDrafter, ...]:
+    """As `compared_drafters`, several weights and exits of a name among them, each with a label of its own.
+
+    exits: of layer_skip, and of two_stage without weights, one drafter each; their own choice if empty.
+    Raises InvalidInput too for weights of one name whose files or folders are called alike.
+    """
+    chosen = tuple(
+        replace(drafter, layers=layers)
+        for drafter in compared_drafters(target, choosable, given, several=True)
+        for layers in (exits if exits and drafter.name in EXITING and drafter.weights is None else (None,))
+    )
+    if len({drafter.label for drafter in chosen}) < len(chosen):
+        raise InvalidInput(
+            f"got drafters {', '.join(given)}, expected names of weights that differ; rename a folder"
+        )
+    return chosen

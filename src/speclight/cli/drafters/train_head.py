@@ -38,6 +38,9 @@ class TrainHeadOptions:
     """EAGLE-3: the first of these are trained without unrolled steps, which is twice as fast."""
     checkpoint_minutes: float = 3.0
     """Time between checkpoints; each one is scored on texts held out."""
+    keep_every: int = 0
+    """Keep the drafter of every so many training tokens besides, in a folder named by its kind and their
+    number: drafters of many qualities for one target. 0 keeps the last one alone."""
     training: TrainingSettings = field(default_factory=TrainingSettings)
     conversations: ConversationSettings = field(default_factory=ConversationSettings)
     target: TargetOptions = field(default_factory=TargetOptions)
@@ -53,7 +56,7 @@ def train_head(options: TrainHeadOptions) -> None:
         speclight train-head --target FOLDER --kind eagle3 --out out/head
     """
     check_whole_numbers(options, "text_tokens")
-    check_whole_numbers(options, "first_step_tokens", at_least=0)
+    check_whole_numbers(options, "first_step_tokens", "keep_every", at_least=0)
     minutes = finite_number("checkpoint_minutes", options.checkpoint_minutes, "minutes", "3 is usual")
     if minutes < 0.0:
         raise InvalidInput(
@@ -108,11 +111,19 @@ def _trained(
     curve: list[TrainingProgress] = []
     last = monotonic()
 
+    kept = training.tokens // options.keep_every if options.keep_every else 0
+
+    def is_to_keep() -> bool:
+        return options.keep_every > 0 and training.tokens // options.keep_every > kept
+
     def is_due() -> bool:
-        return monotonic() - last >= 60.0 * options.checkpoint_minutes
+        return is_to_keep() or monotonic() - last >= 60.0 * options.checkpoint_minutes
 
     def report(progress: TrainingProgress) -> None:
-        nonlocal last
+        nonlocal last, kept
+        if is_to_keep():
+            training.write(options.out / f"{options.kind}-{progress.tokens:09d}", target)
+            kept = training.tokens // options.keep_every
         training.save(checkpoint)
         curve.append(progress)
         agreements = ", ".join(f"{share:.3f}" for share in progress.agreements)

@@ -51,11 +51,19 @@ def drafters_calls(record: Path) -> str:
     return markdown_of(drafter_times(read_latency(record)))
 
 
+def moments(record: Path) -> str:
+    from speclight.experiments.papers.other_targets import read_target_moments
+    from speclight.report.papers import moments_table
+
+    return moments_table(read_target_moments(record).moments)
+
+
 # Name in a page -> the table of a folder of records.
 TABLES: dict[str, Callable[[Path], str]] = {
     "waterfall": waterfall,
     "call times": call_times,
     "drafters' calls": drafters_calls,
+    "moments": moments,
 }
 
 

@@ -11,13 +11,16 @@ from matplotlib.figure import Figure
 
 from speclight.experiments.papers.figure_1 import DrafterPoint, LineFit
 from speclight.experiments.papers.figure_2 import BudgetPanel
+from speclight.experiments.papers.published import SYSTEMS
+from speclight.experiments.papers.systems import SYSTEM_BUDGET
 from speclight.measure.estimates import Estimate
 from speclight.report.canvas import canvas, checked_format, dash_pattern, write_figure
 from speclight.report.curve_style import COLOURS, drafter_marks, statement_style
-from speclight.report.palette import EDGE
+from speclight.report.palette import EDGE, INK
 from speclight.theory.catalogue import BY_NAME
 
 READING = "lemma_7_printed"
+STAR = "Llama-3.1-8B"
 _COLOURS = tuple(
     COLOURS[name].light
     for name in ("drafter", "oracle", "ergodic-renewal", "two-moments", "theorem-1", "renewal")
@@ -106,7 +109,7 @@ def _budgets(axes: Axes, panel: BudgetPanel, markers: dict[str, str]) -> None:
     for name, values in panel.bounds.items():
         style = statement_style(name)
         axes.plot(
-            panel.node_budgets,
+            panel.all_budgets[: len(values)],
             values,
             linestyle=dash_pattern(style.dashes),
             color=COLOURS[style.variable].light,
@@ -121,13 +124,15 @@ def _budgets(axes: Axes, panel: BudgetPanel, markers: dict[str, str]) -> None:
         colour = _COLOURS[number % len(_COLOURS)]
         _measured(axes, panel, values, colour, markers[drafter], drafter)
         axes.plot(
-            panel.node_budgets,
+            panel.all_budgets,
             panel.lemma_7[drafter],
             linestyle=dash_pattern((2, 3)),
             color=colour,
             linewidth=1.2,
             label=f"Lemma 7 as printed, {drafter}",
         )
+    if panel.temperature == 1.0:
+        _published(axes, panel.data)
     shown = panel.bounds["renewal"] if panel.oracle is None else [each.value for each in panel.oracle]
     axes.set_ylim(
         0, max(4.0, 2.5 * max(shown))
@@ -137,6 +142,14 @@ def _budgets(axes: Axes, panel: BudgetPanel, markers: dict[str, str]) -> None:
     axes.set_ylabel("tokens per call")
     axes.set_title(f"{panel.data}, T = {panel.temperature:g}", loc="left")
     axes.grid()
+
+
+def _published(axes: Axes, data: str) -> None:
+    """The star of the paper's Figure 2: of its target, not of the one measured here."""
+    for system in SYSTEMS:
+        if (system.target, system.data) == (STAR, data):
+            label = f"{system.drafter}, {system.target} (published)"
+            axes.plot([SYSTEM_BUDGET], [system.tokens_per_call], "*", color=INK, markersize=9, label=label)
 
 
 def _measured(

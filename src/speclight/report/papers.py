@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from speclight.experiments.papers.claims import Claim
 from speclight.experiments.papers.figure_1 import READINGS, DrafterPoint, LineFit
 from speclight.experiments.papers.figure_2 import BudgetPanel
+from speclight.experiments.papers.other_targets import SizePair
 from speclight.experiments.papers.published import TABLE_1, PublishedMoments
 from speclight.experiments.papers.run import Reproduced
 from speclight.experiments.papers.systems import (
@@ -17,6 +18,7 @@ from speclight.experiments.papers.systems import (
     systems_beside_limits,
 )
 from speclight.experiments.papers.table_1 import LIMIT_BUDGET, MeasuredMoments
+from speclight.experiments.papers.waterfall import GapFactors
 from speclight.measure.estimates import Estimate
 from speclight.report.markdown import markdown_table
 from speclight.theory.catalogue import BY_NAME
@@ -67,12 +69,26 @@ def reproduced_markdown(found: Reproduced) -> str:
     if found.points:
         parts += [_points(found.points), _fits(found.fits)]
     parts += [_panel(panel) for panel in found.panels]
+    if found.gaps:
+        parts.append(_gaps(found.gaps))
+    if found.sizes:
+        parts.append(_sizes(found.sizes))
     if found.claims:
         parts.append(_claims(found.claims))
     return "\n\n".join(parts)
 
 
 def _moments(rows: Sequence[MeasuredMoments]) -> str:
+    targets = ", ".join(dict.fromkeys(row.target for row in TABLE_1))
+    return (
+        f"**Table 1** (nats, nats², ± one standard error by prompt; neighbours: correlation of the "
+        f"surprisals of neighbouring tokens; limits at P = {LIMIT_BUDGET}, contexts taken as independent; "
+        f"published: {targets})\n\n{moments_table(rows)}"
+    )
+
+
+def moments_table(rows: Sequence[MeasuredMoments]) -> str:
+    """A row for each data set and temperature, the published moments of the same data in the last column."""
     published = {
         data: ", ".join(f"{row.mu:.3f} / {row.mu2:.3f}" for row in TABLE_1 if row.data == data)
         for data in dict.fromkeys(row.data for row in TABLE_1)
@@ -92,12 +108,7 @@ def _moments(rows: Sequence[MeasuredMoments]) -> str:
         ]
         for row in rows
     ]
-    targets = ", ".join(dict.fromkeys(row.target for row in TABLE_1))
-    return (
-        f"**Table 1** (nats, nats², ± one standard error by prompt; neighbours: correlation of the "
-        f"surprisals of neighbouring tokens; limits at P = {LIMIT_BUDGET}, contexts taken as independent; "
-        f"published: {targets})\n\n{markdown_table(heads, cells)}"
-    )
+    return markdown_table(heads, cells)
 
 
 def _points(points: Sequence[DrafterPoint]) -> str:
@@ -151,7 +162,7 @@ def _fits(fits: Sequence[LineFit]) -> str:
 
 
 def _panel(panel: BudgetPanel) -> str:
-    heads = ["tokens per call", *(f"P = {budget}" for budget in panel.node_budgets)]
+    heads = ["tokens per call", *(f"P = {budget}" for budget in panel.all_budgets)]
     cells = [
         [BY_NAME[name].label, *(f"{value:.2f}" for value in values)] for name, values in panel.bounds.items()
     ]
@@ -166,7 +177,36 @@ def _panel(panel: BudgetPanel) -> str:
         ["whole decode, certified", *(f"{limits.certified.value:.2f}" for limits in panel.decode)],
         ["whole decode, bound", *(f"{limits.bound.value:.2f}" for limits in panel.decode)],
     ]
+    cells = [cell + ["–"] * (len(heads) - len(cell)) for cell in cells]
     return f"**Figure 2, {panel.data}, T = {panel.temperature:g}**\n\n{markdown_table(heads, cells)}"
+
+
+def _gaps(gaps: Sequence[GapFactors]) -> str:
+    heads = ["data", "T", "drafter", "Theorem 1 / drafter", *gaps[0].factors, "share", "ln(P)/mu / Lemma 7"]
+    cells = [
+        [
+            gap.data,
+            f"{gap.temperature:g}",
+            gap.drafter,
+            f"{gap.whole:.2f}",
+            *(f"{factor:.2f}" for factor in gap.factors.values()),
+            "–" if gap.speculation_share is None else f"{gap.speculation_share:.0%}",
+            f"{gap.limit_over_lemma:.2f}",
+        ]
+        for gap in gaps
+    ]
+    return (
+        f"**From Theorem 1 down to the drafter** (P = {gaps[0].node_budget}; factors whose product is the "
+        f"first; share: of its logarithm that is speculation error)\n\n{markdown_table(heads, cells)}"
+    )
+
+
+def _sizes(pairs: Sequence[SizePair]) -> str:
+    heads = ["larger target", "smaller target", "its mu is lower on", "higher on", "undecided"]
+    cells = [
+        [pair.larger, pair.smaller, str(pair.lower), str(pair.higher), str(pair.undecided)] for pair in pairs
+    ]
+    return f"**Larger targets** (data sets)\n\n{markdown_table(heads, cells)}"
 
 
 def _claims(claims: Sequence[Claim]) -> str:

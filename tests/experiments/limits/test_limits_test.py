@@ -10,8 +10,9 @@ import pytest
 from speclight.cli.main import main
 from speclight.errors import InvalidInput
 from speclight.experiments.limits.claims import claim_of_cell, coverage, cut_at, dual_values, pooled_claim
-from speclight.experiments.limits.data import LimitsTestSettings, read_families
+from speclight.experiments.limits.data import LimitsTestSettings
 from speclight.experiments.limits.run import run_limits_test
+from speclight.experiments.question_files import read_question_files
 from speclight.measure.paired_contexts import PairedContext
 from speclight.report.limits import draw, markdown
 from speclight.theory.laws.sampled_text import SampledText
@@ -109,12 +110,12 @@ def test_texts_are_cut_as_under_a_length_limit():
 
 def test_question_files_become_families_that_know_their_categories(tmp_path):
     path = questions(tmp_path / "mixed.jsonl", 9)
-    (family,) = read_families((path,), 7)
+    (family,) = read_question_files((path,), 7)
     assert (family.name, len(family.prompts)) == ("mixed", 7)
     assert {prompt.family for prompt in family.prompts} == {"mixed"}
     assert sorted(set(family.categories.values())) == ["c0", "c1", "c2"]
     with pytest.raises(InvalidInput, match="rename one"):
-        read_families((path, path), 4)
+        read_question_files((path, path), 4)
     with pytest.raises(InvalidInput, match="sample longer texts"):
         LimitsTestSettings(max_tokens=30)
     with pytest.raises(InvalidInput, match="decode_tokens"):
@@ -129,7 +130,7 @@ def test_the_whole_chain_on_a_toy(tmp_path):
     """The estimator is right within 4 standard errors, seen trees and Jensen lie on their sides, decode bound
     and walk near the oracle decode (false alarm below 1e-3 in all, seed fixed); a second run reads only."""
     target = tiny_target(vocabulary_size=6, seed=3, window=128)
-    families = read_families((questions(tmp_path / "toys.jsonl", 24),), 80)
+    families = read_question_files((questions(tmp_path / "toys.jsonl", 24),), 80)
     result = run_limits_test(target, families, SETTINGS, tmp_path / "out")
     assert (result.sizes[0].prompts, result.sizes[0].contexts) == (24, 60)
     for claim in (*result.cells, *result.pooled):

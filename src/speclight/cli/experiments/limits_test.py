@@ -41,11 +41,11 @@ def limits_test(options: LimitsTestOptions) -> None:
     check_run(options.target, options.out)
     files = _question_files(options.questions)
 
-    from speclight.experiments.limits.data import read_families
     from speclight.experiments.limits.run import run_limits_test
+    from speclight.experiments.question_files import read_question_files
     from speclight.report.limits import draw, markdown
 
-    families = read_families(files, options.settings.prompts_per_file)
+    families = read_question_files(files, options.settings.prompts_per_file)
     with command_output(options.json) as output:
         target = load_target(options.target)
         with progress_bars() as progress:

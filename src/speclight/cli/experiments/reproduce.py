@@ -15,7 +15,7 @@ from speclight.errors import InvalidInput
 from speclight.experiments.papers.settings import PapersSettings
 
 if TYPE_CHECKING:
-    from speclight.experiments.papers.run import Reproduced
+    from speclight.experiments.papers.run import Beside, Reproduced
 
 # The first needs no model; the others share their records.
 Experiment = Literal["published", "table-1", "figure-1", "figure-2", "claims", "all"]
@@ -30,8 +30,15 @@ class ReproduceOptions:
     questions: tuple[Path, ...] = ()
     """Question files (JSON lines), each a data set; EAGLE's are named as in the papers."""
     drafter: tuple[str, ...] = ()
-    """Drafters of the figures, as NAME or NAME=WEIGHTS: ngram, layer_skip, model, eagle3, medusa. If none
+    """Drafters of the figures, as NAME or NAME=WEIGHTS: ngram, layer_skip, model, eagle3, medusa; a name may
+    come several times with weights of other names, as heads that `train-head --keep-every` kept do. If none
     is given, all that need no weights."""
+    exits: tuple[int, ...] = ()
+    """First layers of the target that draft for layer_skip, as 4,8,16; its own choice if not given."""
+    latency: Path | None = None
+    """Folder of `speclight latency` on the same machine and target, for the claim about call times."""
+    beside: tuple[Path, ...] = ()
+    """Folders of `reproduce` runs of other targets over the same question files, for the claim about size."""
     out: Path = Path("out/papers")
     """Folder for records, tables and figures; a killed run goes on where it stopped."""
     settings: PapersSettings = field(default_factory=PapersSettings)
@@ -57,28 +64,45 @@ def reproduce(experiment: Experiment, /, options: ReproduceOptions = ReproduceOp
         )
     check_run(options.target, options.out, options.drafter, options.settings.node_budgets)
 
-    from speclight.experiments.papers.question_files import read_data_sets
+    from speclight.experiments.papers.published import FILE_NAMES
+    from speclight.experiments.question_files import read_question_files
 
-    data_sets = read_data_sets(options.questions, options.settings.prompts_per_file)
+    data_sets = read_question_files(options.questions, options.settings.prompts_per_file, FILE_NAMES)
+    beside = _beside(options)
 
-    from speclight.drafting.chosen_drafters import compared_drafters
+    from speclight.drafting.chosen_drafters import labelled_drafters
+    from speclight.experiments.papers.other_targets import RESULT_NAME
     from speclight.experiments.papers.run import LAID_DRAFTERS
     from speclight.experiments.papers.run import reproduce as run
     from speclight.report.papers import reproduced_markdown
 
     with command_output(options.json) as output:
         target = load_target(options.target)
-        drafters = compared_drafters(target, LAID_DRAFTERS, options.drafter)
+        drafters = labelled_drafters(target, LAID_DRAFTERS, options.drafter, options.exits)
         with progress_bars() as progress:
-            found = run(target, experiment, data_sets, drafters, options.settings, options.out, progress)
+            found = run(
+                target, experiment, data_sets, drafters, options.settings, options.out, beside, progress
+            )
         tables = reproduced_markdown(found)
         write_tables(options.out, tables)
-        write_document(options.out / "reproduced.json", asdict(found))
+        write_document(options.out / RESULT_NAME, asdict(found))
         figures = _figures(found, options.out)
         if options.json:
             output.write_json({**asdict(found), "folder": options.out, "figures": figures})
         else:
             output.show(tables, f"\nrecords and figures: {options.out.as_posix()}")
+
+
+def _beside(options: ReproduceOptions) -> Beside:
+    from speclight.experiments.papers.call_times import measured_times
+    from speclight.experiments.papers.other_targets import read_target_moments
+    from speclight.experiments.papers.run import Beside
+    from speclight.measure.latency.record import read_latency
+
+    times = None
+    if options.latency is not None:
+        times = measured_times(read_latency(options.latency), max(options.settings.node_budgets))
+    return Beside(tuple(map(read_target_moments, options.beside)), times)
 
 
 def _published(options: ReproduceOptions) -> None:

@@ -3,51 +3,18 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-from speclight.errors import InvalidInput
 from speclight.experiments.limits.settings import LimitsTestSettings as LimitsTestSettings
+from speclight.experiments.question_files import QuestionFile
 from speclight.measure.oracle_decode import OracleCall, run_oracle_decode
 from speclight.measure.paired_contexts import PairedContext, PairedSettings, run_paired_contexts
 from speclight.measure.profile import Profile
 from speclight.measure.profile_run import run_profile
 from speclight.measure.profile_settings import ProfileSettings
-from speclight.measure.prompts import Prompt, read_prompts
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
 from speclight.progress import Progress, silent
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """A question file: its name, its prompts' first turns, and the category of each prompt by its id."""
-
-    name: str
-    prompts: tuple[Prompt, ...]
-    categories: dict[str, str]
-
-
-def read_families(files: tuple[Path, ...], prompts: int) -> tuple[Family, ...]:
-    """One family per question file, named after it, of its first `prompts` prompts.
-
-    Raises InvalidInput for malformed files, a name met twice, or no file.
-    """
-    families: list[Family] = []
-    for path in files:
-        read = read_prompts(path)[:prompts]
-        if path.stem in [family.name for family in families]:
-            raise InvalidInput(f"two question files are called {path.stem}; rename one")
-        families.append(
-            Family(
-                path.stem,
-                tuple(replace(prompt, family=path.stem, turns=prompt.turns[:1]) for prompt in read),
-                {prompt.prompt_id: prompt.family for prompt in read},
-            )
-        )
-    if not families:
-        raise InvalidInput("the test needs at least one question file, got none")
-    return tuple(families)
 
 
 class DataFolder:
@@ -58,8 +25,8 @@ class DataFolder:
     ) -> None:
         self._model, self._settings, self._folder, self._progress = model, settings, folder, progress
 
-    def texts(self, family: Family, temperature: float) -> Profile:
-        """One text after every prompt."""
+    def texts(self, family: QuestionFile, temperature: float) -> Profile:
+        """One text after the first turn of every prompt."""
         name = f"{family.name}-t{temperature}-texts"
         settings = ProfileSettings(
             samples=1,
@@ -69,9 +36,9 @@ class DataFolder:
             seed=self._settings.seed + zlib.crc32(name.encode()),
             sampling=SamplingSettings(temperature),
         )
-        return run_profile(self._model, family.prompts, settings, self._folder / name, self._progress)
+        return run_profile(self._model, family.first_turns, settings, self._folder / name, self._progress)
 
-    def contexts(self, family: Family, temperature: float) -> tuple[PairedContext, ...]:
+    def contexts(self, family: QuestionFile, temperature: float) -> tuple[PairedContext, ...]:
         """Searched trees and fresh continuations at contexts spread evenly over the texts."""
         settings = PairedSettings(
             self._settings.contexts,
@@ -85,7 +52,7 @@ class DataFolder:
             self._model, self.texts(family, temperature), settings, folder, self._progress
         )
 
-    def oracle_calls(self, family: Family, temperature: float) -> list[OracleCall]:
+    def oracle_calls(self, family: QuestionFile, temperature: float) -> list[OracleCall]:
         """The calls of an oracle decode along the texts, at every node budget decoded."""
         return run_oracle_decode(
             self._model,

@@ -17,7 +17,8 @@ from speclight.experiments.limits.claims import (
     dual_values,
     pooled_claim,
 )
-from speclight.experiments.limits.data import DataFolder, Family, LimitsTestSettings
+from speclight.experiments.limits.data import DataFolder, LimitsTestSettings
+from speclight.experiments.question_files import QuestionFile
 from speclight.measure.paired_contexts import PairedContext
 from speclight.measure.profile import Profile
 from speclight.models.causal_lm import CausalLM
@@ -70,7 +71,7 @@ class LimitsTest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Cell:
-    family: Family
+    family: QuestionFile
     temperature: float
     texts: Profile
     contexts: tuple[PairedContext, ...]
@@ -80,7 +81,7 @@ class _Cell:
 
 def run_limits_test(
     model: CausalLM,
-    families: tuple[Family, ...],
+    families: tuple[QuestionFile, ...],
     settings: LimitsTestSettings,
     folder: Path,
     progress: Progress = silent,
@@ -123,7 +124,9 @@ def run_limits_test(
     )
 
 
-def _measured(data: DataFolder, family: Family, temperature: float, settings: LimitsTestSettings) -> _Cell:
+def _measured(
+    data: DataFolder, family: QuestionFile, temperature: float, settings: LimitsTestSettings
+) -> _Cell:
     texts, contexts = data.texts(family, temperature), data.contexts(family, temperature)
     calls = data.oracle_calls(family, temperature)
     return _Cell(

@@ -15,6 +15,15 @@ class PublishedMoments:
     mu2: float
 
 
+# What EAGLE's question files are called in the papers, by their names without ending.
+FILE_NAMES = {
+    "humaneval": "HumanEval",
+    "mt_bench": "MT-bench",
+    "gsm8k": "GSM8K",
+    "sum": "CNN/DM",
+    "qa": "NQ",
+    "alpaca": "Alpaca",
+}
 _DATA = ("HumanEval", "MT-bench", "GSM8K", "CNN/DM", "NQ", "mean")
 _TABLE_1 = {
     "Llama-3.1-8B": (

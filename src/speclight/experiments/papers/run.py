@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from speclight.drafting.chosen_drafters import ComparedDrafter
-from speclight.experiments.papers.claims import Claim, judged_claims
+from speclight.experiments.papers.call_times import MeasuredTimes
+from speclight.experiments.papers.claims import Claim, Evidence, judged_claims
 from speclight.experiments.papers.drafted import drafted_answers
 from speclight.experiments.papers.figure_1 import DrafterPoint, LineFit, drafter_points, line_fits
 from speclight.experiments.papers.figure_2 import BudgetPanel, budget_panels, searched
-from speclight.experiments.papers.question_files import DataSet
+from speclight.experiments.papers.other_targets import SizePair, TargetMoments, size_pairs
 from speclight.experiments.papers.settings import PapersSettings
 from speclight.experiments.papers.table_1 import MeasuredMoments, measured_moments
 from speclight.experiments.papers.texts import answers
+from speclight.experiments.papers.waterfall import GapFactors, gap_factors
+from speclight.experiments.question_files import QuestionFile
 from speclight.models.causal_lm import CausalLM
 from speclight.progress import Progress, silent
 
@@ -27,23 +30,38 @@ _WITH_SEARCH = ("figure-2", "claims", "all")
 
 @dataclass(frozen=True, slots=True)
 class Reproduced:
-    """What was asked for; the rest is empty."""
+    """What was asked for; the rest is empty. parameters: of the target, shared ones once."""
 
     target: str
+    parameters: int
     moments: tuple[MeasuredMoments, ...]
+    sizes: tuple[SizePair, ...]
     points: tuple[DrafterPoint, ...]
     fits: tuple[LineFit, ...]
     panels: tuple[BudgetPanel, ...]
+    gaps: tuple[GapFactors, ...]
     claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What was measured elsewhere and is judged with it: other targets' Table 1, and times of calls."""
+
+    targets: tuple[TargetMoments, ...] = ()
+    times: MeasuredTimes | None = None
+
+
+NOTHING_BESIDE = Beside()
 
 
 def reproduce(
     model: CausalLM,
     experiment: str,
-    data_sets: tuple[DataSet, ...],
+    data_sets: Sequence[QuestionFile],
     drafters: Sequence[ComparedDrafter],
     settings: PapersSettings,
     folder: Path,
+    beside: Beside = NOTHING_BESIDE,
     progress: Progress = silent,
 ) -> Reproduced:
     """One of table-1, figure-1, figure-2, claims and all.
@@ -59,15 +77,24 @@ def reproduce(
     )
     oracles = searched(model, found, settings, folder, progress) if experiment in _WITH_SEARCH else {}
     points = drafter_points(drafted, max(settings.node_budgets))
-    panels = (
-        budget_panels(found, drafted, oracles, settings.node_budgets) if experiment in _WITH_SEARCH else ()
+    panels = budget_panels(found, drafted, oracles, settings) if experiment in _WITH_SEARCH else ()
+    moments, parameters = measured_moments(model.name, found), model.model.num_parameters()
+    evidence = Evidence(
+        moments,
+        size_pairs([TargetMoments(model.name, parameters, moments), *beside.targets]),
+        line_fits(points, settings.seed),
+        panels,
+        gap_factors(panels),
+        beside.times,
     )
-    moments, fits = measured_moments(model.name, found), line_fits(points, settings.seed)
     return Reproduced(
         model.name,
+        parameters,
         moments,
+        evidence.sizes,
         points,
-        fits,
+        evidence.fits,
         panels,
-        judged_claims(moments, fits, panels) if experiment in ("claims", "all") else (),
+        evidence.gaps,
+        judged_claims(evidence) if experiment in ("claims", "all") else (),
     )

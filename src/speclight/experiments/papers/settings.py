@@ -27,6 +27,8 @@ class PapersSettings:
     """Texts sampled together; part of the plan, because it decides padding and rounding."""
     node_budgets: tuple[int, ...] = (2, 4, 8, 16, 32, 60)
     """Node budgets P of Figure 2, rising, as 8,16,60; the largest is that of Figure 1."""
+    limit_budgets: tuple[int, ...] = (128, 256, 512)
+    """Larger ones, at which nothing is drafted or searched and the limits go on alone."""
     every: int = 8
     """Of the answers' tokens one in this many is a start of a drafted tree."""
     contexts: int = 40
@@ -37,8 +39,10 @@ class PapersSettings:
     def __post_init__(self) -> None:
         check_whole_numbers(self, "prompts_per_file", "max_tokens", "batch_size", "every")
         check_whole_numbers(self, "contexts", at_least=0)
-        budgets = self.node_budgets
-        if not budgets or min(budgets) < 2 or any(a >= b for a, b in pairwise(budgets)):
-            raise InvalidInput(f"got node budgets {budgets}, expected rising numbers >= 2")
+        budgets = (*self.node_budgets, *self.limit_budgets)
+        if not self.node_budgets or min(budgets) < 2 or any(a >= b for a, b in pairwise(budgets)):
+            raise InvalidInput(
+                f"got node budgets {budgets}, those of limits alone last, expected rising numbers >= 2"
+            )
         if not self.temperatures or min(self.temperatures) <= 0.0:
             raise InvalidInput(f"temperatures must each be above 0, got {self.temperatures}")

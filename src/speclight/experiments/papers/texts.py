@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from speclight.experiments.papers.question_files import DataSet
 from speclight.experiments.papers.settings import PapersSettings
+from speclight.experiments.question_files import QuestionFile
 from speclight.measure.profile import Profile
 from speclight.measure.profile_run import run_profile
 from speclight.measure.profile_settings import ProfileSettings
@@ -27,7 +28,7 @@ class Answers:
 
 def answers(
     model: CausalLM,
-    data_sets: tuple[DataSet, ...],
+    data_sets: Sequence[QuestionFile],
     settings: PapersSettings,
     folder: Path,
     progress: Progress = silent,

@@ -31,12 +31,15 @@ def llama_cpp_server(
     slots: int = 1,
     context_tokens: int = 4096,
     speculates: bool = False,
+    match_tokens: int | None = None,
     float32: bool = False,
 ) -> Iterator[str]:
     """The address of a server of a GGUF on 127.0.0.1; it ends with the block.
 
-    slots: texts decoded at once, which share context_tokens. speculates: by n-grams. float32: attention and
-    its cache too, as a reference computes. Raises ModuleNotFoundError without the wheel xllamacpp.
+    slots: texts decoded at once, which share context_tokens. speculates: by n-grams; match_tokens: how many
+    must match, with drafts of 8 then; llama.cpp's own choice if None, 12 and 48, at which few texts are
+    drafted. float32: attention and its cache too, as a reference computes. Raises ModuleNotFoundError without
+    the wheel xllamacpp.
     """
     xllamacpp: Any = importlib.import_module("xllamacpp")  # an extension module without stubs
     params = xllamacpp.CommonParams()
@@ -49,6 +52,8 @@ def llama_cpp_server(
         params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     if speculates:
         params.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE]
+        if match_tokens is not None:
+            params.speculative.ngram_simple.size_n, params.speculative.ngram_simple.size_m = match_tokens, 8
     server = xllamacpp.Server(params)
     try:
         yield server.listening_address
@@ -86,6 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A llama.cpp server of the default target.")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--speculates", action="store_true", help="draft by n-grams")
+    parser.add_argument("--match-tokens", type=int, help="length of the n-grams (default: llama.cpp's)")
     parser.add_argument("--float32", action="store_true", help="weights, attention and cache in float32")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -93,7 +99,12 @@ def main() -> None:
         if options.float32:
             model = float32_copy(model, Path(folder) / "float32.gguf")
         with llama_cpp_server(
-            model, threads=options.threads, slots=2, speculates=options.speculates, float32=options.float32
+            model,
+            threads=options.threads,
+            slots=2,
+            speculates=options.speculates,
+            match_tokens=options.match_tokens,
+            float32=options.float32,
         ) as address:
             print(address, flush=True)
             threading.Event().wait()

@@ -10,6 +10,7 @@ from llamacpp_server import float32_copy, llama_cpp_server
 from speclight.engines.client import EngineClient, EngineSettings
 from speclight.engines.oracle import oracle_at
 from speclight.engines.profile_run import profile_engine
+from speclight.engines.reports.prometheus import read_metrics
 from speclight.engines.verdict import engine_verdict, sample_texts
 from speclight.measure.estimates import mean_over
 from speclight.measure.profile import Profile, ProfileSettings
@@ -39,12 +40,12 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "n-gram"])
-def client(request: pytest.FixtureRequest, weights: Path):
+def served(request: pytest.FixtureRequest, weights: Path):
     with (
-        llama_cpp_server(weights, slots=2, speculates=request.param, float32=True) as url,
+        llama_cpp_server(weights, slots=2, speculates=request.param, match_tokens=2, float32=True) as url,
         EngineClient(EngineSettings((url,), concurrency=3)) as found,
     ):
-        yield found
+        yield found, request.param
 
 
 @pytest.fixture(scope="module")
@@ -96,12 +97,16 @@ def _moment(profile: Profile, power: int):
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_sampling_is_lossless_plain_and_with_n_grams(
-    client: EngineClient, target: CausalLM, temperature: float
+    served: tuple[EngineClient, bool], target: CausalLM, temperature: float
 ) -> None:
     """Against the target here: llama.cpp states nothing of drafted tokens. False alarm 1e-3 for each."""
+    client, speculates = served
     texts = sample_texts(client, PROMPTS, 240, 0, temperature, seed=3)
     verdict = engine_verdict(texts, temperature, target)
     assert verdict.whole.is_passed
     assert verdict.whole.tokens >= 200
     assert verdict.largest_gap_nats is not None
     assert verdict.largest_gap_nats < SAME_NATS
+    (report,) = read_metrics(client.get_text("/metrics"))
+    assert report.counts is not None
+    assert (report.counts.accepted > 0) == speculates

@@ -12,10 +12,10 @@ from speclight.experiments.races.comparison import (
     RaceExperimentSettings,
     run_race_experiment,
 )
-from speclight.experiments.races.drafted_trees import TREE_DRAFTED
 from speclight.experiments.races.laws import laws_along, race_drafter
 from speclight.experiments.races.run import ANY_RULE, DRAFTED
-from speclight.experiments.races.texts import RaceTextSettings, read_texts
+from speclight.experiments.races.texts import RaceTextSettings, sample_race_texts
+from speclight.experiments.races.tree_comparison import TREE_DRAFTED
 from speclight.measure.prompts import Prompt
 from speclight.report.races import comparison_figure, draw, markdown
 from speclight.trees.draft_tree import DraftTree, SampledChildren
@@ -65,7 +65,7 @@ def ran(tmp_path_factory):
 
 def test_laws_along_a_text_are_those_after_its_tokens(ran):
     target, folder, _ = ran
-    text = read_texts(folder / "out" / "texts")[1]
+    text = sample_race_texts(target, PROMPTS, SETTINGS.texts, folder / "out" / "texts")[1]
     assert len(text.token_ids) == 14
     other = tiny_target(VOCABULARY, seed=9)
     for drafter in drafters_of(target, folder):

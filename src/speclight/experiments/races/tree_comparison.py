@@ -1,4 +1,9 @@
-"""Traversal, rejection and the two race trees on the same contexts, so that their differences are known."""
+"""Traversal, rejection and the two race trees on the same contexts, so that their differences are known.
+
+Traversal verification works back from the leaves, and a tree grown by confidence depends on every law it
+asked for, so that neither can be read off laws along the emitted text. Trees are drafted and judged there as
+in a trace (`speclight.measure.trace.sampled`).
+"""
 
 from __future__ import annotations
 
@@ -11,28 +16,53 @@ import numpy as np
 
 from speclight.arrays import FloatArray
 from speclight.drafting.race_confidence import AcceptanceByConfidence, acceptance_by_confidence
-from speclight.experiments.races.drafted_trees import (
-    TREE_DRAFTED,
-    VARIANTS,
-    TreePlan,
-    TreeRates,
-    tokens_on_trees,
-)
+from speclight.drafting.tree_choices import ConfidenceTree, RankTree
 from speclight.experiments.races.laws import RaceDrafter
 from speclight.experiments.races.run import RankedTexts, other_halves
+from speclight.experiments.races.settings import TreePlan
 from speclight.experiments.races.text_ranks import TextRanks
+from speclight.experiments.races.texts import RaceText
 from speclight.measure.estimates import Estimate, mean_over
 from speclight.measure.plan import run_plan
-from speclight.measure.store import recording
+from speclight.measure.store import RecordFolder, read_arrays, recording, write_arrays
+from speclight.measure.trace.sampled import Drafting, JudgedDraft, forest_at, judged_tokens
 from speclight.models.causal_lm import CausalLM
+from speclight.models.sampling import SamplingSettings
 from speclight.progress import Progress, silent
 from speclight.theory.races.matching import RankConvention, RankLaw
+from speclight.verification.rules import rule_named
 
 KIND = "race-trees"
 BUCKETS = 6
+TREE_DRAFTED = (4, 8, 16, 32)
+# (rule, tree), in the order of the arrays; the first two verify the same drafts.
+VARIANTS = (
+    ("rejection_without_replacement", "rank"),
+    ("traversal", "rank"),
+    ("race", "rank"),
+    ("race", "confidence"),
+)
 # The variant that the others are compared with.
 BASELINE = VARIANTS.index(("race", "rank"))
 REJECTION = VARIANTS.index(("rejection_without_replacement", "rank"))
+
+
+@dataclass(frozen=True, slots=True)
+class TreeRates:
+    """What trees are fitted to, from other texts: mean rank laws, rank 1 first, and those by confidence."""
+
+    coins: tuple[float, ...]
+    race: tuple[float, ...]
+    confidence: AcceptanceByConfidence
+
+    def drafts(self) -> tuple[JudgedDraft, ...]:
+        """In the order of VARIANTS."""
+        coins = RankTree(self.coins, kind="without_replacement")
+        races = RankTree(self.race, kind="race"), ConfidenceTree(self.confidence)
+        return tuple(
+            JudgedDraft(rule_named(rule), tree)
+            for (rule, _), tree in zip(VARIANTS, (coins, coins, *races), strict=True)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +107,30 @@ def compare_drafted_trees(
     with recording(cache / name, _plan(target, drafter, group, plan, halves)) as records:
         for done, text in enumerate(group.texts, start=1):
             rates = halves[text.number % 2]
-            tokens.append(tokens_on_trees(target, drafter, text, rates, plan, records.folder))
+            tokens.append(_tokens(target, drafter, text, rates, plan, records))
             progress(done, len(group.texts), f"drafted trees, {drafter.name} at {group.temperature}")
     return _rows(group, plan, np.stack(tokens))
+
+
+def _tokens(
+    target: CausalLM,
+    drafter: RaceDrafter,
+    text: RaceText,
+    rates: TreeRates,
+    plan: TreePlan,
+    records: RecordFolder,
+) -> FloatArray:
+    """[starts, VARIANTS, TREE_DRAFTED, seeds] tokens of a call, kept in the records once computed."""
+    unit = f"temperature-{text.temperature}-text-{text.number:03d}"
+    if not (records.folder / f"{unit}.npz").exists():
+        sampling, starts = SamplingSettings(text.temperature), sorted(plan.places(text.number))
+        budgets = tuple(1 + drafted for drafted in TREE_DRAFTED)
+        drafting = Drafting(rates.drafts(), budgets, plan.seeds, seed=0)
+        forest = forest_at(target, text.profiled, starts, sampling)
+        source = drafter.source(sampling)
+        tokens = judged_tokens(target, forest, text.profiled, starts, source, drafting)
+        write_arrays(records.folder, unit, {"tokens": tokens})
+    return read_arrays(records.folder, unit, ["tokens"])["tokens"]
 
 
 def _rows(group: RankedTexts, plan: TreePlan, tokens: FloatArray) -> list[TreeComparison]:

@@ -89,7 +89,7 @@ def read_drafter_profile(folder: Path) -> DrafterProfile:
     return DrafterProfile(
         drafter,
         trace.target,
-        trace.settings.largest_budget,
+        trace.node_budgets[-1],
         trace.sampling,
         tuple(_drafted(start, start.drafters[drafter], trace) for start in trace.starts),
         _histograms(folder, trace),
@@ -99,7 +99,7 @@ def read_drafter_profile(folder: Path) -> DrafterProfile:
 def _drafted(start: TracedStart, drafter: TracedDrafter, trace: Trace) -> DraftedStart:
     assert drafter.ahead is not None, "recorded with the drafter's laws"
     assert drafter.laws is not None, "recorded with the drafter's laws"
-    tree = regrown(drafter.tree, BestFirstGrowth(drafter.tree.root, trace.settings.largest_budget))
+    tree = regrown(drafter.tree, BestFirstGrowth(drafter.tree.root, trace.node_budgets[-1]))
     expected = np.exp(tree.target_path_log_probs).cumsum()
     return DraftedStart(
         start.prompt_id,

@@ -9,6 +9,7 @@ import speclight.cli.limits.demo
 import speclight.cli.limits.oracle
 import speclight.cli.limits.profile
 from speclight.cli.main import main
+from speclight.measure.trace.record import read_trace
 from toys import tiny_target
 
 FAMILIES = ("code", "qa")
@@ -95,7 +96,7 @@ def test_tables_for_people(prompts, tmp_path, capsys):
 def test_demo_writes_a_report_and_report_writes_it_again(prompts, tmp_path, run_json):
     out = tmp_path / "demo"
     document, _ = run_json("demo", "--quick", "--prompts", prompts, "--out", str(out))
-    assert 1.0 <= document["expected_tokens_per_call"] <= document["limit_tokens_per_call"] <= 8.0
+    assert 1.0 <= document["expected_tokens_per_call"] <= document["limit_tokens_per_call"] <= 4.0
     assert document["share_of_limit"] == pytest.approx(
         document["expected_tokens_per_call"] / document["limit_tokens_per_call"]
     )
@@ -106,6 +107,9 @@ def test_demo_writes_a_report_and_report_writes_it_again(prompts, tmp_path, run_
     assert {row["temperature"] for row in record["decodings"]} == {0.0, 1.0}
     assert all(row["divergences_other"] in (0, None) for row in record["decodings"])
     assert_what_if_is_the_headline_at_its_budget(record)
+    traced = read_trace(out / "records" / "trace")
+    assert [row["family"] for row in record["at_uniform_starts"]] == ["all families", *traced.families]
+    assert record["at_uniform_starts"][0]["starts"] == len(traced.starts)
     again = tmp_path / "again"
     assert main(["report", "--run", str(out), "--out", str(again)]) == 0
     assert (again / "report.html").read_text(encoding="utf-8") == page

@@ -49,11 +49,16 @@ def runs(**seconds: float) -> TimedPrompt:
 
 
 def test_the_interval_of_a_uniform_target_closes_on_what_its_best_tree_emits():
-    found = family_decodes(uniform_profile(), "toy", 7)
+    found = family_decodes(uniform_profile(), "toy", 7, 7)
     (interval,) = found.intervals
     assert interval.node_budget == 7
     assert interval.none_exceeds.value == pytest.approx(3.0, rel=1e-3)
     assert 1.0 < interval.certified.value <= 3.0
+
+
+def test_intervals_are_shown_at_the_budget_of_the_decoding_and_larger_ones():
+    profile = uniform_profile(texts=2, tokens=200)
+    assert [each.node_budget for each in family_decodes(profile, "toy", 4, 24).intervals] == [4, 16, 24]
 
 
 def test_the_speed_limit_is_that_of_the_best_tree_for_the_times_measured():

@@ -11,6 +11,7 @@ import pytest
 
 from speclight.decoding.settings import DecodeSettings
 from speclight.experiments.demo.call_starts import call_start_limit
+from speclight.experiments.demo.decode_limits import scored_texts
 from speclight.experiments.demo.drafter_run import (
     DrafterRun,
     acceptance_by_depth,
@@ -147,7 +148,7 @@ def test_the_oracle_is_never_behind_the_drafter_at_its_own_starts(target, runs):
 def test_the_waterfall_starts_at_the_limit_and_ends_at_the_measured_speed(target, runs):
     (run,) = together(runs)
     searched = search_call_starts(target, run.decoded, SETTINGS.node_budget, SETTINGS.sampling, silent)
-    losses = speed_losses(target, run, searched)
+    losses = speed_losses(target, run, searched, scored_texts(target, run))
     found, limit = losses.waterfall, call_start_limit(ALL_FAMILIES, searched, SETTINGS.node_budget)
     assert found.means.oracle == pytest.approx(limit.limit_tokens_per_call.value)
     assert found.means.tree == pytest.approx(limit.expected_tokens_per_call.value)

@@ -265,6 +265,16 @@ def synthetic_record(families: tuple[str, ...] = tuple(MOMENTS), speed_up: float
             )
             for family, (mu, _) in chosen.items()
         ),
+        at_uniform_starts=tuple(
+            CallStartLimit(
+                family,
+                8,
+                made_up_estimate(1.2, 0.05, 4),
+                made_up_estimate(2.4, 0.05, 4),
+                made_up_estimate(0.5, 0.06, 4),
+            )
+            for family in (ALL_FAMILIES, *chosen)
+        ),
         overall=tuple(
             replace(
                 run,

@@ -29,7 +29,7 @@ def page_of(first, second, folder, names=("before", "after")) -> Page:
 
 def test_what_is_told_apart_comes_first(tmp_path):
     page = page_of(RECORD, SLOWER, tmp_path)
-    first = "In 2 of 9 quantities the two runs differ."
+    first = "In 2 of 10 quantities the two runs differ."
     told = "Speed-up over plain decoding (ngram, T = 1, P ≤ 8, target_sample): lower, 0.7"
     assert page.text.index(first) < page.text.index(told) < page.text.index("What was measured")
     assert "threads 2 1" in page.text

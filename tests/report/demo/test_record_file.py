@@ -32,7 +32,7 @@ def test_nan_and_infinity_become_null(tmp_path):
     odd = replace(record, headline=headline)
     path = write_json(odd, tmp_path / "report.json")
     content = json.loads(path.read_text(), parse_constant=no_constant)
-    assert content["schema"] == 4
+    assert content["schema"] == 6
     assert content["headline"]["share_of_limit"]["value"] is None
     assert content["headline"]["speed_up"]["estimate"]["value"] is None
     assert isnan(read_json(path).headline.share_of_limit.value)
@@ -49,7 +49,7 @@ def test_none_stays_none(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda content: content.update(schema=1), "schema 1, expected 4; measure again"),
+        (lambda content: content.update(schema=1), "schema 1, expected 6; measure again"),
         (lambda content: content["headline"].pop("starts"), "lacks starts"),
         (lambda content: content["headline"].update(starts="many"), "starts holds str"),
         (lambda content: content["limits"][0]["curves"][0].update(side="left"), "side is 'left'"),

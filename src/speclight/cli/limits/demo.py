@@ -45,8 +45,9 @@ class DemoOptions:
 def demo(options: DemoOptions = DemoOptions()) -> None:
     """Measure a target's speed-of-light on real prompts and write the report.
 
-    Profile of its entropy, limits over node budgets, the true limit by oracle search, and lossless
-    speculative decoding beside plain decoding. Ends stdout with one line of JSON, with or without --json.
+    One trace, in records/trace below the folder, gives its entropy, limits over node budgets, the true limit
+    and the drafter beside it; lossless speculative decoding is timed beside plain decoding. Ends stdout with
+    one line of JSON, with or without --json.
 
         speclight demo --quick
         speclight demo --target FOLDER --prompts questions.jsonl --out out/demo

@@ -109,7 +109,7 @@ def _oracle_differences(first: DemoRecord, second: DemoRecord) -> list[Differenc
     ours, theirs = first.overall_limits, second.overall_limits
     if ours.temperature != theirs.temperature:
         return []
-    budgets = [budget for budget in (8, 16, 32, 64) if budget in ours.budgets and budget in theirs.budgets]
+    budgets = [budget for budget in (4, 8, 16, 32, 64) if budget in ours.budgets and budget in theirs.budgets]
     found: list[Difference] = []
     for budget in budgets:
         sides = [

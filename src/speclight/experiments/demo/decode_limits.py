@@ -22,17 +22,18 @@ from speclight.models.causal_lm import CausalLM
 from speclight.theory.ergodic.certificates import certified_decode
 from speclight.theory.ergodic.decode import decode_bound
 from speclight.theory.ergodic.seconds import fastest_decode
+from speclight.theory.laws.sampled_text import SampledText
 
-# P shown, as far as the oracle goes.
-BUDGETS = (8, 16, 64)
+# P shown beside that of the decoding, as far as the oracle goes.
+LARGER_BUDGETS = (16, 64)
 # Sizes of trees whose calls are timed; T(k) is taken as straight in between.
 TIMED_SIZES = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 
 
-def family_decodes(profile: Profile, family: str, largest_budget: int) -> FamilyDecodes:
-    """The intervals of one family at every P shown that is no larger than `largest_budget`."""
+def family_decodes(profile: Profile, family: str, node_budget: int, largest_budget: int) -> FamilyDecodes:
+    """The intervals of one family at node_budget and every larger P shown, up to `largest_budget`."""
     texts = profile.sampled_texts(family)
-    budgets = [budget for budget in BUDGETS if budget <= largest_budget] or [largest_budget]
+    budgets = sorted({min(budget, largest_budget) for budget in (node_budget, *LARGER_BUDGETS)})
     return FamilyDecodes(
         family,
         profile.settings.sampling.temperature,
@@ -54,25 +55,26 @@ def call_times_along(model: CausalLM, profile: Profile, largest_tree: int, round
     return CallTimeCurve.of_rounds(timer.node_budgets, timer.context_tokens, taken[:, 0])
 
 
-def limit_checks(model: CausalLM, runs: Sequence[DrafterRun]) -> tuple[DecodeCheck, ...]:
-    """A check of each run above temperature 0 against the decode bound of the texts that it decoded."""
-    checks: list[DecodeCheck] = []
-    for run in runs:
-        if run.temperature > 0.0:
-            texts = [
-                scored_text(
-                    model,
-                    item.prompt_ids,
-                    item.generation.token_ids,
-                    run.settings.sampling,
-                    item.prompt.prompt_id,
-                )
-                for item in run.decoded
-            ]
-            calls = [len(item.generation.calls) for item in run.decoded]
-            found = check_decode(texts, calls, run.node_budget)
-            checks.append(DecodeCheck(run.drafter, run.temperature, found))
-    return tuple(checks)
+def scored_texts(model: CausalLM, run: DrafterRun) -> list[SampledText]:
+    """The texts that a run decoded, with the target's surprisals."""
+    return [
+        scored_text(
+            model, item.prompt_ids, item.generation.token_ids, run.settings.sampling, item.prompt.prompt_id
+        )
+        for item in run.decoded
+    ]
+
+
+def limit_checks(runs: Sequence[tuple[DrafterRun, Sequence[SampledText]]]) -> tuple[DecodeCheck, ...]:
+    """A check of each run, above temperature 0, against the decode bound of its texts, given beside it."""
+    return tuple(
+        DecodeCheck(
+            run.drafter,
+            run.temperature,
+            check_decode(texts, [len(item.generation.calls) for item in run.decoded], run.node_budget),
+        )
+        for run, texts in runs
+    )
 
 
 def speed_limit(

@@ -17,7 +17,7 @@ from speclight.measure.run_checks import LimitCheck
 from speclight.theory.ergodic.certificates import LowerEstimate
 from speclight.theory.ergodic.least_cost import UpperEstimate
 
-SCHEMA = 5
+SCHEMA = 6
 # In the place of a family's name: what is said of all of them together.
 ALL_FAMILIES = "all families"
 
@@ -222,9 +222,11 @@ class PromptTotals:
 
 @dataclass(frozen=True, slots=True)
 class CallStartLimit:
-    """Drafter and limit of one family at the headline's call starts: those of the drafter's own run.
+    """Drafter and limit of one family, or ALL_FAMILIES, at the same starts: P as in Headline.
 
-    Estimates as in Headline; clusters tells the prompts behind them.
+    expected_tokens_per_call: mean over the starts of the sum of the target's path probabilities over the
+    drafted tree. limit_tokens_per_call: the same for the best tree. share_of_limit: their ratio of totals.
+    clusters tells the prompts behind them.
     """
 
     family: str
@@ -273,8 +275,9 @@ class DemoRecord:
     """Everything `speclight demo` measured: the content of report.json and of the HTML report.
 
     overall_limits: the oracle alone, over the starts of all families. overall: one summary per setting, all
-    families together. at_call_starts: the headline, family by family. prompt_totals: one row per prompt and
-    setting. load: of the machine while decoding was timed.
+    families together. at_call_starts: the headline's drafter at the starts of its own run's calls, family by
+    family. at_uniform_starts: the same drafter at the traced starts, all families first. prompt_totals: one
+    row per prompt and setting. load: of the machine while decoding was timed.
     """
 
     schema: int
@@ -289,6 +292,7 @@ class DemoRecord:
     limits: tuple[FamilyLimits, ...]
     overall_limits: FamilyLimits
     at_call_starts: tuple[CallStartLimit, ...]
+    at_uniform_starts: tuple[CallStartLimit, ...]
     decodings: tuple[DecodingSummary, ...]
     overall: tuple[DecodingSummary, ...]
     prompt_totals: tuple[PromptTotals, ...]

@@ -1,22 +1,23 @@
-"""The main job: profile, limits, oracle and decoding of one target, gathered into one record."""
+"""The main job: a trace of one target, all that is read from it, and decoding, gathered into one record."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path
 
 import torch
 
 from speclight.checks import check_whole_numbers
 from speclight.decoding.decode import DecodeSettings
+from speclight.drafting.chosen_drafters import ComparedDrafter
 from speclight.errors import InvalidInput
-from speclight.experiments.demo.call_starts import call_start_limit
+from speclight.experiments.demo.call_starts import call_start_limit, uniform_start_limit
 from speclight.experiments.demo.decode_limits import (
     call_times_along,
     family_decodes,
     limit_checks,
+    scored_texts,
     speed_limit,
 )
 from speclight.experiments.demo.drafter_run import DrafterRun, summary_of, together, totals_by_prompt
@@ -32,18 +33,19 @@ from speclight.experiments.demo.record import (
     Headline,
     PromptTotals,
 )
-from speclight.experiments.demo.waterfall import speed_losses
+from speclight.experiments.demo.waterfall import TREE, speed_losses
 from speclight.experiments.demo.what_if import demo_what_if
 from speclight.measure.decoded_run.call_starts import SearchedPrompt, search_call_starts
 from speclight.measure.decoded_run.decoding import OWN_LOOP, DecodedPrompt, greedy_divergences
 from speclight.measure.decoded_run.timing import time_in_turn
 from speclight.measure.machine_load import load_average, machine_load
-from speclight.measure.oracle_run import OracleSettings, run_oracle
-from speclight.measure.profile import Profile, ProfileSettings
+from speclight.measure.profile import ProfileSettings
 from speclight.measure.profile_run import run_profile
 from speclight.measure.prompts import Prompt
 from speclight.measure.provenance import RunClock, provenance
-from speclight.measure.trace.record import Trace
+from speclight.measure.trace.record import KIND, TEXTS, Trace
+from speclight.measure.trace.run import run_trace
+from speclight.measure.trace.settings import TraceSettings
 from speclight.models.causal_lm import CausalLM
 from speclight.models.default_target import DEFAULT_NAME
 from speclight.models.sampling import SamplingSettings
@@ -57,38 +59,39 @@ DRAFTER_CHOICE = (
     "where none comes with speclight."
 )
 EXAMPLE_CHARACTERS = 400
-# All families' texts in one batch: 64 rows cost little more than twice what 16 do.
-PROFILE_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
 class DemoSettings:
     """How much to measure.
 
-    prompts_per_family: for the profile. profile_tokens: length limit of a profiled text; the oracle's starts
-    need oracle_budget - 1 further tokens. oracle_contexts: per family. decoded_prompts: per family, each
-    decoded for decoded_tokens at temperature 0 and 1. timing_rounds: how often drafted and plain decoding
-    take turns on each prompt at the headline's temperature; at the other one, once. call_rounds: how often a
-    target call of each size is timed. drafters, node_budget: of the decoding runs; the last drafter is the
-    headline's.
+    prompts_per_family: whose texts are sampled for the trace. profile_tokens: length limit of a text; starts
+    need oracle_budget - 1 further tokens. batch_size: of texts sampled together, padded to the longest: the
+    short ones of all families, and the long ones. oracle_contexts: starts of the trace, per family.
+    decoded_prompts: per family, each decoded for decoded_tokens at the headline's temperature;
+    greedy_prompts: likewise at temperature 0. timing_rounds: how often drafted and plain decoding take turns
+    on each prompt at the headline's temperature; at the other one, once. call_rounds: how often a target call
+    of each size is timed. drafters, node_budget: of the decoding runs; the last drafter is the headline's,
+    and is traced.
     """
 
-    prompts_per_family: int = 10
-    profile_tokens: int = 80
-    oracle_contexts: int = 6
+    prompts_per_family: int = 6
+    profile_tokens: int = 72
+    batch_size: int = 24
+    oracle_contexts: int = 5
     oracle_budget: int = 64
     decoded_prompts: int = 2
-    decoded_tokens: int = 16
+    greedy_prompts: int = 1
+    decoded_tokens: int = 12
     timing_rounds: int = 1
-    call_rounds: int = 5
-    node_budget: int = 8
+    call_rounds: int = 3
+    node_budget: int = 4
     drafters: tuple[str, ...] = ("ngram",)
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_whole_numbers(
-            self, "prompts_per_family", "oracle_contexts", "decoded_prompts", "decoded_tokens"
-        )
+        check_whole_numbers(self, "prompts_per_family", "batch_size", "oracle_contexts")
+        check_whole_numbers(self, "decoded_prompts", "greedy_prompts", "decoded_tokens")
         check_whole_numbers(self, "timing_rounds", "call_rounds")
         if self.profile_tokens < self.oracle_budget:
             raise InvalidInput(
@@ -96,16 +99,39 @@ class DemoSettings:
                 f"{self.oracle_budget} nodes; profile at least that many tokens"
             )
 
+    @property
+    def headline_drafter(self) -> str:
+        """The one that is traced and judged."""
+        return self.drafters[-1]
+
+    @property
+    def texts(self) -> ProfileSettings:
+        """The texts of the trace."""
+        return ProfileSettings(max_tokens=self.profile_tokens, batch_size=self.batch_size, seed=self.seed)
+
+    @property
+    def trace(self) -> TraceSettings:
+        """Starts where bounds have theirs; best trees for all P, the drafter's at that of the decoding."""
+        return TraceSettings(
+            node_budgets=(self.node_budget,),
+            growths=(TREE,),
+            best_budget=self.oracle_budget,
+            window=1,
+            windows_per_family=self.oracle_contexts,
+            tokens_ahead=True,
+            lookahead=max(1, self.node_budget - 1),
+            seed=self.seed,
+        )
+
 
 # A quick look: the same path through everything, about a minute on two cores.
 QUICK = DemoSettings(
     prompts_per_family=4,
     profile_tokens=48,
+    batch_size=16,
     oracle_contexts=4,
     oracle_budget=24,
     decoded_prompts=1,
-    decoded_tokens=16,
-    call_rounds=3,
 )
 
 
@@ -127,19 +153,19 @@ def run_demo(
     command: Sequence[str],
     progress: Progress = silent,
 ) -> DemoRecord:
-    """Measure everything the report shows. Records of profile and oracle stay in `folder` and are resumed."""
+    """Measure everything the report shows. The trace stays in `folder` and is resumed."""
     clock, load = RunClock(), load_average()
     names = dict.fromkeys(prompt.family for prompt in prompts)
     by_family = {name: [prompt for prompt in prompts if prompt.family == name] for name in names}
-    profile, oracle = _profile_and_oracle(model, by_family, settings, folder, progress)
+    trace = _trace(model, by_family, settings, folder / KIND, progress)
+    profile, budget = trace.profile, settings.node_budget
     runs = _decode_all(model, settings, by_family, progress)
     times = call_times_along(model, profile, settings.oracle_budget, settings.call_rounds)
     load_of_run = machine_load(load, torch.get_num_threads())
     overall = together(runs)
     (judged,) = [run for run in overall if _is_headline(run, settings)]
-    searched = search_call_starts(
-        model, judged.decoded, settings.node_budget, judged.settings.sampling, progress
-    )
+    searched = search_call_starts(model, judged.decoded, budget, judged.settings.sampling, progress)
+    scored = {run.drafter: scored_texts(model, run) for run in overall if run.temperature > 0.0}
     summaries = tuple(map(summary_of, overall))
     of_family = {item.prompt.family: item for item in reversed(judged.decoded)}  # the first of each
     return DemoRecord(
@@ -147,14 +173,19 @@ def run_demo(
         target=model.name,
         headline=_headline(judged, searched, summaries[overall.index(judged)]),
         speed_limit=speed_limit(profile, times, judged.timed, settings.drafters),
-        losses=speed_losses(model, judged, searched),
+        losses=speed_losses(model, judged, searched, scored[judged.drafter]),
         what_if=demo_what_if(profile, times, overall, judged, searched),
-        limit_checks=limit_checks(model, overall),
-        decodes=tuple(family_decodes(profile, family, settings.oracle_budget) for family in profile.families),
+        limit_checks=limit_checks([(run, scored[run.drafter]) for run in overall if run.temperature > 0.0]),
+        decodes=tuple(
+            family_decodes(profile, family, budget, settings.oracle_budget) for family in profile.families
+        ),
         profiles=tuple(family_profile(profile, family) for family in profile.families),
-        limits=_limits(profile, oracle, progress),
-        overall_limits=overall_limits(oracle),
-        at_call_starts=tuple(call_start_limit(name, searched, settings.node_budget) for name in by_family),
+        limits=_limits(trace, progress),
+        overall_limits=overall_limits(trace),
+        at_call_starts=tuple(call_start_limit(name, searched, budget) for name in by_family),
+        at_uniform_starts=tuple(
+            uniform_start_limit(name, trace, judged.drafter, budget) for name in (ALL_FAMILIES, *by_family)
+        ),
         decodings=tuple(map(summary_of, runs)),
         overall=summaries,
         prompt_totals=_prompt_totals(overall, summaries, judged, searched),
@@ -164,54 +195,47 @@ def run_demo(
     )
 
 
-def _profile_and_oracle(
+def _trace(
     model: CausalLM,
     by_family: Mapping[str, list[Prompt]],
     settings: DemoSettings,
     folder: Path,
     progress: Progress,
-) -> tuple[Profile, Trace]:
-    profiled = tuple(p for family in by_family.values() for p in family[: settings.prompts_per_family])
-    profile = run_profile(
-        model,
-        profiled,
-        ProfileSettings(max_tokens=settings.profile_tokens, batch_size=PROFILE_BATCH, seed=settings.seed),
-        folder / "profile",
-        progress,
-    )
-    return profile, run_oracle(
-        model,
-        profile,
-        OracleSettings(settings.oracle_contexts, settings.oracle_budget, settings.seed),
-        folder / "oracle",
-        progress,
-    )
+) -> Trace:
+    """Everything that is known of target and headline's drafter without decoding."""
+    prompts = tuple(p for family in by_family.values() for p in family[: settings.prompts_per_family])
+    run_profile(model, prompts, settings.texts, folder / TEXTS, progress)
+    return run_trace(model, (ComparedDrafter(settings.headline_drafter),), settings.trace, folder, progress)
 
 
-def _limits(profile: Profile, oracle: Trace, progress: Progress) -> tuple[FamilyLimits, ...]:
+def _limits(trace: Trace, progress: Progress) -> tuple[FamilyLimits, ...]:
     limits: list[FamilyLimits] = []
-    for number, family in enumerate(profile.families):
-        limits.append(family_limits(profile, oracle, family))
-        progress(number + 1, len(profile.families), "limits over node budgets")
+    for number, family in enumerate(trace.families):
+        limits.append(family_limits(trace.profile, trace, family))
+        progress(number + 1, len(trace.families), "limits over node budgets")
     return tuple(limits)
 
 
 def _decode_all(
     model: CausalLM, settings: DemoSettings, by_family: Mapping[str, list[Prompt]], progress: Progress
 ) -> list[DrafterRun]:
-    runs: list[DrafterRun] = []
-    cells = list(product(by_family, TEMPERATURES))
-    for number, (family, temperature) in enumerate(cells):
-        members = by_family[family][: settings.decoded_prompts]
-        runs += _decode(model, settings, family, members, temperature)
-        progress(number + 1, len(cells), "decoding, in turn with plain decoding")
-    return runs
+    """Family by family, and at each temperature every drafter."""
+    runs = [
+        run
+        for temperature in TEMPERATURES
+        for run in _decode(model, settings, by_family, temperature, progress)
+    ]
+    return sorted(runs, key=lambda run: list(by_family).index(run.family))
 
 
 def _decode(
-    model: CausalLM, settings: DemoSettings, family: str, prompts: Sequence[Prompt], temperature: float
-) -> list[DrafterRun]:
-    """One family at one temperature, by every drafter, in turn with plain decoding."""
+    model: CausalLM,
+    settings: DemoSettings,
+    by_family: Mapping[str, list[Prompt]],
+    temperature: float,
+    progress: Progress,
+) -> Iterator[DrafterRun]:
+    """All families at one temperature, by every drafter, in turn with plain decoding."""
     decode_settings = DecodeSettings(
         node_budget=settings.node_budget,
         max_tokens=settings.decoded_tokens,
@@ -220,28 +244,30 @@ def _decode(
         record_target_log_probs=True,
         record_expected_tokens=True,
     )
-    rounds = settings.timing_rounds if temperature == HEADLINE_TEMPERATURE else 1
-    found = time_in_turn(model, prompts, settings.drafters, RULE, decode_settings, rounds)
-    plain = found.decoded[OWN_LOOP]
-    return [
-        DrafterRun(
-            family=family,
-            settings=decode_settings,
-            drafter=drafter,
-            rule=RULE,
-            decoded=tuple(found.decoded[drafter]),
-            plain=tuple(plain),
-            timed=found.timed,
-            divergences=(
-                greedy_divergences(model, found.decoded[drafter], plain) if temperature == 0.0 else None
-            ),
-        )
-        for drafter in settings.drafters
-    ]
+    is_headline = temperature == HEADLINE_TEMPERATURE
+    count = settings.decoded_prompts if is_headline else settings.greedy_prompts
+    rounds = settings.timing_rounds if is_headline else 1
+    prompts = [prompt for members in by_family.values() for prompt in members[:count]]
+    found = time_in_turn(model, prompts, settings.drafters, RULE, decode_settings, rounds, progress)
+    for family, members in by_family.items():
+        ids = {prompt.prompt_id for prompt in members}
+        plain = [item for item in found.decoded[OWN_LOOP] if item.prompt.family == family]
+        for drafter in settings.drafters:
+            decoded = [item for item in found.decoded[drafter] if item.prompt.family == family]
+            yield DrafterRun(
+                family=family,
+                settings=decode_settings,
+                drafter=drafter,
+                rule=RULE,
+                decoded=tuple(decoded),
+                plain=tuple(plain),
+                timed=tuple(item for item in found.timed if item.prompt_id in ids),
+                divergences=greedy_divergences(model, decoded, plain) if temperature == 0.0 else None,
+            )
 
 
 def _is_headline(run: DrafterRun, settings: DemoSettings) -> bool:
-    return (run.drafter, run.temperature) == (settings.drafters[-1], HEADLINE_TEMPERATURE)
+    return (run.drafter, run.temperature) == (settings.headline_drafter, HEADLINE_TEMPERATURE)
 
 
 def _headline(run: DrafterRun, searched: Sequence[SearchedPrompt], summary: DecodingSummary) -> Headline:

@@ -12,6 +12,7 @@ from speclight.measure.decoded_run.record import CallStart, DecodedText, Recorde
 from speclight.measure.run_checks import scored_text
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling_settings import SamplingSettings
+from speclight.theory.laws.sampled_text import SampledText
 
 
 def decoded_text(
@@ -20,14 +21,17 @@ def decoded_text(
     plain: Sequence[DecodedPrompt],
     sampling: SamplingSettings,
     starts: Sequence[CallStart] = (),
+    known: SampledText | None = None,
 ) -> DecodedText:
     """One turn decoded in every round, drafted and plainly, with the target's log-probabilities of its text.
 
+    known: the first round's text as `scored_text` gives it; the target reads it here if not given.
     Raises InvalidInput if the first round's traces were recorded without target_log_probs.
     """
     first = drafted[0]
     made = first.generation
-    known = scored_text(model, first.prompt_ids, made.token_ids, sampling, first.prompt.prompt_id)
+    if known is None:
+        known = scored_text(model, first.prompt_ids, made.token_ids, sampling, first.prompt.prompt_id)
     return DecodedText(
         prompt_id=first.prompt.prompt_id,
         family=first.prompt.family,

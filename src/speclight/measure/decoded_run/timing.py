@@ -19,6 +19,7 @@ from speclight.measure.prompts import Prompt
 from speclight.measure.turns import AskedTurn, first_turns
 from speclight.models.causal_lm import CausalLM
 from speclight.models.prompting import chat_token_ids
+from speclight.progress import Progress, silent
 from speclight.verification.rules import rule_named
 
 WARM_UP_TOKENS = 4
@@ -42,6 +43,7 @@ def time_in_turn(
     rule: str,
     settings: DecodeSettings,
     rounds: int,
+    progress: Progress = silent,
 ) -> TimedFamily:
     """Decode each prompt with every drafter, with our plain loop and with Transformers' generate, in turn.
 
@@ -72,7 +74,7 @@ def time_in_turn(
         **{name: partial(decode, name) for name in of_decoder},
         TRANSFORMERS: lambda asked: transformers_run(model, asked, plain),
     }
-    for first in first_turns(prompts):
+    for number, first in enumerate(first_turns(prompts), start=1):
         for asked, runs in answered_in_turn(
             first,
             decoders,
@@ -81,6 +83,7 @@ def time_in_turn(
             backwards=len(timed) % 2 == 1,
         ):
             timed.append(TimedPrompt(asked.prompt.prompt_id, runs))
+        progress(number, len(prompts), "decoding, in turn with plain decoding")
     return TimedFamily(tuple(timed), decoded)
 
 

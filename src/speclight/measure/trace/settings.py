@@ -36,6 +36,8 @@ class TraceSettings:
     """Node budgets P, root included, as 8,16,64; rising. The largest decides what is recorded."""
     growths: tuple[str, ...] = field(default=DEFAULT_GROWTHS)
     """Draft trees grown for every drafter, as the flag --tree of other commands writes them."""
+    best_budget: int | None = None
+    """Nodes of the target's own best trees, for which starts have room; the largest --budget if not given."""
     window: int = 16
     """Neighbouring starts to a window; 1 scatters them."""
     windows_per_family: int = 8
@@ -65,6 +67,12 @@ class TraceSettings:
                 f"got node budgets {budgets}, expected rising numbers >= 1; write 8,16,64",
                 argument="node_budgets",
             )
+        if self.best_budget is not None and self.best_budget < budgets[-1]:
+            raise InvalidInput(
+                f"got best trees of {self.best_budget} nodes beside drafted ones of {budgets[-1]}, expected "
+                "at least as many; leave it out for as many",
+                argument="best_budget",
+            )
         if not self.growths or len(set(self.growths)) < len(self.growths):
             raise InvalidInput(
                 f"got growths {', '.join(self.growths) or 'none'}, expected each once and at least one",
@@ -91,10 +99,14 @@ class TraceSettings:
     @property
     def sampled_trees(self) -> tuple[tuple[int, int, int], ...]:
         """Place in `sampled`, node budget and noise of all sampled drafts at one start."""
-        budgets = dict.fromkeys(min(budget, 1 + self.lookahead) for budget in self.node_budgets)
-        return tuple(product(range(len(self.sampled)), budgets, range(self.noises)))
+        return tuple(product(range(len(self.sampled)), self.sampled_budgets, range(self.noises)))
+
+    @property
+    def sampled_budgets(self) -> tuple[int, ...]:
+        """Node budgets of sampled drafts."""
+        return tuple(dict.fromkeys(min(budget, 1 + self.lookahead) for budget in self.node_budgets))
 
     @property
     def largest_budget(self) -> int:
-        """The largest node budget P."""
-        return self.node_budgets[-1]
+        """P of the target's best trees, to which starts are chosen: no drafted tree is larger."""
+        return self.node_budgets[-1] if self.best_budget is None else self.best_budget

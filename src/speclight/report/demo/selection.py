@@ -17,13 +17,14 @@ from speclight.report.curve_style import in_legend_order
 
 # Calls that offered a draft at a depth before its share of accepted ones is drawn: a standard error of 0.16.
 FEWEST_OFFERED = 10
-_TABLE_BUDGETS = (8, 16, 64)  # small, medium and the largest of the demo; the figure shows the rest
+_LARGER_BUDGETS = (16, 64)  # medium and the largest of the demo; the figure shows the rest
 
 
 def table_budgets(record: DemoRecord) -> tuple[int, ...]:
-    """The node budgets of tables: those that some family's limits were computed at."""
+    """The node budgets of tables: the headline's and larger ones, where some family's limits are known."""
     computed = {budget for limits in record.limits for budget in limits.budgets}
-    return tuple(budget for budget in _TABLE_BUDGETS if budget in computed)
+    wanted = sorted({record.headline.node_budget, *_LARGER_BUDGETS})
+    return tuple(budget for budget in wanted if budget in computed)
 
 
 def curve_named(limits: FamilyLimits, name: str) -> LimitCurve | None:

@@ -65,11 +65,12 @@ def families_table(record: DemoRecord) -> Table:
     )
     shown = table_budgets(record)
     by_family = {item.family: item for item in record.at_call_starts}
-    rows = [_family_row(ALL_FAMILIES, record.overall_limits, everything, shown)]
+    traced = {item.family: item for item in record.at_uniform_starts}
+    rows = [_family_row(ALL_FAMILIES, record.overall_limits, traced.get(ALL_FAMILIES), everything, shown)]
     names = dict.fromkeys([*(item.family for item in limits), *by_family])
     for name in names:
         of_family = next((item for item in limits if item.family == name), None)
-        rows.append(_family_row(name, of_family, by_family.get(name), shown))
+        rows.append(_family_row(name, of_family, traced.get(name), by_family.get(name), shown))
     return Table(
         "families",
         "Tokens per target call that are possible, and what the drafter gets",
@@ -79,6 +80,8 @@ def families_table(record: DemoRecord) -> Table:
                 Column(f"limit_uniform_p{budget}", f"P = {budget}", uniform, about="oracle")
                 for budget in shown
             ),
+            Column("drafter_uniform", is_shown=False),
+            Column("share_of_limit_uniform", is_shown=False),
             Column("uniform_starts", is_shown=False),
             Column("limit_call_starts", "limit", own, about="oracle"),
             Column("drafter_call_starts", "drafter", own, about="expected"),
@@ -91,16 +94,23 @@ def families_table(record: DemoRecord) -> Table:
 
 
 def _family_row(
-    name: str, limits: FamilyLimits | None, at_calls: CallStartLimit | None, shown: tuple[int, ...]
+    name: str,
+    limits: FamilyLimits | None,
+    traced: CallStartLimit | None,
+    at_calls: CallStartLimit | None,
+    shown: tuple[int, ...],
 ) -> tuple[Cell, ...]:
-    uniform = [estimate(at_budget(limits, "oracle", budget) if limits else None) for budget in shown]
-    starts = count(limits.oracle_contexts if limits else None)
+    uniform = (
+        *(estimate(at_budget(limits, "oracle", budget) if limits else None) for budget in shown),
+        missing() if traced is None else estimate(traced.expected_tokens_per_call),
+        missing() if traced is None else share_estimate(traced.share_of_limit),
+        count(limits.oracle_contexts if limits else None),
+    )
     if at_calls is None:
-        return (words(name), *uniform, starts, *(missing() for _ in range(5)))
+        return (words(name), *uniform, *(missing() for _ in range(5)))
     return (
         words(name),
         *uniform,
-        starts,
         estimate(at_calls.limit_tokens_per_call),
         estimate(at_calls.expected_tokens_per_call),
         share_estimate(at_calls.share_of_limit),

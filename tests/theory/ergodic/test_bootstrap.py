@@ -86,6 +86,7 @@ def test_sums_per_prompt_reproduce_the_integral_on_other_sets_of_prompts(seed):
     assert abs(interval.upper - expected.upper) < 0.01 * spread + ROUNDING_ATOL
 
 
+@pytest.mark.slow
 def test_errors_and_bias_describe_repeated_sampling():
     """120 sets of 12 prompts, Dirichlet source, four strata, P = 16.
 

@@ -74,6 +74,7 @@ def test_with_every_call_charged_in_full_it_would_fail(source_and_texts, drafted
     assert forgotten < best.tokens / best.calls - 10 * error
 
 
+@pytest.mark.slow
 def test_endless_greedy_chains_attain_their_limit(source_and_texts):
     """1/(1 - E[max p]): the chain of the likeliest tokens goes on exactly as often as they are drawn."""
     _, texts = source_and_texts

@@ -215,6 +215,7 @@ def test_iid_renewal_bound_is_broken_by_correlated_contexts(name, share):
     assert claimed < share * optimum(name).value[at_64]
 
 
+@pytest.mark.slow
 def test_jensen_gap_of_the_iid_renewal_bound_is_small():
     """On i.i.d. sources the renewal bound exceeds the optimum by at most 3% at any P on the grid, a part of
     which is its lattice (uniform laws have no Jensen gap at all), and by at most 1.5% at P = 4."""

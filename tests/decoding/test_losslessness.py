@@ -125,6 +125,7 @@ def test_a_broken_mask_is_noticed(monkeypatch):
     assert total_variation(law, exact_text_law(target, PROMPT, LENGTH)) > 1e-3
 
 
+@pytest.mark.slow
 def test_a_broken_roll_back_is_noticed(monkeypatch):
     sound = PathCache.keep
 

@@ -6,11 +6,17 @@ from math import ceil
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from speclight.errors import InvalidInput
 from speclight.experiments.limits.panels import BoundPanel
-from speclight.report.canvas import canvas, checked_format, dash_pattern, write_figure
+from speclight.report.canvas import (
+    canvas,
+    checked_format,
+    common_legend,
+    dash_pattern,
+    panel_grid,
+    write_figure,
+)
 from speclight.report.curve_style import COLOURS, statement_style
 
 
@@ -26,19 +32,11 @@ def write_bound_figure(panels: tuple[BoundPanel, ...], path: Path) -> Path:
     columns = min(3, len(panels))
     rows = ceil(len(panels) / columns)
     with canvas():
-        figure = Figure(figsize=(4.2 * columns, 3.6 * rows + 0.5 + 0.16 * len(names)), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False)
-        for number, ax in enumerate(axes.flat):
-            if number < len(panels):
-                _draw(ax, panels[number])
-            else:
-                ax.set_axis_off()
-        handles = {
-            label: handle
-            for ax in axes.flat
-            for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
-        }
-        figure.legend([handles[name] for name in names], names, loc="outside lower center", ncols=3)
+        size = (4.2 * columns, 3.6 * rows + 0.5 + 0.16 * len(names))
+        figure, axes = panel_grid(size, rows, columns, len(panels))
+        for ax, panel in zip(axes, panels, strict=True):
+            _draw(ax, panel)
+        common_legend(figure, names)
         return write_figure(figure, path)
 
 

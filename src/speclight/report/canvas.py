@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Literal
 
 import matplotlib
 import matplotlib.style
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from speclight.errors import InvalidInput
@@ -44,6 +45,29 @@ def figure_bytes(figure: Figure, suffix: str) -> bytes:
     stamp = {"Date": None, "Creator": None} if suffix == ".svg" else {"Software": None}
     figure.savefig(content, format=suffix[1:], dpi=_PNG_DPI, metadata=stamp)
     return content.getvalue()
+
+
+def panel_grid(size: tuple[float, float], rows: int, columns: int, panels: int) -> tuple[Figure, list[Axes]]:
+    """A figure of so many panels, row by row, and their axes; places that are left over stay empty.
+
+    size: inches. To be drawn and written within one `canvas`.
+    """
+    figure = Figure(figsize=size, layout="constrained")
+    axes: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for left_over in axes[panels:]:
+        left_over.set_axis_off()
+    return figure, axes[:panels]
+
+
+def common_legend(figure: Figure, labels: Sequence[str] | None = None) -> None:
+    """One legend below all panels, each label once. labels: their order; that of the panels if not given."""
+    handles = {
+        label: handle
+        for axes in figure.axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    order = list(handles) if labels is None else list(labels)
+    figure.legend([handles[label] for label in order], order, loc="outside lower center", ncols=3)
 
 
 def write_figure(figure: Figure, path: Path) -> Path:

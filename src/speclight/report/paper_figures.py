@@ -14,7 +14,14 @@ from speclight.experiments.papers.figure_2 import BudgetPanel
 from speclight.experiments.papers.published import SYSTEMS
 from speclight.experiments.papers.systems import SYSTEM_BUDGET
 from speclight.measure.estimates import Estimate
-from speclight.report.canvas import canvas, checked_format, dash_pattern, write_figure
+from speclight.report.canvas import (
+    canvas,
+    checked_format,
+    common_legend,
+    dash_pattern,
+    panel_grid,
+    write_figure,
+)
 from speclight.report.curve_style import COLOURS, drafter_marks, statement_style
 from speclight.report.palette import EDGE, INK
 from speclight.theory.catalogue import BY_NAME
@@ -89,19 +96,10 @@ def draw_figure_2(panels: Sequence[BudgetPanel], path: Path) -> Path:
     rows = ceil(len(panels) / columns)
     marks = drafter_marks(name for panel in panels for name in panel.measured)
     with canvas():
-        figure = Figure(figsize=(4.2 * columns, 3.4 * rows + 0.9), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False)
-        for number, ax in enumerate(axes.flat):
-            if number < len(panels):
-                _budgets(ax, panels[number], {name: mark.marker for name, mark in marks.items()})
-            else:
-                ax.set_axis_off()
-        handles = {
-            label: handle
-            for ax in axes.flat
-            for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
-        }
-        figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3)
+        figure, axes = panel_grid((4.2 * columns, 3.4 * rows + 0.9), rows, columns, len(panels))
+        for ax, panel in zip(axes, panels, strict=True):
+            _budgets(ax, panel, {name: mark.marker for name, mark in marks.items()})
+        common_legend(figure)
         return write_figure(figure, path)
 
 

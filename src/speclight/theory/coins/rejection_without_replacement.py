@@ -103,9 +103,7 @@ def estimate_acceptance_without_replacement(
     Cost per row: O(k^2 + k log V). Raises InvalidInput for malformed laws or uniforms.
     """
     pair = LikelihoodRatioOrder(target, drafter)
-    noise = np.asarray(uniforms, dtype=np.float64)
-    if noise.ndim != 2 or len(noise) < 2 or not ((noise >= 0.0) & (noise < 1.0)).all():
-        raise InvalidInput(f"uniforms must be [histories >= 2, candidates - 1] in [0, 1), got {noise.shape}")
+    noise = _checked(uniforms)
     rows, count = len(noise), noise.shape[1] + 1
     histories = _start(pair, count, np.full(rows, 1.0 / rows))
     accepted = np.zeros((rows, count))
@@ -124,6 +122,13 @@ def estimate_acceptance_without_replacement(
     )
 
 
+def _checked(uniforms: FloatArray) -> FloatArray:
+    noise = np.asarray(uniforms, dtype=np.float64)
+    if noise.ndim != 2 or len(noise) < 2 or not ((noise >= 0.0) & (noise < 1.0)).all():
+        raise InvalidInput(f"uniforms must be [histories >= 2, candidates - 1] in [0, 1), got {noise.shape}")
+    return noise
+
+
 def residual_scales(target: FloatArray, drafter: FloatArray, uniforms: FloatArray) -> FloatArray:
     """[histories, candidates + 1] t_0 = 0, t_1, ... along sampled histories in which every try was rejected.
 
@@ -132,9 +137,7 @@ def residual_scales(target: FloatArray, drafter: FloatArray, uniforms: FloatArra
     chance that y, if emitted, was candidate m. Errors as there.
     """
     pair = LikelihoodRatioOrder(target, drafter)
-    noise = np.asarray(uniforms, dtype=np.float64)
-    if noise.ndim != 2 or len(noise) < 2 or not ((noise >= 0.0) & (noise < 1.0)).all():
-        raise InvalidInput(f"uniforms must be [histories >= 2, candidates - 1] in [0, 1), got {noise.shape}")
+    noise = _checked(uniforms)
     rows, count = len(noise), noise.shape[1] + 1
     histories = _start(pair, count, np.full(rows, 1.0 / rows))
     scales = np.zeros((rows, count + 1))

@@ -160,7 +160,8 @@ def difference(value: Estimate | None) -> Cell:
 
 def share_estimate(value: Estimate) -> Cell:
     """The same of a share (0 to 1), shown as a percentage."""
-    hundred = Estimate(value.value, None, _times(value.low, 100.0), _times(value.high, 100.0), value.clusters)
+    ends = _times(value.low, 100.0), _times(value.high, 100.0)
+    hundred = Estimate(100.0 * value.value, None, *ends, value.clusters)
     return Cell(value.value, percent(value.value), told_interval(hundred) or "", value.low, value.high)
 
 

@@ -1,6 +1,7 @@
 """Medusa heads of both dialects against their formula, and in the loop."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,12 +10,20 @@ from safetensors.torch import load_file, save_file
 
 from speclight.decoding.decode import DecodeSettings
 from speclight.decoding.generate import generate_from_ids
+from speclight.drafting.chosen_drafters import ComparedDrafter
 from speclight.drafting.drafter_choices import Medusa, Plain
 from speclight.drafting.drafters import new_drafter
 from speclight.drafting.medusa.law import MedusaLaw
 from speclight.drafting.medusa.loading import load_medusa_heads
 from speclight.errors import CorruptWeights, InvalidInput, VocabularyMismatch
+from speclight.measure.drafter_depths import chain_coupling
+from speclight.measure.drafter_profile_run import run_drafter_profile
+from speclight.measure.drafter_profile_settings import DrafterProfileSettings
+from speclight.measure.profile import ProfileSettings
+from speclight.measure.profile_run import run_profile
+from speclight.measure.prompts import Prompt
 from speclight.models.sampling import SamplingSettings
+from speclight.theory.coins.coupling import coupling_bound, parallel_head_paths
 from speclight.trees.growing_tree import GrowingTree
 from speclight.verification.rules import rule_named
 from toys import as_target, tiny_llama
@@ -92,6 +101,33 @@ def laws_down_a_path(folder, target):
         laws.append(law.laws(known, [node])[0])
         node = known.add(node, np.array([0]), np.zeros(1))[0]
     return laws, features[-1]
+
+
+def test_the_limit_of_its_chains_is_that_of_the_product_of_its_marginals(tmp_path, target):
+    """What a drafter profile of Medusa heads says of any lossless rule, against the heads' own logits."""
+    heads = random_heads()
+    head_folder = tmp_path / "heads"
+    head_folder.mkdir()
+    law = MedusaLaw("medusa", load_medusa_heads(write_vllm(head_folder, heads), target))
+    prompts = (Prompt("a", "toy", ("t1 t5",)), Prompt("b", "toy", ("t2 t7 t3",)))
+    profile = run_profile(target, prompts, ProfileSettings(max_tokens=14), tmp_path / "profile")
+    looked_at = DrafterProfileSettings(node_budget=HEADS + 1, every=1, depths=HEADS)
+    drafter = ComparedDrafter("medusa", str(head_folder))
+    record = run_drafter_profile(target, drafter, profile, looked_at, tmp_path / "drafter")
+    marginals = []
+    for text in profile.texts:
+        ids = [*text.prompt_token_ids, *text.token_ids]
+        features = target.prefill(target.new_cache(), ids[:-1], law.hidden_layers)
+        found = np.zeros((len(text.token_ids), HEADS))
+        for start in range(len(found) - HEADS + 1):
+            state = features[len(text.prompt_token_ids) + start - 2]
+            for ahead, head in enumerate(heads):
+                found[start, ahead] = expected_log_probs(head, state)[text.token_ids[start + ahead]]
+        marginals.append(parallel_head_paths(found))
+    bound = coupling_bound(profile.sampled_texts("toy"), marginals)
+    assert chain_coupling(record).value == pytest.approx(bound.value, abs=1e-6)
+    assert 1.0 < bound.value < 1.0 + HEADS
+    assert all(a >= b for a, b in pairwise(bound.by_depth))
 
 
 @pytest.mark.parametrize("dialect", ["pickle", "safetensors", "vllm", "vllm shared"])

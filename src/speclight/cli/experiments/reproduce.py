@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cyclopts import Parameter
 
-from speclight.cli.options import JsonFlag, TargetOptions, check_run, load_target
+from speclight.cli.options import JsonFlag, TargetOptions, check_run, check_writable, load_target
 from speclight.cli.output import command_output, write_document, write_tables
 from speclight.cli.progress import progress_bars
 from speclight.errors import InvalidInput
@@ -17,8 +17,8 @@ from speclight.experiments.papers.settings import PapersSettings
 if TYPE_CHECKING:
     from speclight.experiments.papers.run import Beside, Reproduced
 
-# The first needs no model; the others share their records.
-Experiment = Literal["published", "table-1", "figure-1", "figure-2", "claims", "all"]
+# The first two need no model; the others share their records.
+Experiment = Literal["published", "targets", "table-1", "figure-1", "figure-2", "claims", "all"]
 PUBLISHED_BUDGETS = (8, 60, 1024)
 
 
@@ -50,13 +50,14 @@ def reproduce(experiment: Experiment, /, options: ReproduceOptions = ReproduceOp
     """Run an experiment of arXiv 2512.11718v1 again, on your target and question files, beside its numbers.
 
     published: its Table 1 under every form of its theorem, and deployed drafters against those limits.
+    targets: where its models are to be had, and smaller ones from wheels, made into folders if installed.
     table-1: mu and mu2 by data set. figure-1: Lemma 7 against the tokens per call of drafters. figure-2:
     tokens per call over P, measured, searched and bounded. claims: a verdict on each, by rules fixed before.
 
         speclight reproduce table-1 --questions gsm8k.jsonl --questions mt_bench.jsonl --temperature 1
     """
-    if experiment == "published":
-        _published(options)
+    if experiment in ("published", "targets"):
+        (_published if experiment == "published" else _targets)(options)
         return
     if not options.questions:
         raise InvalidInput(
@@ -127,6 +128,32 @@ def _published(options: ReproduceOptions) -> None:
             for row in TABLE_1
         ]
         output.write_json({"rows": rows, "systems": [asdict(each) for each in systems_beside_limits()]})
+
+
+def _targets(options: ReproduceOptions) -> None:
+    from speclight.experiments.papers.targets import HUB_TARGETS, WHEEL_TARGETS
+    from speclight.report.papers import targets_markdown
+
+    check_writable(options.out)
+
+    from speclight.experiments.papers.wheel_targets import is_installed, make_folder
+
+    with command_output(options.json) as output:
+        made = {
+            target.name: make_folder(target, options.out) for target in WHEEL_TARGETS if is_installed(target)
+        }
+        if options.json:
+            output.write_json(
+                {
+                    "hub": [asdict(target) for target in HUB_TARGETS],
+                    "wheels": [
+                        {**asdict(target), "install": target.install_command, "folder": made.get(target.name)}
+                        for target in WHEEL_TARGETS
+                    ],
+                }
+            )
+        else:
+            output.show(targets_markdown(made))
 
 
 def _figures(found: Reproduced, folder: Path) -> list[Path]:

@@ -81,15 +81,18 @@ class Plan:
 
     @property
     def best_draft(self) -> Prediction | None:
-        """The fastest that drafts, in every call if it is not the best of all; None if none was priced."""
-        if not self.best.configuration.is_plain:
-            return self.best
-        drafting = self.fastest_drafts(len(self.predictions))
-        return next((found for found in drafting if not found.configuration.is_auto), None)
+        """The fastest that drafts, as in `fastest_drafts`; None if none could be priced."""
+        return next(iter(self.fastest_drafts(1)), None)
 
     def fastest_drafts(self, count: int) -> tuple[Prediction, ...]:
-        """So many that draft, the fastest first; fewer if there are fewer."""
-        return tuple(found for found in self.predictions if not found.configuration.is_plain)[:count]
+        """So many that draft, the fastest first; fewer if there are fewer.
+
+        Where plain decoding is best, those that need not draft come last: they are fast by not doing it.
+        """
+        drafting = [found for found in self.predictions if not found.configuration.is_plain]
+        if self.best.configuration.is_plain:
+            drafting.sort(key=lambda found: found.configuration.is_auto)
+        return tuple(drafting[:count])
 
     def speed_up(self, found: Prediction) -> Estimate:
         """Times the speed of plain decoding, which depends on no text."""

@@ -11,7 +11,7 @@ from speclight.engines.client import EngineClient, EngineSettings
 from speclight.engines.oracle import oracle_at
 from speclight.engines.profile_run import profile_engine
 from speclight.engines.reports.prometheus import read_metrics
-from speclight.engines.verdict import engine_verdict, sample_texts
+from speclight.engines.verdict import engine_verdict, sample_from_server
 from speclight.measure.estimates import mean_over
 from speclight.measure.profile import Profile, ProfileSettings
 from speclight.measure.profile_run import run_profile
@@ -101,7 +101,7 @@ def test_sampling_is_lossless_plain_and_with_n_grams(
 ) -> None:
     """Against the target here: llama.cpp states nothing of drafted tokens. False alarm 1e-3 for each."""
     client, speculates = served
-    texts = sample_texts(client, PROMPTS, 240, 0, temperature, seed=3)
+    texts = sample_from_server(client, PROMPTS, 240, 0, temperature, seed=3)
     verdict = engine_verdict(texts, temperature, target)
     assert verdict.whole.is_passed
     assert verdict.whole.tokens >= 200

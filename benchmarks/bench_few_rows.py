@@ -1,8 +1,10 @@
-"""Products of few rows with the default target's matrices: linear, exchanged, and ours, which fills rows up.
+"""Products of few rows with the default target's matrices: linear, exchanged, filled up, and compiled.
 
 For each number of rows the seconds of all products of one pass, medians over rounds that take turns: linear
-as Transformers calls it, the exchanged product of just these rows, and `few_rows.product`, which fills up to
-a faster number of rows. It should be the fastest of the three everywhere but for noise.
+as Transformers calls it, the exchanged product of just these rows, that of the "fast" kernels, which fills up
+to a faster number of rows, and that of the "compiled" ones. Beside them how long reading the weights takes,
+by the sum of their numbers: no product is faster. Compiled should be the fastest up to
+`compiled_rows.MOST_ROWS` but for noise, and fast the fastest of the others.
 
     python benchmarks/bench_few_rows.py [--rounds 7] [--threads 2]
 """
@@ -12,13 +14,15 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable
 
 import torch
 from torch.nn.functional import linear
 
-from speclight.models.few_rows import product
+from speclight.models.compiled_rows import compiled_products
+from speclight.models.few_rows import exchanged_products
 from speclight.models.load import load
 
 ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 16, 20, 24, 28, 32, 48, 64)
@@ -31,7 +35,8 @@ def exchanged(rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 WAYS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "linear": linear,
     "exchanged": exchanged,
-    "product": product,
+    "fast": lambda rows, weight: exchanged_products(rows, [weight]),
+    "compiled": lambda rows, weight: compiled_products(rows, [weight]),
 }
 
 
@@ -39,6 +44,13 @@ def seconds(way: str, rows: dict[int, torch.Tensor], weights: list[torch.Tensor]
     began = time.perf_counter()
     for weight in weights:
         WAYS[way](rows[weight.shape[1]], weight)
+    return time.perf_counter() - began
+
+
+def timed_reading(weights: list[torch.Tensor]) -> float:
+    began = time.perf_counter()
+    for weight in weights:
+        weight.sum()
     return time.perf_counter() - began
 
 
@@ -50,9 +62,11 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     model = load().model
     weights = [part.weight.detach() for part in model.modules() if isinstance(part, torch.nn.Linear)]
+    reading = statistics.median(timed_reading(weights) for _ in range(options.rounds))
     widths = {weight.shape[1] for weight in weights}
     taken: dict[tuple[int, str], list[float]] = {}
-    for _ in range(options.rounds + 1):
+    for number in range(options.rounds + 1):
+        print(f"round {number} of {options.rounds}", file=sys.stderr, flush=True)
         for count in ROWS:
             rows = {width: torch.randn(count, width) for width in widths}
             for way in WAYS:
@@ -60,10 +74,14 @@ def main() -> None:
     table = [
         {"rows": count, **{way: statistics.median(taken[count, way][1:]) for way in WAYS}} for count in ROWS
     ]
+    print(
+        f"reading {sum(weight.nbytes for weight in weights) / 1e6:.0f} MB of weights: {1e3 * reading:.0f} ms"
+    )
     print("ms of one pass's products" + "".join(f"{way:>12}" for way in WAYS))
     for row in table:
         print(f"{row['rows']:>25}" + "".join(f"{1e3 * row[way]:12.0f}" for way in WAYS))
-    print(json.dumps({"schema": 1, "benchmark": "few rows", "threads": options.threads, "rows": table}))
+    document = {"schema": 1, "benchmark": "few rows", "threads": options.threads, "reading": reading}
+    print(json.dumps({**document, "rows": table}))
 
 
 if __name__ == "__main__":

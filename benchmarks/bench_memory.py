@@ -57,6 +57,7 @@ def main() -> None:
             f"{drafter:10}{found['loaded_mib']:14.0f}{found['peak_mib']:12.0f}{found['over_plain']:12.2f}",
             flush=True,
         )
+    print(f"claimed: {CLAIM} of plain at most")
     within = all(found["over_plain"] <= CLAIM for found in results.values())
     print(
         json.dumps(

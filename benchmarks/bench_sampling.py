@@ -53,7 +53,10 @@ class ForwardClock:
         total, inside = time.perf_counter() - started, self.seconds - seconds
         laws = self.rows - rows
         share = inside / total
-        print(f"{name:12}{total:10.1f}{inside:10.1f}{share:9.1%}{1000 * (total - inside) / laws:20.2f}")
+        print(
+            f"{name:12}{total:10.1f}{inside:10.1f}{share:9.1%}{1000 * (total - inside) / laws:20.2f}",
+            flush=True,
+        )
         return {"seconds": total, "forward_seconds": inside, "forward_share": share, "laws": laws}
 
 
@@ -80,6 +83,8 @@ def main() -> None:
         results["oracle"] = clock.measure(
             "oracle", lambda: run_oracle(target, profile, search, place / "oracle")
         )
+    shares = ", ".join(f"{name} {result['forward_share']:.1%}" for name, result in results.items())
+    print(f"in the forward pass: {shares}; claimed {CLAIM:.0%} at least")
     document = {
         "schema": 1,
         "benchmark": "sampling",

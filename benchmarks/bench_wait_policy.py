@@ -7,7 +7,7 @@ Bounded spinning waits a while, then sleeps. Claim: the policy that the command 
 than the better one of "passive" and "torch's default" by more than 10%. A case is measured in two processes,
 far apart in time; shown is the median of all its calls, and of each process.
 
-    python benchmarks/bench_wait_policy.py [--rounds 12] [--loads 0,1,2] [--kernels fast]
+    python benchmarks/bench_wait_policy.py [--rounds 12] [--loads 0,1,2] [--kernels auto]
 
 Prints a table for people, then one line of JSON.
 """
@@ -76,7 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Target calls by the threads' way of waiting.")
     parser.add_argument("--rounds", type=int, default=12, help="calls in each process (default: 12)")
     parser.add_argument("--loads", default="0,1,2", help="busy processes beside (default: 0,1,2)")
-    parser.add_argument("--kernels", default="fast", help="fast or eager (default: fast)")
+    parser.add_argument("--kernels", default="auto", help="auto, compiled, fast or eager (default: auto)")
     options = parser.parse_args()
     print(
         f"{'busy':>4} {'P':>3}" + "".join(f"{policy:>24}" for policy in POLICIES) + "   ratio to the better"

@@ -23,8 +23,10 @@ from transformers import (
 import speclight
 from speclight.drafting.layer_skip import early_exit
 from speclight.errors import InvalidInput
+from speclight.models import compiled_rows, few_rows
 from speclight.models.causal_lm import CausalLM
-from speclight.models.few_rows import MOST_ROWS, FewRowsLinear, product
+from speclight.models.compiled_rows import compiled_products, has_openmp
+from speclight.models.few_rows import FewRowsLinear, exchanged_products, use_products
 from speclight.models.lean_layers import LEAN
 from speclight.models.scored_text import ScoredText, score_together
 from speclight.models.visibility import causal
@@ -34,8 +36,11 @@ from toys import as_target, tiny_llama, word_tokenizer
 
 # Float64: the same sums in another order.
 PRODUCT_ATOL = 1e-11
+# Float32: sums of 70 products of size 1 at most.
+COMPILED_ATOL = 1e-4
 # Transformers computes norms in float32 whatever the type. Bias, norm or rotation left out: more than 0.1.
-LOGITS_ATOL = 1e-5
+# Of the compiled kernels, which are for float32, all is: observed 2e-5.
+LOGITS_ATOL = {"fast": 1e-5, "compiled": 2e-4}
 # Float32, default target, logits between -20 and 30: observed 6e-5 at most.
 DEFAULT_ATOL = 5e-4
 SIZES: dict[str, Any] = {
@@ -65,14 +70,16 @@ BUILT = {
 TREE_PARENTS = np.array([-1, 0, 0, 1, 1, 3])
 
 
-def pair(build) -> tuple[CausalLM, CausalLM]:
+def pair(build, kernels="fast") -> tuple[CausalLM, CausalLM]:
     """The same weights, eager and fast."""
     torch.manual_seed(1)
     model = build()
     for weight in model.parameters():
         torch.nn.init.normal_(weight, std=0.35)  # biases and norms too: none may be forgotten
     eager = as_target(model)
-    return eager, CausalLM(copy.deepcopy(eager.loaded), "fast")
+    if kernels == "compiled":
+        eager.model.to(torch.float32)
+    return eager, CausalLM(copy.deepcopy(eager.loaded), kernels)
 
 
 def tree_after(text, rng):
@@ -81,9 +88,11 @@ def tree_after(text, rng):
     return DraftTree(tokens, TREE_PARENTS, np.zeros(len(TREE_PARENTS)))
 
 
+@pytest.mark.parametrize("kernels", LOGITS_ATOL)
 @pytest.mark.parametrize("architecture", BUILT)
-def test_trees_of_texts_scored_together_have_the_eager_logits(architecture):
-    eager, fast = pair(BUILT[architecture])
+def test_trees_of_texts_scored_together_have_the_eager_logits(architecture, kernels):
+    eager, fast = pair(BUILT[architecture], kernels)
+    assert fast.kernels == kernels
     rng = np.random.default_rng(0)
     texts = [rng.integers(0, SIZES["vocab_size"], length).tolist() for length in (1, 20, 9)]
     trees = [tree_after(text, rng) for text in texts]
@@ -91,34 +100,87 @@ def test_trees_of_texts_scored_together_have_the_eager_logits(architecture):
         torch.cat(score_together([ScoredText(model, text) for text in texts], trees))
         for model in (eager, fast)
     ]
-    torch.testing.assert_close(logits[1], logits[0], rtol=0, atol=LOGITS_ATOL)
+    torch.testing.assert_close(logits[1], logits[0], rtol=0, atol=LOGITS_ATOL[fast.kernels])
 
 
+@pytest.mark.parametrize("kernels", LOGITS_ATOL)
 @pytest.mark.parametrize("architecture", BUILT)
-def test_batches_and_states_of_layers_are_the_eager_ones(architecture):
-    eager, fast = pair(BUILT[architecture])
+def test_batches_and_states_of_layers_are_the_eager_ones(architecture, kernels):
+    eager, fast = pair(BUILT[architecture], kernels)
     tokens = torch.arange(14).reshape(2, 7) % SIZES["vocab_size"]
     positions, visible = torch.arange(7).expand(2, 7), causal(7).expand(2, 7, 7)
     outputs = [
         model.forward(model.new_cache(), tokens, positions, visible, hidden_layers=(0, 2, 3, 4))
         for model in (eager, fast)
     ]
-    torch.testing.assert_close(outputs[1].logits, outputs[0].logits, rtol=0, atol=LOGITS_ATOL)
-    torch.testing.assert_close(outputs[1].features, outputs[0].features, rtol=0, atol=LOGITS_ATOL)
+    torch.testing.assert_close(outputs[1].logits, outputs[0].logits, rtol=0, atol=LOGITS_ATOL[fast.kernels])
+    torch.testing.assert_close(
+        outputs[1].features, outputs[0].features, rtol=0, atol=LOGITS_ATOL[fast.kernels]
+    )
 
 
-@pytest.mark.parametrize("rows", [1, 2, 8, MOST_ROWS, MOST_ROWS + 1])
+@pytest.mark.parametrize("rows", [1, 2, 8, few_rows.MOST_ROWS, few_rows.MOST_ROWS + 1])
 @pytest.mark.parametrize("has_bias", [True, False])
-def test_a_product_is_the_usual_one(rows, has_bias):
+def test_a_layer_computes_what_it_did(rows, has_bias):
     torch.manual_seed(0)
     layer = torch.nn.Linear(20, 31, bias=has_bias, dtype=torch.float64)
     given = torch.randn(rows, 20, dtype=torch.float64)
     expected = layer(given)
-    layer.__class__ = FewRowsLinear
+    use_products(layer, exchanged_products)
+    assert type(layer) is FewRowsLinear
     torch.testing.assert_close(layer(given), expected, rtol=0, atol=PRODUCT_ATOL)
     torch.testing.assert_close(layer(given[None]), expected[None], rtol=0, atol=PRODUCT_ATOL)
-    weight = layer.weight
-    torch.testing.assert_close(product(given, weight), given @ weight.T, rtol=0, atol=PRODUCT_ATOL)
+
+
+@pytest.mark.parametrize("products", [exchanged_products, compiled_products])
+@pytest.mark.parametrize("rows", [*range(1, 12), 16, compiled_rows.MOST_ROWS, compiled_rows.MOST_ROWS + 1])
+def test_products_are_the_usual_ones_side_by_side(products, rows):
+    torch.manual_seed(rows)
+    given, weights = torch.randn(rows, 70), [torch.randn(out, 70) for out in (33, 1, 100)]
+    expected = torch.cat([given.double() @ weight.double().T for weight in weights], 1)
+    made = products(given, weights)
+    torch.testing.assert_close(made.double(), expected, rtol=0, atol=COMPILED_ATOL)
+
+
+def test_compiled_products_do_not_depend_on_the_number_of_threads():
+    torch.manual_seed(0)
+    given, weight = torch.randn(5, 70), torch.randn(131, 70)
+    before = torch.get_num_threads()
+    try:
+        made = []
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            made.append(compiled_products(given, [weight]))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(made[0], made[1])
+    assert torch.equal(made[0], made[2])
+
+
+def test_gradients_flow_through_products_that_are_not_compiled():
+    torch.manual_seed(0)
+    given, weight = torch.randn(3, 8), torch.randn(5, 8, requires_grad=True)
+    compiled_products(given, [weight]).sum().backward()
+    assert weight.grad is not None
+    torch.testing.assert_close(weight.grad, given.sum(0).expand(5, 8), rtol=0, atol=COMPILED_ATOL)
+
+
+def test_what_the_loops_cannot_read_is_computed_by_libraries():
+    torch.manual_seed(0)
+    given, weight = torch.randn(8, 3).T, torch.randn(8, 5).T
+    torch.testing.assert_close(
+        compiled_products(given, [weight]), given @ weight.T, rtol=0, atol=COMPILED_ATOL
+    )
+    with pytest.raises(RuntimeError, match="shape"):
+        compiled_products(torch.randn(2, 7), [torch.randn(5, 8)])
+
+
+def test_compiled_kernels_are_left_out_where_there_is_no_openmp(monkeypatch):
+    assert has_openmp()
+    monkeypatch.setattr(compiled_rows, "_openmp_library", lambda: None)
+    assert wrap(tiny_llama(), word_tokenizer(3), kernels="auto").kernels == "fast"
+    with pytest.warns(UserWarning, match="GNU's OpenMP, got a torch without it"):
+        assert wrap(tiny_llama(), word_tokenizer(3), kernels="compiled").kernels == "eager"
 
 
 def test_parameters_stay_what_and_where_they_are():
@@ -140,9 +202,9 @@ def test_an_early_exit_of_a_fast_target_is_fast_and_shares_its_weights():
         p.data_ptr() for p in fast.model.parameters()
     }
     logits = [model.read(model.new_cache(), [1, 2, 3, 4]).logits for model in exits]
-    torch.testing.assert_close(logits[1], logits[0], rtol=0, atol=LOGITS_ATOL)
+    torch.testing.assert_close(logits[1], logits[0], rtol=0, atol=LOGITS_ATOL[fast.kernels])
     whole = [model.read(model.new_cache(), [1, 2, 3, 4]).logits for model in (eager, fast)]
-    torch.testing.assert_close(whole[1], whole[0], rtol=0, atol=LOGITS_ATOL)
+    torch.testing.assert_close(whole[1], whole[0], rtol=0, atol=LOGITS_ATOL[fast.kernels])
 
 
 def test_a_model_made_fast_still_generates_by_itself():
@@ -158,7 +220,7 @@ def test_a_model_made_fast_still_generates_by_itself():
 def test_kernels_are_eager_where_fast_ones_are_not_made_for_it():
     model = tiny_llama().to(torch.bfloat16)
     assert wrap(model, word_tokenizer(3), kernels="auto").kernels == "eager"
-    with pytest.warns(UserWarning, match="float32 on a CPU with MKL, got bfloat16"):
+    with pytest.warns(UserWarning, match="float32 or float64 on a CPU with MKL, got bfloat16"):
         assert wrap(model, word_tokenizer(3), kernels="fast").kernels == "eager"
     assert not any(isinstance(module, (FewRowsLinear, *LEAN.values())) for module in model.modules())
 
@@ -170,7 +232,7 @@ def test_a_wrapped_model_is_left_as_it_is_unless_asked_for():
 
 
 def test_an_unknown_word_is_refused_by_its_argument():
-    with pytest.raises(InvalidInput, match="expected one of auto, fast, eager") as refused:
+    with pytest.raises(InvalidInput, match="expected one of auto, compiled, fast, eager") as refused:
         wrap(tiny_llama(), word_tokenizer(3), kernels="quick")  # pyright: ignore[reportArgumentType]
     assert refused.value.argument == "kernels"
 
@@ -178,7 +240,7 @@ def test_an_unknown_word_is_refused_by_its_argument():
 @pytest.mark.model
 def test_the_default_target_scores_a_tree_as_eager_does(default_target):
     fast, eager = default_target, speclight.load(kernels="eager")
-    assert (fast.kernels, eager.kernels) == ("fast", "eager")
+    assert (fast.kernels, eager.kernels) == ("compiled", "eager")
     rng = np.random.default_rng(0)
     text = eager.tokenizer.encode("The speed of light is the same for every observer, whatever their")
     tree = DraftTree(

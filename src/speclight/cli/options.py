@@ -49,8 +49,9 @@ class TargetOptions:
     threads: int | None = None
     """CPU threads for the model's arithmetic; torch decides if not given."""
     kernels: str = "auto"
-    """How the model's passes are computed: fast (products for few rows, fewer operations: float32 on a CPU
-    with MKL), eager (as Transformers does), or auto, fast where it can be. Logits differ in the last bits."""
+    """How the model's passes are computed: compiled (products of few rows compiled for this machine, fewer
+    operations: float32 on a CPU), fast (the same with MKL's products), eager (as Transformers does), or auto,
+    the first of them that can be. Logits differ in the last bits."""
     offload: str | None = None
     """Stream the target's layers in at every call: disk (from its files) or cpu (from the host's memory)."""
 
@@ -58,7 +59,7 @@ class TargetOptions:
 # As torch and the hub name them; what neither is nor exists is told before anything is loaded.
 DEVICE = re.compile(r"(cpu|cuda|mps|xpu|hpu|npu|mtia|meta)(:\d+)?")
 DTYPES = ("float64", "float32", "bfloat16", "float16")
-KERNELS = ("auto", "fast", "eager")
+KERNELS = ("auto", "compiled", "fast", "eager")
 OFFLOAD = ("disk", "cpu")
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 

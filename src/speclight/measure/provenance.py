@@ -26,8 +26,8 @@ KIB_PER_MIB = 1024
 class Provenance:
     """Where a report's numbers come from. No absolute path, no user name, no host name.
 
-    kernels: how the target's passes were computed, "fast" or "eager"; older records, which do not say, are
-    eager.
+    kernels: how the target's passes were computed, "compiled", "fast" or "eager"; older records, which do not
+    say, are eager.
     """
 
     speclight_version: str

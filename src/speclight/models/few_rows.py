@@ -1,4 +1,4 @@
-"""Linear layers for passes over few tokens: the weight matrix is read once, where it lies.
+"""Products of few rows with weight matrices, by MKL without its copy of the matrix.
 
 MKL's product of some rows with a weight matrix, as `torch.nn.functional.linear` asks for it, first copies the
 whole matrix into blocks, at every call of two rows or more: two rows cost twice as much as one. With the
@@ -9,11 +9,16 @@ the module's own parameters.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from types import MethodType
 
 import torch
 from torch import nn
 from torch.nn.functional import linear, pad
+
+# (rows [rows, in], weights [out, in] each) -> [rows, all outs] rows times the transposed weights, side by
+# side, in any memory layout
+Products = Callable[[torch.Tensor, Sequence[torch.Tensor]], torch.Tensor]
 
 # From about here on, copying the matrix costs less than the other kernels lose.
 MOST_ROWS = 64
@@ -22,34 +27,38 @@ MOST_ROWS = 64
 FILLED_UP = {1: 2, 3: 4, 7: 8} | dict.fromkeys(range(9, 16), 16) | dict.fromkeys(range(25, 32), 32)
 
 
-def product(rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """[rows, out] = rows times the transposed weight, in any memory layout.
-
-    rows: [rows, in], contiguous (else the exchange gains nothing). weight: [out, in].
-    """
+def exchanged_products(rows: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.Tensor:
+    """See Products. rows: contiguous, else the exchange gains nothing."""
     count = rows.shape[0]
     if not 0 < count <= MOST_ROWS:
-        return linear(rows, weight)
+        return _joined([linear(rows, weight) for weight in weights], 1)
     filled = FILLED_UP.get(count, count)
     if filled > count:
         rows = pad(rows, (0, 0, 0, filled - count))
-    return torch.mm(weight, rows.t()).t()[:count]
+    columns = rows.t()
+    return _joined([torch.mm(weight, columns) for weight in weights], 0).t()[:count]
+
+
+def _joined(parts: list[torch.Tensor], dim: int) -> torch.Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
 
 
 class FewRowsLinear(nn.Linear):
-    """A linear layer that computes by `product`; see `use_few_rows`."""
+    """A linear layer that computes by products for few rows; see `use_products`."""
+
+    products: Products
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """The layer's output, [..., out], for inputs [..., in]."""
         rows = input.reshape(-1, input.shape[-1])
         if not 0 < rows.shape[0] <= MOST_ROWS:
             return linear(input, self.weight, self.bias)
-        output = product(rows, self.weight).contiguous().view(*input.shape[:-1], -1)
+        output = self.products(rows.contiguous(), (self.weight,)).contiguous().view(*input.shape[:-1], -1)
         return output if self.bias is None else output.add_(self.bias)
 
 
-def use_few_rows(module: nn.Module) -> None:
-    """Let a module's plain linear layers compute by `product`; their parameters stay as they are.
+def use_products(module: nn.Module, products: Products) -> None:
+    """Let a module's plain linear layers compute by these products; their parameters stay as they are.
 
     Layers whose weights accelerate streams in keep the hook that does so: it calls what it found as forward
     when it was hung in, which is exchanged with the class.
@@ -57,5 +66,7 @@ def use_few_rows(module: nn.Module) -> None:
     for layer in module.modules():
         if type(layer) is nn.Linear:
             layer.__class__ = FewRowsLinear
+            assert isinstance(layer, FewRowsLinear)
+            layer.products = products
             if "_old_forward" in vars(layer):
                 layer._old_forward = MethodType(FewRowsLinear.forward, layer)  # pyright: ignore

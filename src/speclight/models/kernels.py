@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal, get_args
 
 import torch
 from transformers import PreTrainedModel
 
 from speclight.errors import InvalidInput
-from speclight.models.few_rows import use_few_rows
+from speclight.models.compiled_rows import compiled_products, has_openmp
+from speclight.models.few_rows import Products, exchanged_products, use_products
 from speclight.models.lean_layers import use_lean_layers
 
-KernelsInUse = Literal["fast", "eager"]
-Kernels = Literal["auto", "fast", "eager"]
+KernelsInUse = Literal["compiled", "fast", "eager"]
+Kernels = Literal["auto", "compiled", "fast", "eager"]
+# By what they are called, the best first.
+PRODUCTS: Mapping[KernelsInUse, Products] = MappingProxyType(
+    {"compiled": compiled_products, "fast": exchanged_products}
+)
 
 
 def use_kernels(model: PreTrainedModel, kernels: Kernels) -> KernelsInUse:
     """Set a model up and say what is in use.
 
-    kernels: "eager" leaves Transformers' own pass; "fast" takes products made for few rows (`few_rows`) and
-    decoder layers of fewer operations (`lean_layers`), whose logits differ from the eager ones in the last
-    bits; "auto" is fast where the model can be. It can on a CPU, in float32 or float64, with a torch that has
-    MKL; where it cannot, "fast" warns and leaves the model as it is. Of layers that are streamed in at every
-    call the products alone are exchanged: lean ones look their weights up once.
+    kernels: "eager" leaves Transformers' own pass. "fast" takes products of MKL made for few rows
+    (`few_rows`) and decoder layers of fewer operations (`lean_layers`); "compiled" the same layers with
+    products compiled for this machine (`compiled_rows`). Their logits differ from the eager ones, and from
+    each other's, in the last bits. "auto" is the first of compiled, fast and eager that the model can be
+    computed with: both faster ones need a CPU, compiled float32 and a torch that runs on GNU's OpenMP, fast
+    float32 or float64 and MKL. What was asked for and cannot be had warns and leaves the model as it is. Of
+    layers that are streamed in at every call the products alone are exchanged: lean ones look their weights
+    up once.
     Raises InvalidInput for another word.
     """
     if kernels not in get_args(Kernels):
@@ -31,28 +41,37 @@ def use_kernels(model: PreTrainedModel, kernels: Kernels) -> KernelsInUse:
             f"got kernels {kernels!r}, expected one of {', '.join(get_args(Kernels))}; leave it out for auto",
             argument="kernels",
         )
-    if kernels == "eager":
-        return "eager"
-    obstacle = _obstacle(model)
-    if obstacle is not None:
-        if kernels == "fast":
+    for name, products in PRODUCTS.items():
+        if kernels not in (name, "auto"):
+            continue
+        obstacle = _obstacle(model, name)
+        if obstacle is None:
+            use_products(model, products)
+            if not any(weight.is_meta for weight in model.parameters()):
+                use_lean_layers(model, products)
+            return name
+        if kernels == name:
             warnings.warn(
-                f"the fast kernels are for float32 on a CPU with MKL, got {obstacle}: the pass stays as "
-                "Transformers computes it",
+                f"the {name} kernels are for {_needs(name)}, got {obstacle}: the pass stays as Transformers "
+                "computes it",
                 stacklevel=2,
             )
-        return "eager"
-    use_few_rows(model)
-    if not any(weight.is_meta for weight in model.parameters()):
-        use_lean_layers(model)
-    return "fast"
+    return "eager"
 
 
-def _obstacle(model: PreTrainedModel) -> str | None:
+def _needs(name: KernelsInUse) -> str:
+    compiled = name == "compiled"
+    return "float32 on a CPU with GNU's OpenMP" if compiled else "float32 or float64 on a CPU with MKL"
+
+
+def _obstacle(model: PreTrainedModel, name: KernelsInUse) -> str | None:
+    compiled = name == "compiled"
     if model.device.type != "cpu":
         return f"the device {model.device.type}"
-    if model.dtype not in (torch.float32, torch.float64):
+    if model.dtype not in ((torch.float32,) if compiled else (torch.float32, torch.float64)):
         return str(model.dtype).removeprefix("torch.")
-    if not torch.backends.mkl.is_available():
+    if compiled and not has_openmp():
+        return "a torch without it"
+    if not compiled and not torch.backends.mkl.is_available():
         return "a torch without MKL"
     return None

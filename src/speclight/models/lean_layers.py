@@ -20,19 +20,22 @@ from transformers.models.llama.modeling_llama import LlamaDecoderLayer, eager_at
 from transformers.models.mistral.modeling_mistral import MistralDecoderLayer
 from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer
 
-from speclight.models.few_rows import product
+from speclight.models.few_rows import Products
 
 
-class _Matrix:
-    """Weight and bias of a linear layer."""
+class _Matrices:
+    """Weights and biases of linear layers that read the same, their outputs side by side."""
 
-    def __init__(self, layer: nn.Linear) -> None:
-        self.weight, self.bias = layer.weight, layer.bias
+    def __init__(self, products: Products, *layers: nn.Linear) -> None:
+        self._products = products
+        self._weights = tuple(layer.weight for layer in layers)
+        biases = [layer.bias for layer in layers if layer.bias is not None]
+        self._bias = torch.cat([bias.detach() for bias in biases]) if biases else None
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """[rows, out] in any memory layout. rows: [rows, in], contiguous."""
-        output = product(rows, self.weight)
-        return output if self.bias is None else output + self.bias
+        output = self._products(rows, self._weights)
+        return output if self._bias is None else output + self._bias
 
 
 class _Norm:
@@ -55,13 +58,10 @@ class _Parts:
     activation: Callable[[torch.Tensor], torch.Tensor]
     norm_before_attention: _Norm
     norm_before_mlp: _Norm
-    queries: _Matrix
-    keys: _Matrix
-    values: _Matrix
-    output: _Matrix
-    gate: _Matrix
-    up: _Matrix
-    down: _Matrix
+    queries_keys_values: _Matrices
+    output: _Matrices
+    gate_up: _Matrices
+    down: _Matrices
 
 
 class _LeanLayer(nn.Module):
@@ -101,7 +101,8 @@ class _LeanLayer(nn.Module):
         )
         state = state + parts.output(attended.reshape(batch * new, -1))
         read = parts.norm_before_mlp(state)
-        joined = torch.mul(parts.activation(parts.gate(read)), parts.up(read))
+        gate, up = parts.gate_up(read).chunk(2, dim=1)
+        joined = torch.mul(parts.activation(gate), up)
         return (state + parts.down(joined.contiguous())).view(batch, new, width)
 
 
@@ -143,7 +144,7 @@ class SignedRotary(nn.Module):
         return cosines.unsqueeze(2), torch.cat((-first, second), dim=-1).unsqueeze(2)
 
 
-def use_lean_layers(model: PreTrainedModel) -> None:
+def use_lean_layers(model: PreTrainedModel, products: Products) -> None:
     """Make the decoder layers of a model lean, where all of them are of a make that has a lean form.
 
     They go on with the attention that the model is set to now.
@@ -155,12 +156,14 @@ def use_lean_layers(model: PreTrainedModel) -> None:
     attention = str(model.config._attn_implementation)
     attend = ALL_ATTENTION_FUNCTIONS.get_interface(attention, eager_attention_forward)
     for layer in layers:
-        layer.parts = _parts(layer, attend)
+        layer.parts = _parts(layer, attend, products)
         layer.__class__ = LEAN[type(layer)]
     decoder.rotary_emb = SignedRotary(decoder.rotary_emb)
 
 
-def _parts(layer: Any, attend: Callable[..., tuple[torch.Tensor, torch.Tensor | None]]) -> _Parts:
+def _parts(
+    layer: Any, attend: Callable[..., tuple[torch.Tensor, torch.Tensor | None]], products: Products
+) -> _Parts:
     attention, mlp = layer.self_attn, layer.mlp
     return _Parts(
         attention=attention,
@@ -168,13 +171,10 @@ def _parts(layer: Any, attend: Callable[..., tuple[torch.Tensor, torch.Tensor | 
         activation=mlp.act_fn,
         norm_before_attention=_Norm(layer.input_layernorm),
         norm_before_mlp=_Norm(layer.post_attention_layernorm),
-        queries=_Matrix(attention.q_proj),
-        keys=_Matrix(attention.k_proj),
-        values=_Matrix(attention.v_proj),
-        output=_Matrix(attention.o_proj),
-        gate=_Matrix(mlp.gate_proj),
-        up=_Matrix(mlp.up_proj),
-        down=_Matrix(mlp.down_proj),
+        queries_keys_values=_Matrices(products, attention.q_proj, attention.k_proj, attention.v_proj),
+        output=_Matrices(products, attention.o_proj),
+        gate_up=_Matrices(products, mlp.gate_proj, mlp.up_proj),
+        down=_Matrices(products, mlp.down_proj),
     )
 
 
@@ -186,10 +186,11 @@ def _projected(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """[batch, heads, new, head size] queries and keys, rotated, and values. read: [batch * new, hidden]."""
     size: int = parts.attention.head_dim
-    queries = parts.queries(read)
-    both = torch.cat((queries, parts.keys(read)), dim=1).view(*shape, -1, size)
+    groups: int = parts.attention.num_key_value_groups
+    joined = parts.queries_keys_values(read).reshape(*shape, -1, size)
+    key_heads = joined.shape[2] // (groups + 2)
+    heads = groups * key_heads
+    both, values = joined[:, :, : heads + key_heads], joined[:, :, heads + key_heads :].transpose(1, 2)
     cosines, sines = position_embeddings
     rotated = torch.addcmul(both * cosines, both.roll(size // 2, -1), sines).transpose(1, 2)
-    values = parts.values(read).reshape(*shape, -1, size).transpose(1, 2)
-    heads = queries.shape[1] // size
     return rotated[:, :heads], rotated[:, heads:], values

@@ -22,9 +22,9 @@ def load(
 ) -> CausalLM:
     """Load a causal language model. Without a name: SmolLM2-135M-Instruct, dequantised from Q4_1.
 
-    name_or_path: "default", a folder, a .gguf file, or a Hugging Face hub id. kernels: "auto", "fast" or
-    "eager", how its passes are computed: see `speclight.models.kernels.use_kernels`. offload: "disk" or "cpu"
-    streams its layers in at every call (`speclight.models.offload`). See
+    name_or_path: "default", a folder, a .gguf file, or a Hugging Face hub id. kernels: "auto", "compiled",
+    "fast" or "eager", how its passes are computed: see `speclight.models.kernels.use_kernels`. offload:
+    "disk" or "cpu" streams its layers in at every call (`speclight.models.offload`). See
     `speclight.models.weights.load_weights` for the other arguments and the errors raised.
     """
     loaded = load_weights(

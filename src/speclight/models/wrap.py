@@ -21,7 +21,7 @@ def wrap(
 ) -> CausalLM:
     """The model, ready for speclight: nothing is copied, and its mode is left as it is (use `model.eval()`).
 
-    name: for reports; by default the model's class. kernels: "auto" or "fast" makes the model's own layers
+    name: for reports; by default the model's class. kernels: all but "eager" make the model's own layers
     compute faster, see `speclight.models.kernels.use_kernels`; its parameters stay.
     Raises InvalidInput for a model that cannot score trees, and for anything but a model and its tokenizer.
     """

@@ -29,7 +29,8 @@ from speclight.drafting.head_config import HeadConfig
 from speclight.drafting.head_files import HeadFiles, read_head_files
 from speclight.errors import CorruptWeights, InvalidInput, VocabularyMismatch
 from speclight.models.causal_lm import CausalLM
-from speclight.models.few_rows import use_few_rows
+from speclight.models.few_rows import use_products
+from speclight.models.kernels import PRODUCTS
 
 # Where a head's embedding or output matrix comes from, in words.
 OWN, OF_TARGET, OF_EMBEDDING = "its own", "of the target", "its embedding"
@@ -100,8 +101,8 @@ def head_from_files(files: HeadFiles, target: CausalLM) -> Eagle3Head:
         named[OUTPUT] = _missing_output(sizes, target, named[EMBEDDING] if output == OF_EMBEDDING else None)
     _load(network, named, tensors, dialect)
     network.to(device=target.device, dtype=target.model.dtype).eval().requires_grad_(False)
-    if target.kernels == "fast":
-        use_few_rows(network)
+    if target.kernels != "eager":
+        use_products(network, PRODUCTS[target.kernels])
     return Eagle3Head(
         files.name,
         dialect,

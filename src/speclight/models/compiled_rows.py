@@ -1,0 +1,106 @@
+"""Products of few rows compiled for this machine: every weight is read once, for all rows.
+
+A call of few positions can be no faster than its weights are read, and should be no slower. Library kernels
+take up to twice as long at eight rows (benchmarks/bench_few_rows.py): they are made for many rows. Here each
+weight is multiplied with up to eight rows as it arrives. numba compiles the loops for the processor at hand,
+once for a machine, and they run in torch's own OpenMP: a second set of threads would fight with the first
+for the cores. Sums are taken in another order than elsewhere; they do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from speclight.models.cache_folder import cache_folder
+from speclight.models.few_rows import exchanged_products
+
+# From about here on the processor's arithmetic is the limit, and library kernels use it better.
+MOST_ROWS = 32
+MAPS = Path("/proc/self/maps")
+KERNELS_FOLDER = "kernels"
+
+
+def compiled_products(rows: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.Tensor:
+    """See Products. Libraries compute what is not float32, contiguous and free of gradients.
+
+    Needs `has_openmp`.
+    """
+    count, width = rows.shape
+    if not 0 < count <= MOST_ROWS or not all(_is_plain(each, width) for each in (rows, *weights)):
+        return exchanged_products(rows, weights)
+    outputs = [weight.shape[0] for weight in weights]
+    total = sum(outputs)
+    output = rows.new_empty((count, total))
+    numbers = (ctypes.c_int64 * (4 + len(weights)))(len(weights), count, width, total, *outputs)
+    job = (ctypes.c_void_p * (3 + len(weights)))(
+        ctypes.addressof(numbers),
+        rows.data_ptr(),
+        output.data_ptr(),
+        *(weight.data_ptr() for weight in weights),
+    )
+    parallel, share = _region()
+    parallel(share, ctypes.addressof(job), torch.get_num_threads(), 0)
+    return output
+
+
+def _is_plain(matrix: torch.Tensor, width: int) -> bool:
+    """Whether the loops, which know addresses alone, may read it."""
+    return (
+        matrix.dtype == torch.float32
+        and matrix.shape[1] == width
+        and matrix.is_contiguous()
+        and matrix.device.type == "cpu"
+        and not (matrix.requires_grad and torch.is_grad_enabled())
+    )
+
+
+def has_openmp() -> bool:
+    """Whether torch's threads are those of a GNU OpenMP that can be found in this process."""
+    return torch.backends.openmp.is_available() and _openmp_library() is not None
+
+
+@cache
+def _region() -> tuple[Callable[[int, int, int, int], None], int]:
+    """OpenMP's parallel region, and the address of what its threads run. Compiles where nothing is cached."""
+    from llvmlite import binding
+
+    library = _openmp_library()
+    assert library is not None, "asked for where has_openmp says no"
+    binding.load_library_permanently(str(library))
+    with _cached_below(cache_folder().parent / KERNELS_FOLDER):
+        from speclight.models.row_kernels import multiply_share
+    parallel = ctypes.CDLL(str(library)).GOMP_parallel
+    parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+    parallel.restype = None
+    return parallel, multiply_share.address
+
+
+@contextmanager
+def _cached_below(folder: Path) -> Iterator[None]:
+    """What numba is told to keep inside the block goes there, not into the package."""
+    from numba.core import config
+
+    before = config.CACHE_DIR
+    config.CACHE_DIR = str(folder)
+    try:
+        yield
+    finally:
+        config.CACHE_DIR = before
+
+
+@cache
+def _openmp_library() -> Path | None:
+    """The GNU OpenMP in use, of several the one that lies beside torch; None where there is none."""
+    if not MAPS.exists():
+        return None
+    words = [line.split(maxsplit=5) for line in MAPS.read_text(encoding="utf-8").splitlines()]
+    loaded = {Path(word[5]) for word in words if len(word) == 6 and "libgomp" in word[5]}
+    beside = {path for path in loaded if Path(torch.__file__).parent in path.parents}
+    found = beside or loaded
+    return found.pop() if len(found) == 1 else None

@@ -1,0 +1,113 @@
+"""The loops of `compiled_rows`, compiled when this module is imported: numba arrives with it.
+
+It must not be imported before OpenMP's library is known to the compiler, see there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import carray, cfunc, njit, types
+
+_compiled: Any = njit(fastmath=True)
+_thread: Any = types.ExternalFunction("omp_get_thread_num", types.int32())
+_threads: Any = types.ExternalFunction("omp_get_num_threads", types.int32())
+_addresses: Any = types.CPointer(types.voidptr)
+
+# Rows of a weight matrix that stay in the nearest caches until all groups of rows have been multiplied.
+WEIGHT_ROWS = 32
+# Numbers in a job's first array before those of its matrices.
+HEAD = 4
+ZERO = np.float32(0.0)
+
+
+@_compiled
+def _dot(weight: Any, rows: Any, first: int) -> Any:
+    row, total = rows[first], ZERO
+    for place in range(len(weight)):
+        total += weight[place] * row[place]
+    return total
+
+
+@_compiled
+def _four_dots(weight: Any, rows: Any, first: int) -> Any:
+    """Of rows that do not exist the last one takes the place."""
+    last = len(rows) - 1
+    row_0, row_1 = rows[first], rows[min(first + 1, last)]
+    row_2, row_3 = rows[min(first + 2, last)], rows[min(first + 3, last)]
+    sum_0 = sum_1 = sum_2 = sum_3 = ZERO
+    for place in range(len(weight)):
+        factor = weight[place]
+        sum_0 += factor * row_0[place]
+        sum_1 += factor * row_1[place]
+        sum_2 += factor * row_2[place]
+        sum_3 += factor * row_3[place]
+    return sum_0, sum_1, sum_2, sum_3
+
+
+@_compiled
+def _eight_dots(weight: Any, rows: Any, first: int) -> Any:
+    last = len(rows) - 1
+    row_0, row_1 = rows[first], rows[min(first + 1, last)]
+    row_2, row_3 = rows[min(first + 2, last)], rows[min(first + 3, last)]
+    row_4, row_5 = rows[min(first + 4, last)], rows[min(first + 5, last)]
+    row_6, row_7 = rows[min(first + 6, last)], rows[min(first + 7, last)]
+    sum_0 = sum_1 = sum_2 = sum_3 = sum_4 = sum_5 = sum_6 = sum_7 = ZERO
+    for place in range(len(weight)):
+        factor = weight[place]
+        sum_0 += factor * row_0[place]
+        sum_1 += factor * row_1[place]
+        sum_2 += factor * row_2[place]
+        sum_3 += factor * row_3[place]
+        sum_4 += factor * row_4[place]
+        sum_5 += factor * row_5[place]
+        sum_6 += factor * row_6[place]
+        sum_7 += factor * row_7[place]
+    return sum_0, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7
+
+
+@_compiled
+def _multiply(rows: Any, weight: Any, output: Any, start: int, end: int) -> None:
+    """Columns start to end of the output, [rows, out]."""
+    count = len(rows)
+    for block in range(start, end, WEIGHT_ROWS):
+        block_end = min(block + WEIGHT_ROWS, end)
+        for first in range(0, count, 8):
+            left = count - first
+            for column in range(block, block_end):
+                if left == 1:
+                    output[first, column] = _dot(weight[column], rows, first)
+                elif left <= 4:
+                    four = _four_dots(weight[column], rows, first)
+                    for row in range(left):
+                        output[first + row, column] = four[row]
+                else:
+                    eight = _eight_dots(weight[column], rows, first)
+                    for row in range(min(left, 8)):
+                        output[first + row, column] = eight[row]
+
+
+_region: Any = cfunc(types.void(_addresses), cache=True)
+
+
+@_region
+def multiply_share(job: Any) -> None:
+    """What one thread of a parallel region does of a job: its share of every matrix's output columns.
+
+    job: addresses of int64 numbers (matrices, rows, width, all matrices' outputs, and of each its outputs),
+    of the rows [rows, width], of the output [rows, all outputs], and of each matrix [outputs, width].
+    """
+    head = carray(job[0], (HEAD,), np.int64)
+    matrices, count, width, total = head[0], head[1], head[2], head[3]
+    numbers = carray(job[0], (HEAD + matrices,), np.int64)
+    rows = carray(job[1], (count, width), np.float32)
+    output = carray(job[2], (count, total), np.float32)
+    thread, threads = _thread(), _threads()
+    before = 0
+    for matrix in range(matrices):
+        outputs = numbers[HEAD + matrix]
+        weight = carray(job[3 + matrix], (outputs, width), np.float32)
+        own = output[:, before : before + outputs]
+        _multiply(rows, weight, own, outputs * thread // threads, outputs * (thread + 1) // threads)
+        before += outputs

@@ -42,3 +42,15 @@ def loaded_once(default_target: CausalLM, monkeypatch: pytest.MonkeyPatch) -> No
     import speclight
 
     monkeypatch.setattr(speclight, "load", lambda: default_target)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of a CUDA device are left out, as slow ones are, where there is none."""
+    marked = [item for item in items if item.get_closest_marker("cuda")]
+    if not marked:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        config.hook.pytest_deselected(items=marked)
+        items[:] = [item for item in items if item not in marked]

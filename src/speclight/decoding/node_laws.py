@@ -9,7 +9,7 @@ import torch
 
 from speclight.arrays import FloatArray, IntArray
 from speclight.decoding.logits_processors import LogitsProcessor, processed
-from speclight.models.sampling import SamplingSettings, processed_probabilities
+from speclight.models.sampling import SamplingSettings, law_on_device, processed_probabilities
 from speclight.trees.draft_tree import DraftTree
 
 
@@ -40,7 +40,11 @@ class NodeLaws:
         """The law of the token after a node."""
         if node not in self._laws:
             scores = self._processed_scores(node)
-            self._laws[node] = processed_probabilities(scores.cpu().numpy()[None], self._sampling)[0]
+            self._laws[node] = (
+                law_on_device(scores, self._sampling)
+                if scores.device.type == "cuda"
+                else processed_probabilities(scores.cpu().numpy()[None], self._sampling)[0]
+            )
         return self._laws[node]
 
     def top_two_margins(self, nodes: IntArray) -> tuple[float, ...]:

@@ -55,6 +55,27 @@ def processed_probabilities(logits: npt.NDArray[Any], settings: SamplingSettings
     return laws
 
 
+def law_on_device(logits: torch.Tensor, settings: SamplingSettings) -> FloatArray:
+    """[vocab] `processed_probabilities` of one row, worked out where the row lies, on a device with float64.
+
+    At temperature 0 two numbers leave the device, else the finished law; top-k and top-p are applied here.
+    Raises BrokenModelOutput as there.
+    """
+    has_cuts = settings.top_k is not None or (settings.top_p or 1.0) < 1.0
+    if settings.temperature == 0.0:
+        best = int(logits.argmax())  # the first of equals; a NaN, if there is one
+        if bool(torch.isfinite(logits[best])):
+            law = np.zeros(len(logits))
+            law[best] = 1.0
+            return law
+    elif not has_cuts:
+        scores = logits.double()
+        law = torch.softmax((scores - scores.max()) / settings.temperature, 0).cpu().numpy()
+        if np.isfinite(law[0]):  # all of them are NaN where one is
+            return law
+    return processed_probabilities(logits.cpu().numpy()[None], settings)[0]
+
+
 def _exclude_beyond_top_k(scores: FloatArray, top_k: int) -> None:
     """Set all but the top_k best scores, [vocab], to -inf, in place; ties with the k-th best stay."""
     scores[scores < np.partition(scores, -top_k)[-top_k]] = -np.inf

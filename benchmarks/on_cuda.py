@@ -1,0 +1,219 @@
+"""One prepared script for a CUDA device: under 8 minutes, and nothing from a network.
+
+1. How long a call of P positions takes, P = 1 to 512, after 1,024 and 8,192 tokens of context: a model of
+   the sizes of an 8B Llama with random weights in bfloat16 (16 GB), medians and quarters of rounds in turn.
+2. How fast the default target is decoded: plain, n-gram at P = 8, the shipped head at P = 16, and auto, at
+   temperatures 0 and 1, in turn; tokens per second, and over plain.
+
+Before each part it says how much time is left, and what does not fit is left out and said. Prints tables for
+people, then one line of JSON, also kept where --out says.
+
+    python benchmarks/on_cuda.py [--device cuda] [--minutes 7] [--out FILE]
+
+--tiny tries every part with small sizes in seconds, on a CPU too (--device cpu).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import peers
+from speclight.decoding.settings import AUTO
+from speclight.measure.latency.calls import CallTimer
+from speclight.measure.latency.shape import shaped_target
+from speclight.measure.paired_times import TimedPrompt, interleaved, tokens_per_second
+from speclight.measure.prompts import shipped_prompts
+from speclight.models.causal_lm import CausalLM
+from speclight.models.load import load
+from speclight.models.prompting import prompt_token_ids
+
+SHAPE_8B = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "vocab_size": 128256,
+    "max_position_embeddings": 16384,
+    "rms_norm_eps": 1e-5,
+    "tie_word_embeddings": False,
+    "bos_token_id": None,
+    "eos_token_id": None,
+}
+TINY = {
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 500,
+}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured."""
+
+    shape: dict[str, object]
+    dtype: str
+    contexts: tuple[int, ...]
+    node_budgets: tuple[int, ...]
+    rounds: int
+    tokens: int
+    prompts: int
+
+
+FULL = Sizes(SHAPE_8B, "bfloat16", (1024, 8192), (1, 2, 4, 8, 16, 32, 64, 128, 256, 512), 15, 128, 1)
+SMALL = Sizes({**SHAPE_8B, **TINY}, "float32", (16, 32), (1, 2, 8), 2, 6, 1)
+
+
+class Deadline:
+    """Says how much time is left."""
+
+    def __init__(self, minutes: float) -> None:
+        self._end = time.monotonic() + 60.0 * minutes
+
+    @property
+    def left(self) -> float:
+        return self._end - time.monotonic()
+
+    def say(self, what: str) -> None:
+        print(f"[{self.left:4.0f} s left] {what}", file=sys.stderr, flush=True)
+
+
+def call_times(sizes: Sizes, device: str, deadline: Deadline) -> list[dict[str, object]]:
+    """Quarters of the seconds of calls, a row for each context and P."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "config.json"
+        config.write_text(json.dumps(sizes.shape))
+        target = shaped_target(config, device, sizes.dtype).model
+    deadline.say(f"{target.layers} layers made; reading contexts of {sizes.contexts} tokens")
+    texts = [[place % 500 for place in range(context)] for context in sizes.contexts]
+    timer = CallTimer(target, texts, sizes.node_budgets)
+    timer.round()  # buffers are made when a size is met first
+    taken: list[np.ndarray] = []
+    for number in range(sizes.rounds):
+        taken.append(timer.round()[0])
+        if deadline.left < 120 and number >= 2:
+            deadline.say(f"call times: {number + 1} of {sizes.rounds} rounds")
+            break
+    low, middle, high = np.quantile(np.stack(taken), [0.25, 0.5, 0.75], axis=0)
+    return [
+        {
+            "context": context,
+            "node_budget": budget,
+            "rounds": len(taken),
+            "seconds": middle[row, column],
+            "quarters": [low[row, column], high[row, column]],
+        }
+        for row, context in enumerate(sizes.contexts)
+        for column, budget in enumerate(sizes.node_budgets)
+    ]
+
+
+def decoding(target: CausalLM, sizes: Sizes, deadline: Deadline) -> list[dict[str, object]]:
+    """Tokens per second of decoders that take turns, a row for each and each temperature."""
+    decoders = {
+        "plain": peers.ours(target, "none", 1),
+        "n-gram": peers.ours(target, "ngram", 8),
+        "eagle3": peers.ours(target, "eagle3", 16),
+        "auto": peers.ours(target, "eagle3", AUTO),
+    }
+    shipped = shipped_prompts()
+    families = dict.fromkeys(prompt.family for prompt in shipped)
+    chosen = [p for name in families for p in [q for q in shipped if q.family == name][-sizes.prompts :]]
+    prompts = {prompt.prompt_id: prompt_token_ids(target, prompt.turns[0]) for prompt in chosen}
+    for decode in decoders.values():  # the first calls of all take longer
+        decode(next(iter(prompts.values())), 0.0, 4, 0)
+    rows: list[dict[str, object]] = []
+    for temperature in (0.0, 1.0):
+        timed: list[TimedPrompt] = []
+        for number, (name, ids) in enumerate(prompts.items()):
+            if deadline.left < 20:
+                deadline.say(f"temperature {temperature:g}: {number} of {len(prompts)} prompts")
+                break
+            runs = {
+                key: partial(decode, ids, temperature, sizes.tokens, number)
+                for key, decode in decoders.items()
+            }
+            timed.append(TimedPrompt(name, interleaved(runs, 1, backwards=number % 2 == 1)))
+        if timed:
+            rates = {key: tokens_per_second(timed, key) for key in decoders}
+            rows += [
+                {
+                    "decoder": key,
+                    "temperature": temperature,
+                    "prompts": len(timed),
+                    "tokens_per_second": rate,
+                    "over_plain": rate / rates["plain"],
+                }
+                for key, rate in rates.items()
+            ]
+    return rows
+
+
+def show(times: list[dict[str, object]], rates: list[dict[str, object]]) -> None:
+    print(f"{'context':>8}{'P':>5}{'ms':>10}{'quarters':>20}{'over P = 1':>12}")
+    for row in times:
+        first = next(one for one in times if one["context"] == row["context"])
+        low, high = (1000 * float(value) for value in row["quarters"])  # pyright: ignore[reportGeneralTypeIssues]
+        seconds, once = float(str(row["seconds"])), float(str(first["seconds"]))
+        cells = f"{1000 * seconds:10.2f}{f'{low:.2f} to {high:.2f}':>20}{seconds / once:12.2f}"
+        print(f"{row['context']:8}{row['node_budget']:5}{cells}")
+    print(f"\n{'decoder':10}{'T':>4}{'tokens/s':>10}{'over plain':>12}")
+    for row in rates:
+        print(
+            f"{row['decoder']:10}{row['temperature']:4g}{row['tokens_per_second']:10.1f}{row['over_plain']:12.2f}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Call times and decoding on a CUDA device.")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--minutes", type=float, default=7.0, help="time to use (default: 7)")
+    parser.add_argument("--out", type=Path, help="file for the line of JSON")
+    parser.add_argument("--tiny", action="store_true", help="small sizes: does it run?")
+    options = parser.parse_args()
+    sizes, deadline = SMALL if options.tiny else FULL, Deadline(options.minutes)
+    deadline.say("loading the default target")
+    target = load(device=options.device)
+    deadline.say("decoding the default target")
+    rates = decoding(target, sizes, deadline)
+    del target
+    if options.device.startswith("cuda"):
+        torch.cuda.empty_cache()
+    deadline.say("making the model of 8B's sizes")
+    times = call_times(sizes, options.device, deadline) if deadline.left > 60 else []
+    deadline.say("done")
+    show(times, rates)
+    on_cuda = options.device.startswith("cuda")
+    document = {
+        "schema": 1,
+        "benchmark": "on_cuda",
+        "device": torch.cuda.get_device_name() if on_cuda else "cpu",
+        "torch": torch.__version__,
+        "dtype_of_call_times": sizes.dtype,
+        "tiny": options.tiny,
+        "call_times": times,
+        "decoding": rates,
+    }
+    text = json.dumps(document)
+    if options.out is not None:
+        options.out.write_text(text + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

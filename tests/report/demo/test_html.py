@@ -303,7 +303,7 @@ def test_two_prompts_are_too_few_to_say_an_interval(page, tmp_path):
     )
     told = page_of(replace(record, at_call_starts=enough, decodings=runs), tmp_path)
     shown = told.text[: told.text.index("Every number leads here")]  # definitions say what the words mean
-    assert shown.count("too few to say") == 1
+    assert "too few to say" not in shown
 
 
 def test_every_table_can_be_saved_and_sorted(page, tmp_path):

@@ -23,9 +23,9 @@ class Worker:
     def __init__(self):
         self.target = speclight.load()
 
-    def texts(self, number, prompt):
-        settings = ProfileSettings(max_tokens=tokens, seed=number)  # else all texts share their noise
-        profile = speclight.profile(self.target, [prompt], tempfile.mkdtemp(), settings)
+    def texts(self, numbered):  # with a seed each: else all texts share their noise
+        settings = ProfileSettings(max_tokens=tokens, seed=numbered[0])
+        profile = speclight.profile(self.target, [numbered[1]], tempfile.mkdtemp(), settings)
         return [(text.log_probs, text.ended, text.prompt_id) for text in profile.texts]
 
 
@@ -33,8 +33,8 @@ here = {"num_cpus": workers, "include_dashboard": False, "_node_ip_address": "12
 ray.init(log_to_driver=False, **({} if "RAY_ADDRESS" in os.environ else here))
 pool = ActorPool([Worker.remote() for _ in range(workers)])
 work = enumerate(shipped_prompts(["qa"])[:count])
-answers = pool.map_unordered(lambda worker, item: worker.texts.remote(*item), work)
+answers = pool.map_unordered(lambda worker, item: worker.texts.remote(item), work)
 log_probs, ended, names = zip(*chain.from_iterable(answers), strict=True)
 limits = speclight.limits_from_log_probs(log_probs, 8, ended=ended, prompts=names, length_limit=tokens)
-certified, bound = limits.certified.value, limits.decode.going_on.value
-print(f"{len(names)} texts by {workers} workers: {certified:.2f} to {bound:.2f} tokens per call at P = 8")
+low, high = limits.certified.value, limits.decode.going_on.value
+print(f"{len(names)} texts by {workers} workers: {low:.2f} to {high:.2f} tokens per call at P = 8")

@@ -26,7 +26,8 @@ for lines in json.load(sys.stdin)["vLLM"]:
         assert config, line
         for name, value in config.items():
             field = SpeculativeConfig.__pydantic_fields__[name]
-            TypeAdapter(Annotated[field.annotation, field]).validate_python(value)
+            told = Annotated[field.annotation, field]  # pyright: ignore[reportInvalidTypeForm]
+            TypeAdapter(told).validate_python(value)
         schedule = config.get("num_speculative_tokens_per_batch_size")
         if schedule is not None:
             validate_and_normalize_dynamic_sd_schedule(schedule)

@@ -154,7 +154,7 @@ def packed(target: CausalLM, example: Inputs) -> Runtime:
 
 def onnx_runtime(target: CausalLM, example: Inputs) -> Runtime:
     """ONNX Runtime on the exported step."""
-    import onnxruntime
+    import onnxruntime  # pyright: ignore[reportMissingImports]
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "step.onnx"
@@ -176,7 +176,7 @@ def onnx_runtime(target: CausalLM, example: Inputs) -> Runtime:
 
 def open_vino(target: CausalLM, example: Inputs) -> Runtime:
     """OpenVINO on the exported step, in float32."""
-    import openvino
+    import openvino  # pyright: ignore[reportMissingImports]
 
     model = openvino.convert_model(exported(target, example))
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import carray, cfunc, njit, types
+from numba import cfunc, njit, types
+from numba.np.numpy_support import carray
 
 _compiled: Any = njit(fastmath=True)
 _thread: Any = types.ExternalFunction("omp_get_thread_num", types.int32())

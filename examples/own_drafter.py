@@ -32,7 +32,7 @@ class LastTime:
 
 
 target = speclight.load()
-options = {"temperature": 0, "max_tokens": 40}
+options = {"temperature": 0, "max_tokens": 40, "node_budget": 8}
 plain = speclight.generate(target, "Count from one to ten.", drafter="none", **options)
 drafted = speclight.generate(target, "Count from one to ten.", drafter=LastTime(), **options)
 assert drafted.text == plain.text

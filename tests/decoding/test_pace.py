@@ -7,13 +7,18 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+import speclight
 from cases import thinned
+from speclight.decoding import running_text
 from speclight.decoding.call_trace import CallTrace, PhaseSeconds
+from speclight.decoding.options import TEXT_BY_SEED, chosen_decoding
 from speclight.decoding.pace import CEILING, Pace
 from speclight.trees.best_first import BestFirstGrowth
 from speclight.trees.draft_tree import root_only
 from speclight.trees.growing_tree import CandidateLaw, Draft, DraftCost, grown
 from speclight.trees.paced_growth import PacedGrowth
+from speclight.verification.rules import RULES
+from toys import tiny_target
 
 CALLS = 400
 # Shares of the top candidates in a law; a context's confidence is the probability of the first.
@@ -161,3 +166,44 @@ def test_of_the_texts_of_a_batch_one_is_tried():
             assert sum(budget > 1 for budget in budgets) <= 1
         for budget in budgets:
             pace.learn(world.call(world.draft(budget, None)))
+
+
+class Dice:
+    """A pace that goes by nothing: whatever the clock could make it say."""
+
+    def __init__(self) -> None:
+        self._rng = np.random.default_rng(0)
+
+    def node_budget(self, *, grows: bool) -> int:
+        return int(self._rng.integers(1, 9))
+
+    def worth_expanding(self, path_log_probs: np.ndarray, size: int) -> list[bool]:
+        return (self._rng.random(len(path_log_probs)) < 0.7).tolist()
+
+    def worth_scoring(self, path_log_probs: np.ndarray) -> int:
+        return int(self._rng.integers(1, len(path_log_probs) + 1))
+
+    def learn(self, trace: CallTrace) -> None:
+        pass
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_the_default_budget_is_auto_where_the_text_follows_from_the_seed(rule, temperature, monkeypatch):
+    if rule == "greedy" and temperature:
+        return  # refused
+    options = {"rule": rule, "temperature": temperature}
+    budget = chosen_decoding(**options).settings.node_budget
+    assert budget == ("auto" if isinstance(RULES[rule], TEXT_BY_SEED) else 8)
+    if budget != "auto":
+        return
+    pace = Dice()
+    monkeypatch.setattr(running_text, "pace_of", lambda *_: pace)
+    target, sizes = tiny_target(6, seed=3), set()
+    for seed in range(4):
+        given = {"max_tokens": 40, "seed": seed, "raw": True, **options}
+        plain = speclight.generate(target, "t1 t2 t1 t2 t1", drafter="none", **given)
+        drafted = speclight.generate(target, "t1 t2 t1 t2 t1", drafter="ngram", **given)
+        assert drafted.token_ids == plain.token_ids
+        sizes |= {len(call.tree) for call in drafted.calls}
+    assert len(sizes) > 2  # else nothing was put to the test

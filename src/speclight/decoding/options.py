@@ -8,15 +8,18 @@ from difflib import get_close_matches
 from typing import Any, TypedDict, Unpack, cast
 
 from speclight.decoding.fitting_drafters import drafters_for
-from speclight.decoding.settings import Auto, DecodeSettings, LogitsProcessor
+from speclight.decoding.settings import AUTO, Auto, DecodeSettings, LogitsProcessor
 from speclight.drafting.drafter_choices import DrafterChoice
 from speclight.drafting.protocol import Drafter
 from speclight.drafting.tree_choices import TreeChoice
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling_settings import SamplingSettings
+from speclight.verification.greedy import Greedy
+from speclight.verification.race import Race
 from speclight.verification.rule import VerifyRule
 from speclight.verification.rules import known_rules, rule_named
+from speclight.verification.target_sample import TargetSample
 
 
 class DecodeOptions(TypedDict, total=False):
@@ -32,8 +35,9 @@ class DecodeOptions(TypedDict, total=False):
     """The tree that a drafter given by name or choice drafts, such as `speclight.Chain(kind="race")`; by
     default that of a kind of draft the rule verifies."""
     node_budget: int | Auto
-    """P, positions scored in one target call, root included, of each text; 8 if left out. "auto": in each
-    call as many as pay here, by cost and gain of the calls before; none where plain decoding is faster."""
+    """P, positions scored in one target call, root included, of each text; "auto": in each call as many as
+    pay here, by cost and gain of the calls before, none where plain decoding is faster. If left out, auto
+    with rules whose text does not depend on it (target_sample, greedy, race), 8 with the others."""
     max_tokens: int
     """Tokens to emit at the most; 128 if left out."""
     seed: int
@@ -53,6 +57,9 @@ class DecodeOptions(TypedDict, total=False):
 
 
 KNOWN = tuple(DecodeOptions.__annotations__)
+# Rules that emit the target's own draws, which `auto` ties to places in the text: the text follows from the
+# seed, whatever is drafted. With the others it depends on the drafts, and so, with auto, on the clock.
+TEXT_BY_SEED = (TargetSample, Greedy, Race)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,9 @@ def chosen_decoding(**options: Unpack[DecodeOptions]) -> ChosenDecoding:
         for name in ("node_budget", "max_tokens", "seed", "repetition_penalty")
         if name in given
     }
+    rule = _rule(options.get("rule", "target_sample"))
+    if isinstance(rule, TEXT_BY_SEED):
+        plain.setdefault("node_budget", AUTO)
     settings = DecodeSettings(
         **plain,
         sampling=SamplingSettings(**sampling),
@@ -93,7 +103,6 @@ def chosen_decoding(**options: Unpack[DecodeOptions]) -> ChosenDecoding:
     tree = options.get("tree")
     if tree is not None and not isinstance(tree, TreeChoice):
         raise InvalidInput(f"got the tree {tree!r}, expected one such as speclight.BestFirst(); build one")
-    rule = _rule(options.get("rule", "target_sample"))
     return ChosenDecoding(_drafter(options.get("drafter", "ngram")), tree, rule, settings)
 
 

@@ -36,9 +36,10 @@ def numbers_lead_to(page: Page) -> set[str]:
     return {target.removeprefix("#about-") for target in targets}
 
 
-def sorted_by(page: Page, table: str, head: str, place: int) -> None:
+def sorted_by(page: Page, table: str, head: str) -> None:
     """A click on a column's head sorts by value, another one the other way round."""
     column = page.locator(f"#{table}-table th[data-column]", has_text=head).first
+    place = column.evaluate("head => head.cellIndex")
     keys = f"rows => rows.map(row => row.cells[{place}].dataset.sort)"
     for order, direction in (("ascending", 1), ("descending", -1)):
         column.locator("button").click()

@@ -240,7 +240,7 @@ def test_an_unknown_word_is_refused_by_its_argument():
 @pytest.mark.model
 def test_the_default_target_scores_a_tree_as_eager_does(default_target):
     fast, eager = default_target, speclight.load(kernels="eager")
-    assert (fast.kernels, eager.kernels) == ("fast", "eager")
+    assert (fast.kernels, eager.kernels) == ("compiled", "eager")
     rng = np.random.default_rng(0)
     text = eager.tokenizer.encode("The speed of light is the same for every observer, whatever their")
     tree = DraftTree(

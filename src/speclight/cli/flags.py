@@ -106,7 +106,7 @@ def without(name: str) -> Parameter:
 
 def _told_default(value: object) -> str | None:
     """A default as it would be typed; nothing of one that says no more than its flag being left out."""
-    if value is False or value == ():
+    if value is None or value is False or value == ():
         return None
     if isinstance(value, tuple):
         between = ", " if any(isinstance(item, str) for item in value) else ","

@@ -79,6 +79,12 @@ def sole_writer(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a run that was killed while writing a file left of it."""
+    for leftover in folder.glob(f"{PARTIAL_PREFIX}*"):
+        leftover.unlink()
+
+
 class RecordFolder:
     """A folder of records that one plan produces unit by unit.
 
@@ -93,8 +99,7 @@ class RecordFolder:
         content = plan_text(plan)
         if _plan_is_due(folder, plan, digest(content)):
             write_recorded(folder, PLAN_NAME, content)
-        for leftover in folder.glob(f"{PARTIAL_PREFIX}*"):
-            leftover.unlink()
+        remove_leftovers(folder)
 
     def has(self, name: str) -> bool:
         """Whether the unit is finished."""

@@ -19,7 +19,7 @@ KernelsInUse = Literal["compiled", "fast", "eager"]
 Kernels = Literal["auto", "compiled", "fast", "eager"]
 # By what they are called, in the order in which "auto" tries them.
 PRODUCTS: Mapping[KernelsInUse, Products] = MappingProxyType(
-    {"fast": exchanged_products, "compiled": compiled_products}
+    {"compiled": compiled_products, "fast": exchanged_products}
 )
 
 
@@ -29,7 +29,7 @@ def use_kernels(model: PreTrainedModel, kernels: Kernels) -> KernelsInUse:
     kernels: "eager" leaves Transformers' own pass. "fast" takes products of MKL made for few rows
     (`few_rows`) and decoder layers of fewer operations (`lean_layers`); "compiled" the same layers with
     products compiled for this machine (`compiled_rows`). Their logits differ from the eager ones, and from
-    each other's, in the last bits. "auto" is the first of fast, compiled and eager that the model can be
+    each other's, in the last bits. "auto" is the first of compiled, fast and eager that the model can be
     computed with: both faster ones need a CPU, compiled float32 and a torch that runs on GNU's OpenMP, fast
     float32 or float64 and MKL. What was asked for and cannot be had warns and leaves the model as it is. Of
     layers that are streamed in at every call the products alone are exchanged: lean ones look their weights

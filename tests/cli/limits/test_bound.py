@@ -83,7 +83,7 @@ def test_lemma_7_needs_a_drafter(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ([], "--mu and --mu2, or --profile"),
         (["--mu", "1"], "got --mu"),
-        (["--mu", "1", "--mu2", "2", "--profile", "nowhere"], "not both"),
+        (["--mu", "1", "--mu2", "2", "--profile", "nowhere"], "not several"),
         (["--mu", "1", "--mu2", "2", "--drafter-mu", "1"], "--drafter-mu2"),
         (["--mu", "1", "--mu2", "2", "--miss-probability", "0.1"], "--cross-entropy"),
         (["--profile", "nowhere"], "nowhere"),

@@ -42,7 +42,7 @@ def records(tmp_path_factory):
     )
     trace = run_trace(target, (DRAFTER,), traced, folder / "trace")
     spread = ScoreTestSettings(node_budgets=(4, 8), configurations=3, texts=5, batch_size=5)
-    run_score_test(target, trace, [DRAFTER], spread, folder / "scores")
+    run_score_test(target, trace, {trace.drafters[0]: DRAFTER}, spread, folder / "scores")
     shutil.copytree(folder / "trace" / "texts", folder / "o-texts")
     run_oracle_decode(target, profile, 5, (4, 8), 20, folder / "o-decode")
     settings = DecodedRunSettings(node_budget=5, max_tokens=20, prompts_per_family=4, rounds=1)

@@ -96,14 +96,14 @@ def _check_source(options: LatencyOptions) -> None:
         )
     if options.shape is not None and options.target.offload is not None:
         raise InvalidInput("got --offload beside --shape, whose weights lie nowhere; leave it out")
-    if options.shape is not None:
-        from speclight.measure.latency.shape_file import config_file
-
-        config_file(options.shape)
     if options.shape_layers is not None and (options.shape is None or options.shape_layers < 2):
         raise InvalidInput(
             f"got --shape-layers {options.shape_layers}, expected at least 2, and --shape beside it"
         )
+    if options.shape is not None:
+        from speclight.measure.latency.shape_file import config_file
+
+        config_file(options.shape)
 
 
 def _of_shape(options: LatencyOptions, shape: Path) -> LatencyRecord:

@@ -20,7 +20,7 @@ from speclight.measure.checksums import digest, read_sums
 from speclight.measure.plan import PLAN_NAME, plan_text, run_plan
 from speclight.measure.profile import Profile, read_profile
 from speclight.measure.step_histogram import StepHistogram, histograms_table
-from speclight.measure.store import read_plan, read_recorded, recording, write_recorded
+from speclight.measure.store import read_plan, read_recorded, recording, remove_leftovers, write_recorded
 from speclight.measure.trace.along import traced_starts
 from speclight.measure.trace.record import (
     DRAFTER_LAWS,
@@ -145,6 +145,7 @@ def copy_profile(profile: Profile, folder: Path) -> None:
             "folder"
         )
     target.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(target)
     for name in sorted(read_sums(profile.folder)):
         if not (target / name).exists():
             write_recorded(target, name, read_recorded(profile.folder, name))

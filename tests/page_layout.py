@@ -39,7 +39,10 @@ def numbers_lead_to(page: Page) -> set[str]:
 def sorted_by(page: Page, table: str, head: str) -> None:
     """A click on a column's head sorts by value, another one the other way round."""
     column = page.locator(f"#{table}-table th[data-column]", has_text=head).first
-    place = column.evaluate("head => head.cellIndex")
+    known_columns = page.locator(f"#{table}-table th[data-column]").evaluate_all(
+        "heads => heads.map(head => Number(head.dataset.column))"
+    )
+    place = sorted(known_columns).index(int(column.get_attribute("data-column") or ""))
     keys = f"rows => rows.map(row => row.cells[{place}].dataset.sort)"
     for order, direction in (("ascending", 1), ("descending", -1)):
         column.locator("button").click()

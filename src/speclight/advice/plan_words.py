@@ -78,6 +78,8 @@ def _most(plan: Plan, limit: float) -> str:
 def _between(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return ""
+    if estimate.is_wide:
+        return " (too few prompts for an interval that says something)"
     return f" (95% interval {estimate.low:.1f} to {estimate.high:.1f})"
 
 

@@ -29,6 +29,11 @@ class Estimate:
     high: float | None
     clusters: int
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether the interval is wider than the number itself, which then says little."""
+        return self.low is not None and self.high is not None and self.high - self.low > abs(self.value)
+
 
 def ratio_of_totals(
     clusters: Sequence[str], numerators: Sequence[float], denominators: Sequence[float]

@@ -48,9 +48,7 @@ def told_interval(estimate: Estimate) -> str | None:
 
     They are where the interval is wider than the number itself.
     """
-    low, high = estimate.low, estimate.high
-    is_wide = low is not None and high is not None and high - low > abs(estimate.value)
-    return TOO_FEW if is_wide else told_difference(estimate)
+    return TOO_FEW if estimate.is_wide else told_difference(estimate)
 
 
 def told_difference(estimate: Estimate) -> str | None:

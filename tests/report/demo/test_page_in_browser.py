@@ -46,7 +46,7 @@ def test_numbers_lead_to_definitions(path):
 def test_tables_sort(path):
     with opened(path) as page:
         sorted_by(page, "families", "drafter")
-        sorted_by(page, "bounds", "P = 64: none exceeds")
+        sorted_by(page, "bounds", "P = 16")
         sorted_by(page, "profile", "Tokens")
         names = page.locator("#families-table tbody th")
         page.locator("#families-table th[data-column] button", has_text="Family").click()

@@ -101,7 +101,7 @@ def test_sampling_is_lossless_plain_and_with_n_grams(
 ) -> None:
     """Against the target here: llama.cpp states nothing of drafted tokens. False alarm 1e-3 for each."""
     client, speculates = served
-    texts = sample_from_server(client, PROMPTS, 240, 0, temperature, seed=3)
+    texts = sample_from_server(client, PROMPTS, 480, 0, temperature, seed=3)
     verdict = engine_verdict(texts, temperature, target)
     assert verdict.whole.is_passed
     assert verdict.whole.tokens >= 200

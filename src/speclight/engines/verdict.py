@@ -67,9 +67,9 @@ def sample_from_server(
     rendering: Rendering | None = None,
     progress: Progress = silent,
 ) -> list[tuple[tuple[int, ...], EngineText]]:
-    """Texts of an endpoint until they hold about `tokens` tokens, at most 128 each, after prompts in turn.
+    """As many texts of an endpoint as hold `tokens` tokens if none ends early, at most 128 each.
 
-    Of a prompt with several turns, the first one is asked.
+    Prompts are taken in turn; of one with several turns, the first is asked.
 
     top: likeliest tokens asked for; 0 where a reference will score the tokens: then the endpoint need not
     state log-probabilities. Raises EngineError where it does not state the law that it samples.

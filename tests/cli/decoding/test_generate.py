@@ -1,6 +1,7 @@
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,6 +13,7 @@ from speclight.cli.main import main
 from speclight.cli.output import Output
 from speclight.decoding.decode import BATCH_SIZE
 from speclight.decoding.options import chosen_decoding
+from speclight.decoding.settings import AUTO, DecodeSettings
 from toys import tiny_target
 
 
@@ -173,7 +175,8 @@ def test_prompts_that_cannot_be_decoded(
 def test_defaults_are_those_of_the_python_function() -> None:
     options = command.GenerateOptions()
     python = chosen_decoding()
-    assert options.decoding == python.settings
+    assert python.settings.node_budget == AUTO  # on the command line, asked for by --budget auto
+    assert options.decoding == replace(python.settings, node_budget=DecodeSettings().node_budget)
     assert (options.drafting.drafter, options.drafting.rule) == (python.drafter, python.rule.name)
     assert options.batch_size == BATCH_SIZE
 

@@ -47,7 +47,7 @@ def test_tables_sort(path):
     with opened(path) as page:
         sorted_by(page, "families", "drafter")
         sorted_by(page, "bounds", "P = 16")
-        sorted_by(page, "profile", "Tokens")
+        sorted_by(page, "profile", "full")
         names = page.locator("#families-table tbody th")
         page.locator("#families-table th[data-column] button", has_text="Family").click()
         assert names.all_text_contents() == sorted(names.all_text_contents())

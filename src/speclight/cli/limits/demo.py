@@ -34,7 +34,7 @@ class DemoOptions:
     out: Path | None = None
     """Folder of the report and its records; out/demo, or out/demo-quick, if not given."""
     quick: Annotated[bool, Parameter(negative="")] = False
-    """A smaller run of about a minute: fewer prompts, shorter texts, smaller trees."""
+    """A smaller run of about two minutes: fewer prompts, shorter texts, smaller trees."""
     seed: int = 0
     """Seed of all randomness."""
     prompts: PromptOptions = field(default_factory=PromptOptions)

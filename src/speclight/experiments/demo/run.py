@@ -124,7 +124,7 @@ class DemoSettings:
         )
 
 
-# A quick look: the same path through everything, about a minute on two cores.
+# A quick look: the same path through everything, about two minutes on two cores.
 QUICK = DemoSettings(
     prompts_per_family=4,
     profile_tokens=48,

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
@@ -15,16 +16,26 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 REMEDY = "install Chromium, or run `playwright install chromium`; SPECLIGHT_BROWSER names one elsewhere"
 
 
+def _named() -> str | None:
+    return os.environ.get("SPECLIGHT_BROWSER") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@cache
+def has_browser() -> bool:
+    """Whether there is one to test pages with."""
+    if _named() is not None:
+        return True
+    with sync_playwright() as playwright:
+        return Path(playwright.chromium.executable_path).exists()
+
+
 @contextmanager
 def opened(path: Path, width: int = 1280, *, dark: bool = False) -> Iterator[Page]:
     """The page in a file, opened from disk. Anything that it asks the network for, or any error, fails."""
     faults: list[str] = []
-    found = os.environ.get("SPECLIGHT_BROWSER") or next(filter(None, map(shutil.which, NAMES)), None)
     with sync_playwright() as playwright:
-        if found is None and not Path(playwright.chromium.executable_path).exists():
-            raise FileNotFoundError(f"no Chromium to test pages with; {REMEDY}")
         # A page of our own from disk needs no sandbox, and containers often allow none.
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=_named(), args=["--no-sandbox"])
         context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", offline=True
         )

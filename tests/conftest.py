@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from browser import REMEDY, has_browser
+
 if TYPE_CHECKING:
     from speclight.models.causal_lm import CausalLM
 
@@ -45,12 +47,25 @@ def loaded_once(default_target: CausalLM, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests of a CUDA device are left out, as slow ones are, where there is none."""
-    marked = [item for item in items if item.get_closest_marker("cuda")]
-    if not marked:
-        return
+    """Tests of CUDA devices, and of pages in a browser, are left out as slow ones are where there is none."""
+    left_out = [
+        item
+        for item in items
+        if (item.get_closest_marker("cuda") and not _has_cuda())
+        or (item.get_closest_marker("browser") and not has_browser())
+    ]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say so where pages were not tested."""
+    if not has_browser():
+        terminalreporter.write_line(f"left out: tests of pages, for want of a browser; {REMEDY}")
+
+
+def _has_cuda() -> bool:
     import torch
 
-    if not torch.cuda.is_available():
-        config.hook.pytest_deselected(items=marked)
-        items[:] = [item for item in items if item not in marked]
+    return torch.cuda.is_available()

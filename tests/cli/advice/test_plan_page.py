@@ -93,6 +93,7 @@ def written(traced, timed, tmp_path_factory):
     return path
 
 
+@pytest.mark.browser
 def test_the_page_answers_first(written):
     with opened(written) as page:
         assert "plain decoding’s speed is possible on this machine" in page.locator("h1").inner_text()
@@ -102,6 +103,7 @@ def test_the_page_answers_first(written):
         assert "vLLM" in page.locator("#engines pre").inner_text()
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_fits_and_its_words_are_whole(written, width, dark):
@@ -109,6 +111,7 @@ def test_the_page_fits_and_its_words_are_whole(written, width, dark):
         assert_fits(page, width)
 
 
+@pytest.mark.browser
 def test_every_number_of_the_page_leads_to_a_definition_and_its_command(written):
     with opened(written) as page:
         assert numbers_lead_to(page) >= {"speed-bound", "speed-up", "step-drafting"}
@@ -116,6 +119,7 @@ def test_every_number_of_the_page_leads_to_a_definition_and_its_command(written)
         assert any(command.startswith("speclight trace --drafter ngram") for command in commands)
 
 
+@pytest.mark.browser
 def test_columns_sort_by_value(written):
     with opened(written) as page:
         sorted_by(page, "plan", "tokens per call")

@@ -10,6 +10,8 @@ from report.demo.synthetic_record import synthetic_record
 from speclight.advice.what_if import outcome
 from speclight.report.demo.html import write_report
 
+pytestmark = pytest.mark.browser
+
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):

@@ -14,6 +14,8 @@ from speclight.report.what_if.view import PACKAGE, what_if_view
 from speclight.writing import write_whole
 from what_if_data import made_up_what_if
 
+pytestmark = pytest.mark.browser
+
 # Sums in the same order, in the same arithmetic: equal up to the last digits of a double.
 SAME = 1e-12
 SHELL = """{% extends "base.html.j2" %}

@@ -10,7 +10,7 @@ What decides: a runtime of well-kept make whose T(1) or T(8) is at most 0.85 of 
 
     python benchmarks/bench_runtimes.py [--rounds 2] [--calls 7] [--threads 2] [--compile]
 
-Prints a table for people, then one line of JSON. Takes about four minutes without --compile.
+Prints a table for people, then one line of JSON.
 """
 
 from __future__ import annotations

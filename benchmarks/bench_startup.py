@@ -66,7 +66,7 @@ BAD = (
     "experiment limits-test --questions missing.jsonl",
     "experiment score-test missing/folder",
     "reproduce table-1 --questions missing.jsonl",
-    "report --folder missing/folder",
+    "report --run missing/folder",
 )
 ANSWERS = {f"speclight {line}": [str(SCRIPT), *line.split()] for line in (BOUND, *BAD)}
 CASES |= ANSWERS

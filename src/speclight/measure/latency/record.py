@@ -114,7 +114,10 @@ def loop_table(calls: Sequence[LoopCall]) -> pa.Table:
 
 
 def _loop_times(folder: Path, plan: dict[str, Any], drafters: Sequence[LevelTimes]) -> Iterator[LoopTimes]:
-    for number, (label, levels) in enumerate(zip(plan.get("loops") or (), (None, *drafters), strict=False)):
+    labels = plan.get("loops")
+    if not labels:  # times of an engine's file, or of an earlier version, have no decodes
+        return
+    for number, (label, levels) in enumerate(zip(labels, (None, *drafters), strict=True)):
         calls = [LoopCall(**row) for row in read_table(folder, loop_name(number)).to_pylist()]
         yield LoopTimes(label, tuple(calls), levels)
 

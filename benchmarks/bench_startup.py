@@ -36,7 +36,7 @@ BAD = (
     "generate --prompt x --tree oak",
     "generate --prompt x --kind coin",
     "generate --prompt x --dtype float8",
-    "generate --prompt x --drafter eagle3=missing/folder",
+    "generate --prompt x --drafter eagle3=./missing/folder",
     "generate --prompt x --target missing.gguf",
     "generate --prompt x --threads 1000000",
     "generate --prompt x --budget 100000",

@@ -5,7 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from speclight.measure.true_limit import oracle_contexts
+from speclight.measure import true_limit
+from speclight.measure.true_limit import RootedText, in_step, oracle_contexts, oracle_contexts_of_texts
+from speclight.models import forest
 from speclight.models.sampling import SamplingSettings
 from toys import law_after, tiny_target
 
@@ -44,6 +46,35 @@ def test_contexts_do_not_see_each_other():
         alone = oracle_contexts(target, TEXT, [context.root], 12, SamplingSettings())[0]
         np.testing.assert_allclose(context.path_log_probs, alone.path_log_probs, rtol=0, atol=1e-10)
         assert context.calls == alone.calls <= 12
+
+
+def test_texts_searched_in_step_have_the_trees_they_have_alone(monkeypatch):
+    """Of unlike lengths and numbers of roots, in passes that hold few nodes, so that levels are cut."""
+    target = tiny_target(vocabulary_size=5, seed=2, end_of_text=frozenset({4}))
+    texts = [RootedText(TEXT, [1, 6]), RootedText([3], [0]), RootedText(TEXT[::-1][:5], [2, 3, 4])]
+    monkeypatch.setattr(forest, "LARGEST_PASS", 7)
+    together = oracle_contexts_of_texts(target, texts, 12, SamplingSettings())
+    for text, contexts in zip(texts, together, strict=True):
+        assert [context.root for context in contexts] == list(text.roots)
+        for context in contexts:
+            (alone,) = oracle_contexts(target, text.token_ids, [context.root], 12, SamplingSettings())
+            np.testing.assert_allclose(context.path_log_probs, alone.path_log_probs, rtol=0, atol=1e-10)
+            assert context.depths.tolist() == alone.depths.tolist()
+            assert context.calls == alone.calls
+
+
+def test_neighbouring_texts_are_searched_in_step_while_they_are_small(monkeypatch):
+    monkeypatch.setattr(true_limit, "MOST_ROOTS", 5)
+    monkeypatch.setattr(true_limit, "MOST_TOKENS", 100)
+    assert in_step([]) == []
+    assert in_step([(9, 500)]) == [range(0, 1)]
+    assert in_step([(2, 10), (3, 10), (1, 10), (1, 80), (1, 20), (6, 1), (1, 1)]) == [
+        range(0, 2),
+        range(2, 4),
+        range(4, 5),
+        range(5, 6),
+        range(6, 7),
+    ]
 
 
 def test_the_law_searched_is_the_processed_one():

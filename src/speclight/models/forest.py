@@ -11,8 +11,9 @@ import torch
 from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import PREFILL_PIECE, CausalLM
+from speclight.models.joint_cache import JointCache
 from speclight.models.sampling import SamplingSettings, processed_probabilities
-from speclight.models.visibility import below
+from speclight.models.visibility import below, side_by_side
 
 # Nodes per forward pass: bounds the logits held at once (50 MB at a vocabulary of 49152).
 LARGEST_PASS = 256
@@ -35,12 +36,19 @@ class Forest:
     """Scores nodes of trees rooted at several positions of one text, each seeing only its own past.
 
     A node attends to the text up to its root and to its ancestors, so trees at different places share one
-    reading of the text and one forward pass. roots: positions of the root tokens in the text, ascending.
+    reading of the text and one forward pass; `score_forests` lets several texts share passes too.
+    roots: positions of the root tokens in the text, ascending. hidden_layers: layers whose entering states
+    are kept of all positions read, up to the last root, as `features`.
     Raises InvalidInput for roots outside the text, InvalidInput or ContextOverflow for texts that do not fit.
     """
 
     def __init__(
-        self, model: CausalLM, token_ids: list[int], roots: Sequence[int], sampling: SamplingSettings
+        self,
+        model: CausalLM,
+        token_ids: list[int],
+        roots: Sequence[int],
+        sampling: SamplingSettings,
+        hidden_layers: tuple[int, ...] = (),
     ) -> None:
         model.check_text_fits(token_ids)
         if not roots or min(roots) < 0 or max(roots) >= len(token_ids):
@@ -51,7 +59,16 @@ class Forest:
         self._cache = model.new_cache()
         # slot of a node -> the slots of its path, itself included, behind the committed text
         self._paths: dict[int, list[int]] = {}
+        self._hidden_layers = hidden_layers
+        self._features: list[torch.Tensor] = []
         self.root_laws = self._read(token_ids)
+
+    def features(self, layers: tuple[int, ...]) -> torch.Tensor | None:
+        """[positions, layers * hidden size] of some of the hidden_layers; None where none is asked for."""
+        if not layers:
+            return None
+        joined = torch.cat(self._features).unflatten(1, (len(self._hidden_layers), -1))
+        return joined[:, [self._hidden_layers.index(layer) for layer in layers]].flatten(1)
 
     @property
     def next_handle(self) -> int:
@@ -65,13 +82,8 @@ class Forest:
 
     def score(self, nodes: Sequence[ForestNode]) -> tuple[list[int], FloatArray]:
         """Handles of the nodes and the law after each, [nodes, vocab]."""
-        handles: list[int] = []
-        laws: list[FloatArray] = []
-        for start in range(0, len(nodes), LARGEST_PASS):
-            part = nodes[start : start + LARGEST_PASS]
-            handles += self._place(part)
-            laws.append(self._pass(part, handles[start:]))
-        return handles, np.concatenate(laws)
+        (found,) = score_forests([self], [nodes])
+        return found
 
     def _read(self, token_ids: list[int]) -> FloatArray:
         """Read the text up to its last root; the laws after the roots, [roots, vocab]."""
@@ -81,24 +93,73 @@ class Forest:
         for start in range(0, len(text), PREFILL_PIECE):
             piece = text[start : start + PREFILL_PIECE]
             rows = roots[(roots >= start) & (roots < start + len(piece))] - start
-            output = self._model.read(self._cache, piece, torch.from_numpy(rows) if len(rows) else 1)
+            asked = torch.from_numpy(rows) if len(rows) else 1
+            output = self._model.read(self._cache, piece, asked, self._hidden_layers)
+            if output.features is not None:
+                self._features.append(output.features[0])
             if len(rows):
                 laws.append(processed_probabilities(output.logits[0].cpu().numpy(), self._sampling))
         return np.concatenate(laws)
 
-    def _place(self, nodes: Sequence[ForestNode]) -> list[int]:
+    def _place(self, nodes: Sequence[ForestNode]) -> _Placed:
+        """Give nodes the next slots, and say what the model is to see of each."""
         first = self._cache.filled
         for slot, node in enumerate(nodes, start=first):
             above = [] if node.parent is None else self._paths[node.parent]
             self._paths[slot] = [*above, slot]
-        return list(range(first, first + len(nodes)))
-
-    def _pass(self, nodes: Sequence[ForestNode], slots: Sequence[int]) -> FloatArray:
+        slots = list(range(first, first + len(nodes)))
         roots, paths = [self._roots[node.root] for node in nodes], [self._paths[slot] for slot in slots]
-        logits = self._model.forward(
-            self._cache,
-            torch.tensor([[node.token for node in nodes]]),
-            torch.tensor([[root + len(path) for root, path in zip(roots, paths, strict=True)]]),
-            below([root + 1 for root in roots], self._cache.filled + len(nodes), paths)[None],
-        ).logits[0]
-        return processed_probabilities(logits.cpu().numpy(), self._sampling)
+        return _Placed(
+            slots,
+            [root + len(path) for root, path in zip(roots, paths, strict=True)],
+            below([root + 1 for root in roots], first + len(nodes), paths),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """New nodes of one forest: slots and positions, [nodes], and the forest's slots that each sees."""
+
+    slots: list[int]
+    positions: list[int]
+    visible: torch.Tensor
+
+
+def score_forests(
+    forests: Sequence[Forest], nodes: Sequence[Sequence[ForestNode]]
+) -> list[tuple[list[int], FloatArray]]:
+    """What `Forest.score` gives for each forest's nodes, all of them scored in the same passes.
+
+    forests: of one model and one law, as those that one search is made over. Nodes of a forest hold their
+    order, so that a parent may stand before its child in the same call.
+    """
+    handles: list[list[int]] = [[] for _ in forests]
+    laws: list[list[FloatArray]] = [[] for _ in forests]
+    waiting = [(place, node) for place, own in enumerate(nodes) for node in own]
+    for start in range(0, len(waiting), LARGEST_PASS):
+        part: dict[int, list[ForestNode]] = {}
+        for place, node in waiting[start : start + LARGEST_PASS]:
+            part.setdefault(place, []).append(node)
+        placed = [forests[place]._place(own) for place, own in part.items()]
+        scored = _pass([forests[place] for place in part], placed, list(part.values()))
+        for place, own, rows in zip(part, placed, scored, strict=True):
+            handles[place] += own.slots
+            laws[place].append(rows)
+    empty = np.empty((0, forests[0].root_laws.shape[1]))
+    return [(own, np.concatenate(found or [empty])) for own, found in zip(handles, laws, strict=True)]
+
+
+def _pass(
+    forests: Sequence[Forest], placed: Sequence[_Placed], nodes: Sequence[Sequence[ForestNode]]
+) -> list[FloatArray]:
+    """[nodes, vocab] laws after the nodes of each forest, by one pass of the model."""
+    first, counts = forests[0], [len(own) for own in nodes]
+    caches = [forest._cache for forest in forests]
+    logits = first._model.forward(
+        caches[0] if len(caches) == 1 else JointCache(caches, counts),
+        torch.tensor([[node.token for own in nodes for node in own]]),
+        torch.tensor([[position for own in placed for position in own.positions]]),
+        side_by_side([own.visible for own in placed])[None],
+    ).logits[0]
+    laws = processed_probabilities(logits.cpu().numpy(), first._sampling)
+    return np.split(laws, np.cumsum(counts)[:-1])

@@ -51,4 +51,9 @@ def of_trees(trees: Sequence[DraftTree], committed: Sequence[int]) -> torch.Tens
         block = torch.ones(len(tree), read + len(tree), dtype=torch.bool)
         block[:, read:] = torch.from_numpy(ancestor_mask(tree))
         blocks.append(block)
-    return blocks[0] if len(blocks) == 1 else torch.block_diag(*blocks)
+    return side_by_side(blocks)
+
+
+def side_by_side(texts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """[all new, all slots] of several texts in one pass, none of which sees another; texts: of each alone."""
+    return texts[0] if len(texts) == 1 else torch.block_diag(*texts)

@@ -9,7 +9,7 @@ import numpy as np
 
 from speclight.arrays import FloatArray
 from speclight.measure.decoded_run.decoding import DecodedPrompt
-from speclight.measure.true_limit import oracle_contexts
+from speclight.measure.true_limit import RootedText, in_step, oracle_contexts_of_texts
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling import SamplingSettings
 from speclight.progress import Progress
@@ -39,11 +39,18 @@ def search_call_starts(
     progress: Progress,
 ) -> list[SearchedPrompt]:
     """Search the best tree of node_budget nodes at the start of every call. sampling: of the decoding."""
+    texts = [
+        RootedText(
+            [*item.prompt_ids, *item.generation.token_ids],
+            [call.start - 1 for call in item.generation.calls],
+        )
+        for item in decoded
+    ]
     searched: list[SearchedPrompt] = []
-    for number, item in enumerate(decoded):
-        token_ids = [*item.prompt_ids, *item.generation.token_ids]
-        starts = [call.start - 1 for call in item.generation.calls]
-        contexts = oracle_contexts(model, token_ids, starts, node_budget, sampling)
-        searched.append(SearchedPrompt(item, tuple(context.path_log_probs for context in contexts)))
-        progress(number + 1, len(decoded), "oracle at the drafter's own call starts")
+    for group in in_step([(len(text.roots), len(text.token_ids)) for text in texts]):
+        own = slice(group.start, group.stop)
+        found = oracle_contexts_of_texts(model, texts[own], node_budget, sampling)
+        for item, contexts in zip(decoded[own], found, strict=True):
+            searched.append(SearchedPrompt(item, tuple(context.path_log_probs for context in contexts)))
+        progress(group.stop, len(decoded), "oracle at the drafter's own call starts")
     return searched

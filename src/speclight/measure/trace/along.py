@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from speclight.arrays import FloatArray
-from speclight.drafting.along_text import AlongText, features_along
+from speclight.drafting.along_text import AlongText
 from speclight.drafting.growth_start import growth_start
 from speclight.drafting.protocol import LawSource
 from speclight.drafting.tree_names import read_tree
@@ -26,6 +26,7 @@ from speclight.models.causal_lm import CausalLM
 from speclight.models.forest import Forest
 from speclight.models.sampling_settings import SamplingSettings
 from speclight.theory.laws.law_pairs import LawPair, pair_of_laws
+from speclight.trees.draft_tree import DraftTree
 from speclight.trees.growing_tree import CandidateLaw
 from speclight.trees.tree_union import union_of
 
@@ -48,15 +49,66 @@ def traced_starts(
     Raises InvalidInput for starts outside the text or out of order and for unknown growths, ContextOverflow
     where a tree leaves the context window.
     """
-    _check_starts(text, starts)
-    prompt, largest = len(text.prompt_token_ids), settings.largest_budget
-    token_ids = [*text.prompt_token_ids, *text.token_ids]
-    roots = [prompt + start - 1 for start in starts]
-    forest = Forest(model, token_ids[: roots[-1] + 1], roots, sampling)
-    found = best_trees(forest, [token_ids[root] for root in roots], largest, model.end_of_text)
-    laws, known = forest.root_laws, histograms or {}
+    (found,) = traced_texts(model, [(text, starts)], sources, settings, sampling, [histograms or {}])
+    return found
+
+
+def traced_texts(
+    model: CausalLM,
+    texts: Sequence[tuple[ProfiledText, Sequence[int]]],
+    sources: Mapping[str, LawSource],
+    settings: TraceSettings,
+    sampling: SamplingSettings,
+    histograms: Sequence[Mapping[str, StepHistogram]],
+) -> list[list[TracedStart]]:
+    """`traced_starts` of each text with its starts, the best trees of all texts searched in step.
+
+    histograms: one mapping for each text. All texts' caches are held at once, see `in_step`.
+    """
+    for text, starts in texts:
+        _check_starts(text, starts)
+    wanted = tuple(sorted({layer for source in sources.values() for layer in source.hidden_layers}))
+    forests = [_forest(model, text, starts, sampling, wanted) for text, starts in texts]
+    tokens = [[_tokens_of(text)[root] for root in _roots(text, starts)] for text, starts in texts]
+    found = best_trees(forests, tokens, settings.largest_budget, model.end_of_text)
+    return [
+        _traced_text(model, text, starts, forest, best, sources, settings, known)
+        for (text, starts), forest, best, known in zip(texts, forests, found, histograms, strict=True)
+    ]
+
+
+def _forest(
+    model: CausalLM,
+    text: ProfiledText,
+    starts: Sequence[int],
+    sampling: SamplingSettings,
+    hidden_layers: tuple[int, ...],
+) -> Forest:
+    roots = _roots(text, starts)
+    return Forest(model, _tokens_of(text)[: roots[-1] + 1], roots, sampling, hidden_layers)
+
+
+def _tokens_of(text: ProfiledText) -> list[int]:
+    return [*text.prompt_token_ids, *text.token_ids]
+
+
+def _roots(text: ProfiledText, starts: Sequence[int]) -> list[int]:
+    return [len(text.prompt_token_ids) + start - 1 for start in starts]
+
+
+def _traced_text(
+    model: CausalLM,
+    text: ProfiledText,
+    starts: Sequence[int],
+    forest: Forest,
+    best: Sequence[tuple[DraftTree, int]],
+    sources: Mapping[str, LawSource],
+    settings: TraceSettings,
+    histograms: Mapping[str, StepHistogram],
+) -> list[TracedStart]:
+    """The starts of one text. best: its best trees, and the calls that their searches took."""
     drafters = {
-        name: _drafted_along(model, text, starts, source, settings, laws, known.get(name))
+        name: _drafted_along(model, text, starts, source, settings, forest, histograms.get(name))
         for name, source in sources.items()
     }
     forest.forget()
@@ -70,13 +122,13 @@ def traced_starts(
             text.turn,
             start,
             windows[place],
-            text.token_ids[start : start + largest],
-            best.path_log_probs,
-            best.depths,
+            text.token_ids[start : start + settings.largest_budget],
+            tree.path_log_probs,
+            tree.depths,
             by_start[place],
             calls,
         )
-        for place, (start, (best, calls)) in enumerate(zip(starts, found, strict=True))
+        for place, (start, (tree, calls)) in enumerate(zip(starts, best, strict=True))
     ]
 
 
@@ -96,14 +148,13 @@ def _drafted_along(
     starts: Sequence[int],
     source: LawSource,
     settings: TraceSettings,
-    laws: FloatArray,
+    forest: Forest,
     histogram: StepHistogram | None,
 ) -> list[_Drafted]:
-    """At each start. laws: [starts, vocab] of the target. histogram: where the drafter's laws are added."""
+    """At each start. forest: of the target there. histogram: where the drafter's laws are added."""
     growths = {name: growth_start(read_tree(name, "deterministic"), model) for name in settings.growths}
-    never = model.end_of_text
-    token_ids, prompt = [*text.prompt_token_ids, *text.token_ids], len(text.prompt_token_ids)
-    along, features = AlongText(source, token_ids), features_along(model, source, token_ids)
+    never, prompt = model.end_of_text, len(text.prompt_token_ids)
+    along, features = AlongText(source, _tokens_of(text)), forest.features(source.hidden_layers)
     found: list[_Drafted] = []
     for place, start in enumerate(starts):
         along.stop(prompt + start, features)
@@ -113,7 +164,7 @@ def _drafted_along(
         ratio = np.exp(np.cumsum(by_drafter) - np.cumsum(text.log_probs[ahead]))
         drafted = _Drafted(union, np.minimum(ratio, 1.0))
         if histogram is not None:
-            pair = _pair_of_laws(laws[place], along.law(), histogram, never)
+            pair = _pair_of_laws(forest.root_laws[place], along.law(), histogram, never)
             drafted = replace(drafted, ahead=by_drafter, laws=pair)
         found.append(drafted)
     return found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,17 @@ from speclight.drafting.tree_names import read_tree
 from speclight.errors import InvalidInput, StorageError
 from speclight.measure.checksums import digest, read_sums
 from speclight.measure.plan import PLAN_NAME, plan_text, run_plan
-from speclight.measure.profile import Profile, read_profile
+from speclight.measure.profile import Profile, ProfiledText, read_profile
 from speclight.measure.step_histogram import StepHistogram, histograms_table
-from speclight.measure.store import read_plan, read_recorded, recording, remove_leftovers, write_recorded
-from speclight.measure.trace.along import traced_starts
+from speclight.measure.store import (
+    RecordFolder,
+    read_plan,
+    read_recorded,
+    recording,
+    remove_leftovers,
+    write_recorded,
+)
+from speclight.measure.trace.along import traced_texts
 from speclight.measure.trace.record import (
     DRAFTER_LAWS,
     KIND,
@@ -36,6 +44,8 @@ from speclight.measure.trace.sampled import with_samples
 from speclight.measure.trace.sampled_names import read_sampled
 from speclight.measure.trace.settings import TraceSettings
 from speclight.measure.trace.starts import traced_positions
+from speclight.measure.trace.traced import TracedStart
+from speclight.measure.true_limit import in_step
 from speclight.models.causal_lm import CausalLM
 from speclight.models.sampling_settings import SamplingSettings
 from speclight.progress import Progress, silent
@@ -55,9 +65,10 @@ def run_trace(
 ) -> Trace:
     """Trace the texts of the profile that lies in the folder's `texts`, under the law they were sampled from.
 
-    The drafters are led along each text one after the other, and all their trees scored together. A killed
-    run resumes to the same bytes. Raises StorageError if the folder holds another plan, InvalidInput for a
-    profile of another target or of a server, and for drafts that cannot be.
+    The target's best trees of neighbouring texts are searched in step; the drafters are led along each text
+    one after the other, and all their trees scored together. A killed run resumes to the same bytes. Raises
+    StorageError if the folder holds another plan, InvalidInput for a profile of another target or of a
+    server, and for drafts that cannot be.
     """
     profile = read_profile(folder / TEXTS)
     profiled = read_plan(folder / TEXTS)
@@ -79,22 +90,68 @@ def run_trace(
         texts=[[*text.key, starts] for text, starts in chosen],
     )
     with recording(folder, plan) as records:
-        sources: dict[str, LawSource] = {}
-        samplers: dict[str, LawSource] = {}
-        for number, (text, starts) in enumerate(chosen):
-            unit = text_unit(number)
-            if not records.has(unit):
-                sources = sources or _sources(model, drafters, sampling, "deterministic")
-                histograms = _histograms(model, sources) if settings.drafter_laws and sources else None
-                traced = traced_starts(model, text, starts, sources, settings, sampling, histograms)
-                if histograms is not None:
-                    records.write(f"{unit}-{DRAFTER_LAWS}", histograms_table(list(histograms.values())))
-                if settings.sampled:
-                    samplers = samplers or _sources(model, drafters, sampling, "with_replacement")
-                    traced = with_samples(model, text, traced, samplers, settings, sampling)
-                write_starts(records, unit, traced)
-            progress(number + 1, len(chosen), "tracing texts")
+        tracer = _Tracer(model, drafters, settings, sampling)
+        for group in in_step([(len(starts), _tokens_read(text, starts)) for text, starts in chosen]):
+            if all(records.has(text_unit(number)) for number in group):
+                progress(group.stop, len(chosen), "tracing texts")
+                continue
+            for number, text in zip(group, tracer.traced([chosen[each] for each in group]), strict=True):
+                text.write(records, text_unit(number))
+                progress(number + 1, len(chosen), "tracing texts")
     return read_trace(folder)
+
+
+def _tokens_read(text: ProfiledText, starts: Sequence[int]) -> int:
+    return len(text.prompt_token_ids) + starts[-1]
+
+
+class _Tracer:
+    """Traces groups of texts with drafters that are made when the first one is to be traced."""
+
+    def __init__(
+        self,
+        model: CausalLM,
+        drafters: Sequence[ComparedDrafter],
+        settings: TraceSettings,
+        sampling: SamplingSettings,
+    ) -> None:
+        self._model, self._drafters = model, drafters
+        self._settings, self._sampling = settings, sampling
+
+    @cached_property
+    def _sources(self) -> dict[str, LawSource]:
+        return _sources(self._model, self._drafters, self._sampling, "deterministic")
+
+    @cached_property
+    def _samplers(self) -> dict[str, LawSource]:
+        return _sources(self._model, self._drafters, self._sampling, "with_replacement")
+
+    def traced(self, texts: Sequence[tuple[ProfiledText, Sequence[int]]]) -> Iterator[_TracedText]:
+        """What each text of a group came to. Always all of a group: company moves a number's last bits."""
+        model, settings, sampling = self._model, self._settings, self._sampling
+        keep_laws = settings.drafter_laws and bool(self._sources)
+        histograms = [_histograms(model, self._sources) if keep_laws else {} for _ in texts]
+        found = traced_texts(model, texts, self._sources, settings, sampling, histograms)
+        for (text, _), starts, own in zip(texts, found, histograms, strict=True):
+            if settings.sampled:
+                starts = with_samples(model, text, starts, self._samplers, settings, sampling)
+            yield _TracedText(starts, list(own.values()))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _TracedText:
+    """The starts of a text, and its drafters' laws there where they were asked for."""
+
+    starts: Sequence[TracedStart]
+    laws: Sequence[StepHistogram]
+
+    def write(self, records: RecordFolder, unit: str) -> None:
+        """Write the unit, unless an earlier run has."""
+        if records.has(unit):
+            return
+        if self.laws:
+            records.write(f"{unit}-{DRAFTER_LAWS}", histograms_table(self.laws))
+        write_starts(records, unit, self.starts)
 
 
 def _histograms(model: CausalLM, sources: Mapping[str, LawSource]) -> dict[str, StepHistogram]:

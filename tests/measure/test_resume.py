@@ -18,11 +18,13 @@ from speclight.writing import write_whole
 
 HERE = Path(__file__).parent
 SCRIPT, TRACE_SCRIPT = HERE / "interrupted_run.py", HERE / "trace" / "interrupted_trace.py"
+PAPERS_SCRIPT = HERE.parent / "experiments" / "papers" / "interrupted_reproduce.py"
 # Kills of one run; the many take a minute.
 KILLS = [
     (SCRIPT, 1),
     pytest.param(SCRIPT, 5, marks=pytest.mark.slow),
     pytest.param(TRACE_SCRIPT, 3, marks=pytest.mark.slow),
+    pytest.param(PAPERS_SCRIPT, 3, marks=pytest.mark.slow),
 ]
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from math import exp
 
 import numpy as np
-from scipy.special import stdtrit  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
 from speclight.errors import InvalidInput
 from speclight.theory.ergodic.bootstrap import ratio_standard_error
@@ -61,7 +60,10 @@ def ratio_of_totals(
 
 def half_width(standard_error: float, clusters: int) -> float:
     """Half of a 95% interval, t quantiles at clusters - 1 degrees of freedom; NaN for one cluster."""
-    # The t quantile of scipy.stats, which is seconds in the importing.
+    # Imported here: bad input to a command that reads records is told without it, the sooner.
+    # It is the t quantile of scipy.stats, which is seconds in the importing.
+    from scipy.special import stdtrit  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+
     return float(stdtrit(clusters - 1, 0.5 + CONFIDENCE / 2)) * standard_error
 
 

@@ -30,15 +30,13 @@ def has_browser() -> bool:
 
 
 @contextmanager
-def opened(path: Path, width: int = 1280, *, dark: bool = False) -> Iterator[Page]:
+def opened(path: Path, width: int = 1280) -> Iterator[Page]:
     """The page in a file, opened from disk. Anything that it asks the network for, or any error, fails."""
     faults: list[str] = []
     with sync_playwright() as playwright:
         # A page of our own from disk needs no sandbox, and containers often allow none.
         browser = playwright.chromium.launch(executable_path=_named(), args=["--no-sandbox"])
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", offline=True
-        )
+        context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda message: faults.append(message.text))
@@ -47,3 +45,9 @@ def opened(path: Path, width: int = 1280, *, dark: bool = False) -> Iterator[Pag
         yield page
         browser.close()
     assert not faults
+
+
+def seen(page: Page, width: int, *, dark: bool = False) -> None:
+    """From now on the page is seen so wide, and in such light: loading it anew takes seconds."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme="dark" if dark else "light")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,6 +45,21 @@ def loaded_once(default_target: CausalLM, monkeypatch: pytest.MonkeyPatch) -> No
     import speclight
 
     monkeypatch.setattr(speclight, "load", lambda: default_target)
+
+
+@pytest.fixture
+def toy_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it lasts, `speclight.load()` gives a toy of the default target's name, with a head of its own."""
+    import speclight
+    from speclight.drafting.eagle3 import shipped
+    from toy_heads import VOCABULARY, write_head
+    from toys import as_target, tiny_llama
+
+    toy = as_target(tiny_llama(VOCABULARY, seed=1, layers=6, window=512))
+    toy.name = shipped.DEFAULT_NAME
+    head = write_head(tmp_path / "shipped-head", "SpecForge")
+    monkeypatch.setattr(shipped, "shipped_head_folder", lambda: head)
+    monkeypatch.setattr(speclight, "load", lambda: toy)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -24,10 +24,18 @@ def run(name: str, *arguments: str, monkeypatch: pytest.MonkeyPatch) -> None:
     runpy.run_path(str(EXAMPLES / name), run_name="__main__")
 
 
-@pytest.mark.model
-@pytest.mark.usefixtures("loaded_once")
+@pytest.mark.parametrize(
+    "target", ["toy_loaded", pytest.param("loaded_once", marks=[pytest.mark.model, pytest.mark.slow])]
+)
 @pytest.mark.parametrize("name", SHOWS)
-def test_an_example_runs(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def test_an_example_runs(
+    name: str,
+    target: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    request.getfixturevalue(target)
     run(name, monkeypatch=monkeypatch)
     assert SHOWS[name] in capsys.readouterr().out
 

@@ -32,9 +32,14 @@ def with_auto(starts, machine):
     return found, auto
 
 
-def test_where_all_is_free_it_drafts_all_that_is_known(starts):
+@pytest.fixture(scope="module")
+def free(starts):
+    return with_auto(starts, prices(FLAT, FREE))
+
+
+def test_where_all_is_free_it_drafts_all_that_is_known(free):
     """Nothing costs: it has the largest tree's tokens per call, but for calls that are tried plainly."""
-    found, auto = with_auto(starts, prices(FLAT, FREE))
+    found, auto = free
     largest = next(each for each in found.predictions if each.configuration.node_budget == 8)
     assert auto.configuration == Configuration(DRAFTER, "best_first", RULE, 8, is_auto=True)
     assert auto.tokens_per_call == pytest.approx(largest.tokens_per_call, rel=0.05)
@@ -73,7 +78,7 @@ def test_a_useless_drafter_costs_next_to_nothing(pair):
     assert 0.97 < found.speed_up(auto).value < 1.01
 
 
-def test_texts_of_a_batch_are_paced_by_their_shares(starts):
-    _, one = with_auto(starts, prices(FLAT, FREE))
+def test_texts_of_a_batch_are_paced_by_their_shares(starts, free):
+    _, one = free
     _, four = with_auto(starts, prices(curve((1, 8), (10e-3, 10e-3), 4), FREE))
     assert four.tokens_per_second.value == pytest.approx(4.0 * one.tokens_per_second.value, rel=0.02)

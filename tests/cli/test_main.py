@@ -10,6 +10,7 @@ from typing import get_type_hints
 
 import pytest
 
+from cases import thinned
 from speclight import __version__
 from speclight.cli import main as cli
 from speclight.cli.flags import FLAGS, NOT_FLAGS
@@ -151,8 +152,8 @@ def test_installed_command_reports_bad_input() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["bound", "--mu", "1", "--mu2", "1", "--budget", "8"], ["cache", "--json"]],
-    ids=["help", "tables", "json"],
+    thinned([["bound", "--mu", "1", "--mu2", "1", "--budget", "8"], ["--help"], ["cache", "--json"]]),
+    ids=["tables", "help", "json"],
 )
 def test_closed_stdout_is_no_bug(arguments: list[str]) -> None:
     reading, writing = os.pipe()

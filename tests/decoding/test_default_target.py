@@ -13,10 +13,8 @@ TOKENS = 24
 
 
 @pytest.mark.model
-@pytest.mark.parametrize(
-    "family",
-    ["code", *(pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES if name != "code")],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
 def test_greedy_text_equals_plain_decodings(default_target, family):
     """A first difference is allowed only where plain decoding's own two best logits nearly tie."""
     settings = DecodeSettings(node_budget=8, max_tokens=TOKENS, sampling=SamplingSettings(temperature=0.0))

@@ -21,15 +21,17 @@ NAMED_COMMAND = re.compile(r"`speclight ((?:[a-z][a-z-]* ?)+)")
 
 
 def python_blocks() -> list[ParameterSet]:
-    """Each block once, in whichever pages it stands."""
+    """Each block once, in whichever pages it stands; the default target's, after the first, are slow."""
     found: dict[tuple[str, str], ParameterSet] = {}
     for page in PAGES:
         for number, match in enumerate(PYTHON.finditer(page.read_text(encoding="utf-8")), 1):
-            marks = pytest.mark.model if LOADS in match[1] else ()
-            found.setdefault(
-                (match[1], match[2]),
-                pytest.param(match[1], match[2], id=f"{page.relative_to(ROOT)}:{number}", marks=marks),
-            )
+            if (match[1], match[2]) in found:
+                continue
+            marks = [pytest.mark.model] if LOADS in match[1] else []
+            if marks and any(LOADS in source for source, _ in found):
+                marks.append(pytest.mark.slow)
+            name = f"{page.relative_to(ROOT)}:{number}"
+            found[match[1], match[2]] = pytest.param(match[1], match[2], id=name, marks=marks)
     return list(found.values())
 
 
@@ -61,6 +63,21 @@ def test_a_python_block_runs_and_prints_what_stands_below_it(
         exec(compile(source, "block", "exec"), {"__name__": "__main__"})
     if printed is not None:
         assert stdout.getvalue() == printed
+
+
+@pytest.mark.usefixtures("toy_loaded")
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(block.values[0], id=block.id)
+        for block in python_blocks()
+        if LOADS in str(block.values[0])
+    ],
+)
+def test_a_python_block_runs_on_a_toy(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(compile(source, "block", "exec"), {"__name__": "__main__"})
 
 
 @pytest.mark.parametrize("line", command_lines())

@@ -1,4 +1,8 @@
-"""The doctor on a toy head that was trained, and on the same head with one fault planted at a time."""
+"""The doctor on a toy head that was trained, and on the same head with one fault planted at a time.
+
+Training the head takes most of a minute, so what needs it is slow; `tests/cli/drafters/test_doctor.py` asks
+about heads that were never trained.
+"""
 
 import dataclasses
 import json
@@ -14,6 +18,7 @@ from speclight.drafting.eagle3.loading import load_head
 from speclight.drafting.eagle3.saving import save_head
 from speclight.drafting.eagle3.variants import other_layers, other_orders
 from speclight.errors import CorruptWeights, InvalidInput
+from speclight.training.head_start import blank_head
 from speclight.training.head_trainer import HeadTraining
 from speclight.training.shards import write_shard
 from speclight.training.training_loop import train
@@ -64,6 +69,17 @@ def good(target, tmp_path_factory):
     return head
 
 
+@pytest.fixture(scope="module")
+def untrained(target, tmp_path_factory):
+    """A head as it is before training, for what does not depend on how good it is."""
+    torch.manual_seed(0)
+    network = blank_head(target, 13)
+    tensors = {name: weight for name, weight in network.state_dict().items() if "embed_tokens" not in name}
+    folder = tmp_path_factory.mktemp("untrained")
+    save_head(folder, network, tensors, torch.arange(1, 14), CHAT_TEMPLATE, torch.float32)
+    return folder
+
+
 def layers_off_by_one(config, tensors):
     outputs = config.pop("eagle_config")["eagle_aux_hidden_state_layer_ids"]
     config["eagle_aux_hidden_state_layer_ids"] = [layer + 2 for layer in outputs]
@@ -97,6 +113,7 @@ def planted(good, folder, fault):
     return folder
 
 
+@pytest.mark.slow
 def test_the_good_head_has_no_fault(target, good):
     """False alarm SIGNIFICANCE over all readings together; the texts' seed is fixed."""
     diagnosis = diagnose(load_head(good, target), target, PROMPTS, TOKENS)
@@ -107,15 +124,16 @@ def test_the_good_head_has_no_fault(target, good):
     assert 0.0 < diagnosis.miss_probability < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
         (layers_off_by_one, "layers (2, 4, 5)"),
         (swapped_norms, "exchanged"),
         # All six on the shipped head: `speclight experiment doctor-faults`.
-        pytest.param(layers_off_by_three, "layers (2, 4, 5)", marks=pytest.mark.slow),
-        pytest.param(transposed_blocks, "fc blocks for layers 5, 4, 2", marks=pytest.mark.slow),
-        pytest.param(wrong_embedding, "the target's embedding", marks=pytest.mark.slow),
+        (layers_off_by_three, "layers (2, 4, 5)"),
+        (transposed_blocks, "fc blocks for layers 5, 4, 2"),
+        (wrong_embedding, "the target's embedding"),
     ],
 )
 def test_planted_faults_are_found(target, good, tmp_path, fault, words):
@@ -128,14 +146,15 @@ def test_planted_faults_are_found(target, good, tmp_path, fault, words):
     assert best.acceptance > diagnosis.acceptance
 
 
-def test_ids_in_place_of_offsets_are_named_on_loading(target, good, tmp_path):
+def test_ids_in_place_of_offsets_are_named_on_loading(target, untrained, tmp_path):
     def fault(config, tensors):
         tensors["d2t"] += torch.arange(len(tensors["d2t"]))
 
     with pytest.raises(CorruptWeights, match="subtract each row's number"):
-        load_head(planted(good, tmp_path, fault), target)
+        load_head(planted(untrained, tmp_path, fault), target)
 
 
+@pytest.mark.slow
 def test_another_chat_template_is_found(target, good):
     head = load_head(good, target)
     target.tokenizer.chat_template = "t9 t9 t9 {{ messages[0]['content'] }} t0 t0 t0"
@@ -170,13 +189,13 @@ def test_the_readings_of_block_orders():
     assert len(other_orders(5)) == 10
 
 
-def test_too_few_prompts_are_refused(target, good):
+def test_too_few_prompts_are_refused(target, untrained):
     with pytest.raises(InvalidInput, match="at least 6"):
-        diagnose(load_head(good, target), target, PROMPTS[:5], TOKENS)
+        diagnose(load_head(untrained, target), target, PROMPTS[:5], TOKENS)
 
 
-def test_readings_leave_the_head_as_it_was(target, good):
-    head = load_head(good, target)
+def test_readings_leave_the_head_as_it_was(target, untrained):
+    head = load_head(untrained, target)
     before = {name: weight.clone() for name, weight in head.network.state_dict().items()}
     conventions = head.network.conventions
     diagnose(head, target, PROMPTS[:6], 8)

@@ -140,13 +140,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
+# How often the server looks whether it is to stop: each test of one waits that long at its end.
+POLL_S = 0.01
+
+
 @contextmanager
 def fake_server(behaviour: Behaviour) -> Iterator[str]:
     """The address of the server, on 127.0.0.1."""
     handler = type("Handler", (_Handler,), {"behaviour": behaviour})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(POLL_S,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

@@ -120,6 +120,7 @@ def test_plain_sampling_passes(client: EngineClient) -> None:
 
 
 @pytest.mark.model
+@pytest.mark.slow
 def test_log_probs_out_of_drafts_are_refused() -> None:
     """Greedy text that repeats itself is drafted; each token out of a draft comes with log-probability 0."""
     with (

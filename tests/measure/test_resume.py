@@ -19,9 +19,10 @@ from speclight.writing import write_whole
 HERE = Path(__file__).parent
 SCRIPT, TRACE_SCRIPT = HERE / "interrupted_run.py", HERE / "trace" / "interrupted_trace.py"
 PAPERS_SCRIPT = HERE.parent / "experiments" / "papers" / "interrupted_reproduce.py"
-# Kills of one run; the many take a minute.
+WRITER = HERE / "interrupted_writer.py"
+# Kills of one run. Runs of a model take a minute; the writer does nothing but write.
 KILLS = [
-    (SCRIPT, 1),
+    (WRITER, 3),
     pytest.param(SCRIPT, 5, marks=pytest.mark.slow),
     pytest.param(TRACE_SCRIPT, 3, marks=pytest.mark.slow),
     pytest.param(PAPERS_SCRIPT, 3, marks=pytest.mark.slow),

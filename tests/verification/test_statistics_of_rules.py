@@ -82,15 +82,16 @@ def p_value(counts, length):
     return stats.chisquare(observed, expected).pvalue
 
 
+# Enumerated exactly in test_losslessness_of_rules.py; here seconds of sampling each.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind", "shape"),
     [
         ("rejection_without_replacement", "without_replacement", BATCH),
-        # Enumerated exactly in test_losslessness_of_rules.py; here seconds of sampling each.
-        pytest.param("rejection", "with_replacement", BATCH, marks=pytest.mark.slow),
-        pytest.param("k_seq", "with_replacement", BATCH, marks=pytest.mark.slow),
-        pytest.param("traversal", "without_replacement", FORK, marks=pytest.mark.slow),
-        pytest.param("block", "with_replacement", CHAIN, marks=pytest.mark.slow),
+        ("rejection", "with_replacement", BATCH),
+        ("k_seq", "with_replacement", BATCH),
+        ("traversal", "without_replacement", FORK),
+        ("block", "with_replacement", CHAIN),
     ],
 )
 def test_texts_follow_the_targets_law(name, kind, shape):

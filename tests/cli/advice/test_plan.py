@@ -20,7 +20,7 @@ RULE = "target_sample"
 
 
 def test_a_plan_for_every_batch_size_timed(traced, timed, run_json):
-    document, shown = run_json("plan", traced, "--latency", timed)
+    document, shown = run_json("plan", traced, "--latency", timed, "--growth", "chain", "--budget", "2,4")
     single, pair = document["plans"]
     assert (single["batch_size"], pair["batch_size"]) == (1, 2)
     # Every call takes a second, drafters' too: a chain of one costs two calls and emits at most two tokens.

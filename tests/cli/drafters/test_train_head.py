@@ -59,6 +59,7 @@ def test_every_kind_ends_in_a_folder_that_drafts(run, target, folder, kind):
     assert longer["text_tokens"] == document["text_tokens"]
 
 
+@pytest.mark.slow
 def test_drafters_of_earlier_tokens_are_kept(run_json, target, tmp_path):
     """A folder at the first update past each 400 tokens; a finished run keeps no more of them."""
     out, plan = tmp_path / "kept", ("--training-tokens", "1000", "--kind", "medusa", "--keep-every", "400")

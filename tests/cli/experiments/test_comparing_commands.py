@@ -28,7 +28,7 @@ def trees(prompts, out, *more):
             "--budget",
             "2,5",
             "--contexts",
-            "2",
+            "1",
         ),
         *("--prompts-per-family", "2", "--calibration-prompts", "1", "--max-tokens", "12"),
         *("--drafter", "ngram", "--drafter", "layer_skip", "--layers", "1", *more),
@@ -58,7 +58,7 @@ def test_compare_trees_says_the_same_as_json_and_as_tables(prompts, tmp_path, ca
     document, _ = run_json(*trees(prompts, out))
     assert [own["drafter"] for own in document["drafters"]] == ["ngram", "layer_skip"]
     for own in document["drafters"]:
-        assert (own["contexts"], own["families"]) == (8, list(FAMILIES))
+        assert (own["contexts"], own["families"]) == (4, list(FAMILIES))
         assert all(cell["own_violations"] == 0 for cell in own["cells"])
     assert main(trees(prompts, out)) == 0
     shown = capsys.readouterr().out

@@ -129,6 +129,7 @@ def assert_what_if_is_the_headline_at_its_budget(record):
     assert all(sum(each["shares"]) == pytest.approx(1.0) for each in calls)
 
 
+@pytest.mark.slow
 def test_demo_ends_stdout_with_its_json_line(prompts, tmp_path, capsys):
     assert main(["demo", "--quick", "--prompts", prompts, "--out", str(tmp_path / "demo")]) == 0
     lines = capsys.readouterr().out.splitlines()

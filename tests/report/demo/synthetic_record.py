@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from math import log, sqrt
 from typing import Any
 
@@ -206,6 +207,7 @@ def made_up_prompt_totals(run: DecodingSummary, prompts: int) -> tuple[PromptTot
     )
 
 
+@cache
 def synthetic_record(families: tuple[str, ...] = tuple(MOMENTS), speed_up: float = 0.874) -> DemoRecord:
     chosen = {family: MOMENTS.get(family, (1.0, 3.0)) for family in families}
     overall = tuple(made_up_decoding(ALL_FAMILIES, temperature, 1.05) for temperature in (0.0, 1.0))

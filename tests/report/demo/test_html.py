@@ -19,6 +19,8 @@ from report.demo.synthetic_record import (
     with_every_text,
     without_interval,
 )
+from speclight.report.demo import html
+from speclight.report.demo.figures import write_figures
 from speclight.report.demo.html import write_report
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&<!--{{7*7}}$x$"
@@ -62,6 +64,15 @@ class Page(HTMLParser):
         return [(tag, tuple(attributes)) for tag, attributes in self.elements]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def drawn_once(tmp_path_factory):
+    """Images of one record for every page: test_figures.py is about them, and drawing takes longest."""
+    figures = write_figures(synthetic_record(("code",)), tmp_path_factory.mktemp("figures"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(html, "write_figures", lambda record, folder: figures)
+        yield
+
+
 def page_of(record, folder) -> Page:
     return Page(write_report(record, folder).read_text(encoding="utf-8"))
 
@@ -97,7 +108,8 @@ def test_the_content_security_policy_allows_nothing_from_outside(page):
     assert not re.search(r"https?:|\*|'self'", policy)
 
 
-def test_text_of_the_record_cannot_become_markup(page, tmp_path):
+def test_text_of_the_record_cannot_become_markup(page, tmp_path, monkeypatch):
+    monkeypatch.setattr(html, "write_figures", write_figures)  # images of hostile texts too
     record = with_every_text(synthetic_record(), lambda text: text + HOSTILE)
     hostile = page_of(record, tmp_path)
     assert hostile.structure == page.structure
@@ -221,7 +233,8 @@ def test_one_family_gives_one_panel(tmp_path):
     assert panels == ["limits-0", "time-0", "acceptance-0"]
 
 
-def test_a_record_without_limits_runs_or_examples_says_so(tmp_path):
+def test_a_record_without_limits_runs_or_examples_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(html, "write_figures", write_figures)
     page = page_of(
         replace(
             synthetic_record(("code",)),

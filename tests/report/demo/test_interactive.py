@@ -12,6 +12,8 @@ import pytest
 from report.demo.synthetic_record import synthetic_record
 from speclight.experiments.demo.record import DepthAcceptance
 from speclight.report.curve_style import COLOURS
+from speclight.report.demo import html
+from speclight.report.demo.figures import FigureFiles
 from speclight.report.demo.html import write_report
 from speclight.report.demo.interactive import limits_panels
 from speclight.report.demo.interactive_decoding import acceptance_figure, time_figure
@@ -45,8 +47,9 @@ def test_plotly_accepts_every_figure():
         plotly.graph_objects.Figure(coloured(specification))  # raises for a property Plotly does not know
 
 
-def test_every_colour_is_defined_by_the_page(tmp_path):
+def test_every_colour_is_defined_by_the_page(tmp_path, monkeypatch):
     record = synthetic_record(("code",))
+    monkeypatch.setattr(html, "write_figures", lambda record, folder: FigureFiles(None, None, None))
     page = write_report(record, tmp_path).read_text(encoding="utf-8")
     named = set().union(*map(variables, specifications(record)))
     assert "--curve-oracle" in named

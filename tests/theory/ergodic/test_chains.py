@@ -64,7 +64,8 @@ def test_the_best_chain_decode_lies_between_the_limits(source_and_texts, drafted
     assert found.none_exceeds.value < decode_bound(texts, drafted + 1).going_on.value * (1 + 2e-3)
 
 
-@pytest.mark.parametrize("drafted", thinned([3, 2, 8]))
+@pytest.mark.slow
+@pytest.mark.parametrize("drafted", [3, 2, 8])
 def test_with_every_call_charged_in_full_it_would_fail(source_and_texts, drafted):
     """1 in place of 1 - sum of lambda, as if no depth had a node: below the best decode by 10 errors."""
     source, texts = source_and_texts

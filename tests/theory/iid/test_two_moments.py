@@ -119,6 +119,7 @@ def test_against_the_enumerated_mixture(budget):
     assert two_moments_lower(law.mu, law.mu2, budget).value <= optimum + ROUNDING
 
 
+@pytest.mark.slow
 def test_against_simulated_sources():
     """Every i.i.d. reference source at 4 budgets, 4,000 trees. The optimum's standard error is at most 1.2%
     of it, so 5 of them are 6%: a false alarm has probability below 1e-5 in all comparisons together. At

@@ -26,7 +26,13 @@ from speclight.errors import InvalidInput
 from speclight.models import compiled_rows, few_rows
 from speclight.models.causal_lm import CausalLM
 from speclight.models.compiled_rows import compiled_products, has_openmp
-from speclight.models.few_rows import FewRowsLinear, exchanged_products, use_products
+from speclight.models.few_rows import (
+    FewRowsLinear,
+    exchanged_products,
+    halve_weights,
+    products_of_one_input,
+    use_products,
+)
 from speclight.models.lean_layers import LEAN
 from speclight.models.scored_text import ScoredText, score_together
 from speclight.models.visibility import causal
@@ -155,6 +161,32 @@ def test_compiled_products_do_not_depend_on_the_number_of_threads():
         torch.set_num_threads(before)
     assert torch.equal(made[0], made[1])
     assert torch.equal(made[0], made[2])
+
+
+@pytest.mark.parametrize("rows", [1, 3, 8, compiled_rows.MOST_ROWS, compiled_rows.MOST_ROWS + 1])
+def test_weights_of_bfloat16_give_the_products_of_the_float32_that_they_are(rows):
+    torch.manual_seed(rows)
+    given, other = torch.randn(rows, 70), torch.randn(9, 70)
+    half = torch.randn(131, 70).bfloat16()
+    made = compiled_products(given, [other, half, half])
+    assert made.dtype == torch.float32
+    assert torch.equal(made, compiled_products(given, [other, half.float(), half.float()]))
+
+
+@pytest.mark.parametrize("rows", [2, few_rows.MOST_ROWS + 1])
+@pytest.mark.parametrize("products", [exchanged_products, compiled_products])
+def test_weights_that_bfloat16_holds_exactly_are_kept_so_and_no_others(products, rows):
+    torch.manual_seed(0)
+    layers = torch.nn.ModuleList([torch.nn.Linear(20, out, bias=out == 7) for out in (7, 5)])
+    layers[0].weight = torch.nn.Parameter(layers[0].weight.detach().bfloat16().float())
+    use_products(layers, products)
+    given = torch.randn(1, rows, 20)
+    expected = [layer(given) for layer in layers]
+    halve_weights(layers)
+    assert [layer.weight.dtype for layer in layers] == [torch.bfloat16, torch.float32]
+    for made in ([layer(given) for layer in layers], products_of_one_input(given, *layers)):
+        for output, before in zip(made, expected, strict=True):
+            torch.testing.assert_close(output, before, rtol=0, atol=COMPILED_ATOL)
 
 
 def test_gradients_flow_through_products_that_are_not_compiled():

@@ -23,6 +23,7 @@ from speclight.models.few_rows import exchanged_products
 
 # From about here on the processor's arithmetic is the limit, and library kernels use it better.
 MOST_ROWS = 32
+WEIGHTS = (torch.float32, torch.bfloat16)
 MAPS = Path("/proc/self/maps")
 KERNELS_FOLDER = "kernels"
 
@@ -30,15 +31,19 @@ KERNELS_FOLDER = "kernels"
 def compiled_products(rows: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.Tensor:
     """See Products. Libraries compute what is not float32, contiguous and free of gradients.
 
-    Needs `has_openmp`.
+    Weights may be of bfloat16: half as much to read, products in float32 all the same. Needs `has_openmp`.
     """
     count, width = rows.shape
-    if not 0 < count <= MOST_ROWS or not all(_is_plain(each, width) for each in (rows, *weights)):
+    known = rows.dtype == torch.float32 and all(weight.dtype in WEIGHTS for weight in weights)
+    if not (known and 0 < count <= MOST_ROWS and all(_is_plain(each, width) for each in (rows, *weights))):
         return exchanged_products(rows, weights)
     outputs = [weight.shape[0] for weight in weights]
     total = sum(outputs)
     output = rows.new_empty((count, total))
-    numbers = (ctypes.c_int64 * (4 + len(weights)))(len(weights), count, width, total, *outputs)
+    are_half = [weight.dtype == torch.bfloat16 for weight in weights]
+    numbers = (ctypes.c_int64 * (4 + 2 * len(weights)))(
+        len(weights), count, width, total, *outputs, *are_half
+    )
     job = (ctypes.c_void_p * (3 + len(weights)))(
         ctypes.addressof(numbers),
         rows.data_ptr(),
@@ -53,8 +58,7 @@ def compiled_products(rows: torch.Tensor, weights: Sequence[torch.Tensor]) -> to
 def _is_plain(matrix: torch.Tensor, width: int) -> bool:
     """Whether the loops, which know addresses alone, may read it."""
     return (
-        matrix.dtype == torch.float32
-        and matrix.shape[1] == width
+        matrix.shape[1] == width
         and matrix.is_contiguous()
         and matrix.device.type == "cpu"
         and not (matrix.requires_grad and torch.is_grad_enabled())

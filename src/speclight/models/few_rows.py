@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.functional import linear, pad
 
 # (rows [rows, in], weights [out, in] each) -> [rows, all outs] rows times the transposed weights, side by
-# side, in any memory layout
+# side, in any memory layout, of the rows' type whatever the weights' one
 Products = Callable[[torch.Tensor, Sequence[torch.Tensor]], torch.Tensor]
 
 # From about here on, copying the matrix costs less than the other kernels lose.
@@ -30,6 +30,7 @@ FILLED_UP = {1: 2, 3: 4, 7: 8} | dict.fromkeys(range(9, 16), 16) | dict.fromkeys
 def exchanged_products(rows: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.Tensor:
     """See Products. rows: contiguous, else the exchange gains nothing."""
     count = rows.shape[0]
+    weights = [weight.to(rows.dtype) for weight in weights]
     if not 0 < count <= MOST_ROWS:
         return _joined([linear(rows, weight) for weight in weights], 1)
     filled = FILLED_UP.get(count, count)
@@ -52,9 +53,23 @@ class FewRowsLinear(nn.Linear):
         """The layer's output, [..., out], for inputs [..., in]."""
         rows = input.reshape(-1, input.shape[-1])
         if not 0 < rows.shape[0] <= MOST_ROWS:
-            return linear(input, self.weight, self.bias)
+            return linear(input, self.weight.to(input.dtype), self.bias)
         output = self.products(rows.contiguous(), (self.weight,)).contiguous().view(*input.shape[:-1], -1)
         return output if self.bias is None else output.add_(self.bias)
+
+
+def products_of_one_input(input: torch.Tensor, *layers: nn.Module) -> tuple[torch.Tensor, ...]:
+    """Each linear layer's output, [..., out], for one input [..., in]; those for few rows in one go."""
+    rows = input.reshape(-1, input.shape[-1])
+    few = [layer for layer in layers if isinstance(layer, FewRowsLinear)]
+    if len(few) < len(layers) or not 0 < rows.shape[0] <= MOST_ROWS:
+        return tuple(layer(input) for layer in layers)
+    joined = few[0].products(rows.contiguous(), [layer.weight for layer in few])
+    parts = joined.split([layer.out_features for layer in few], dim=1)
+    return tuple(
+        (part if layer.bias is None else part + layer.bias).reshape(*input.shape[:-1], -1)
+        for layer, part in zip(few, parts, strict=True)
+    )
 
 
 def use_products(module: nn.Module, products: Products) -> None:
@@ -70,3 +85,16 @@ def use_products(module: nn.Module, products: Products) -> None:
             layer.products = products
             if "_old_forward" in vars(layer):
                 layer._old_forward = MethodType(FewRowsLinear.forward, layer)  # pyright: ignore
+
+
+def halve_weights(module: nn.Module) -> None:
+    """Keep in bfloat16, for `compiled_products`, every matrix of few-row layers that it holds exactly.
+
+    So it is with checkpoints written in bfloat16: products are the same, and half as much is read for them.
+    For models that read few rows nearly always: a product of many makes the float32 ones again.
+    """
+    for layer in module.modules():
+        if isinstance(layer, FewRowsLinear):
+            half = layer.weight.to(torch.bfloat16)
+            if torch.equal(half.to(layer.weight.dtype), layer.weight):
+                layer.weight = nn.Parameter(half, requires_grad=False)

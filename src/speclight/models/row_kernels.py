@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numba import cfunc, njit, types
+from numba.extending import overload
 from numba.np.numpy_support import carray
 
 _compiled: Any = njit(fastmath=True)
@@ -24,10 +25,34 @@ ZERO = np.float32(0.0)
 
 
 @_compiled
+def _widened(half: Any) -> Any:
+    """The float32 that begins with the 16 bits of a bfloat16."""
+    return np.uint32(np.uint32(half) << np.uint32(16)).view(np.float32)
+
+
+def _factor(number: Any) -> Any:
+    """A weight as it is multiplied. Compiled, `_factor_of` stands in, which tells weights apart by type."""
+    return number
+
+
+@overload(_factor, jit_options={"fastmath": True})
+def _factor_of(number: Any) -> Any:  # pyright: ignore[reportUnusedFunction]
+    return _widened_factor if number == types.uint16 else _same_factor
+
+
+def _widened_factor(number: Any) -> Any:
+    return _widened(number)
+
+
+def _same_factor(number: Any) -> Any:
+    return number
+
+
+@_compiled
 def _dot(weight: Any, rows: Any, first: int) -> Any:
     row, total = rows[first], ZERO
     for place in range(len(weight)):
-        total += weight[place] * row[place]
+        total += _factor(weight[place]) * row[place]
     return total
 
 
@@ -39,7 +64,7 @@ def _four_dots(weight: Any, rows: Any, first: int) -> Any:
     row_2, row_3 = rows[min(first + 2, last)], rows[min(first + 3, last)]
     sum_0 = sum_1 = sum_2 = sum_3 = ZERO
     for place in range(len(weight)):
-        factor = weight[place]
+        factor = _factor(weight[place])
         sum_0 += factor * row_0[place]
         sum_1 += factor * row_1[place]
         sum_2 += factor * row_2[place]
@@ -56,7 +81,7 @@ def _eight_dots(weight: Any, rows: Any, first: int) -> Any:
     row_6, row_7 = rows[min(first + 6, last)], rows[min(first + 7, last)]
     sum_0 = sum_1 = sum_2 = sum_3 = sum_4 = sum_5 = sum_6 = sum_7 = ZERO
     for place in range(len(weight)):
-        factor = weight[place]
+        factor = _factor(weight[place])
         sum_0 += factor * row_0[place]
         sum_1 += factor * row_1[place]
         sum_2 += factor * row_2[place]
@@ -96,19 +121,23 @@ _region: Any = cfunc(types.void(_addresses), cache=True)
 def multiply_share(job: Any) -> None:
     """What one thread of a parallel region does of a job: its share of every matrix's output columns.
 
-    job: addresses of int64 numbers (matrices, rows, width, all matrices' outputs, and of each its outputs),
-    of the rows [rows, width], of the output [rows, all outputs], and of each matrix [outputs, width].
+    job: addresses of int64 numbers (matrices, rows, width, all matrices' outputs, of each its outputs, and of
+    each whether it is of bfloat16), of the rows [rows, width], of the output [rows, all outputs], and of each
+    matrix [outputs, width].
     """
     head = carray(job[0], (HEAD,), np.int64)
     matrices, count, width, total = head[0], head[1], head[2], head[3]
-    numbers = carray(job[0], (HEAD + matrices,), np.int64)
+    numbers = carray(job[0], (HEAD + 2 * matrices,), np.int64)
     rows = carray(job[1], (count, width), np.float32)
     output = carray(job[2], (count, total), np.float32)
     thread, threads = _thread(), _threads()
     before = 0
     for matrix in range(matrices):
         outputs = numbers[HEAD + matrix]
-        weight = carray(job[3 + matrix], (outputs, width), np.float32)
         own = output[:, before : before + outputs]
-        _multiply(rows, weight, own, outputs * thread // threads, outputs * (thread + 1) // threads)
+        start, end = outputs * thread // threads, outputs * (thread + 1) // threads
+        if numbers[HEAD + matrices + matrix]:
+            _multiply(rows, carray(job[3 + matrix], (outputs, width), np.uint16), own, start, end)
+        else:
+            _multiply(rows, carray(job[3 + matrix], (outputs, width), np.float32), own, start, end)
         before += outputs

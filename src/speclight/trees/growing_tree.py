@@ -48,7 +48,9 @@ class CandidateLaw:
             # than scoring a node.
             threshold = np.partition(log_probs, len(tokens) - enough)[len(tokens) - enough]
             tokens, log_probs = tokens[log_probs >= threshold], log_probs[log_probs >= threshold]
-        keep = np.isfinite(log_probs) & ~np.isin(tokens, excluded)
+        keep = np.isfinite(log_probs)
+        if len(excluded):
+            keep &= ~np.isin(tokens, excluded)
         tokens, log_probs = tokens[keep], log_probs[keep]
         order = np.lexsort((tokens, -log_probs))[:count]
         return CandidateLaw(tokens[order], log_probs[order])

@@ -156,7 +156,7 @@ def _scores(variant: HeadVariant, texts: list[AnsweredPrompt]) -> _Scores:
     """Over the answer's positions and the unrolled steps, mean by text."""
     network = variant.network
     rows = torch.from_numpy(variant.target_ids)
-    weight = network.lm_head.weight
+    weight = network.embed_tokens.weight  # of the states' type, which matrices may not be
     acceptances: list[float] = []
     cross_entropies: list[float] = []
     for text in texts:

@@ -35,7 +35,7 @@ class Eagle3Law:
         self.hidden_layers = network.conventions.layers
         self._network = network
         self._target_ids = target_ids
-        self._weight = network.lm_head.weight
+        self._embedding = network.embed_tokens.weight  # of the states' type, which matrices may not be
         self._cache = PathCache(network.sizes.decoder_layers)
         self._slot_positions: list[int] = []
         self._tokens: list[int] = []
@@ -55,7 +55,7 @@ class Eagle3Law:
         """See LawSource."""
         self._tokens += token_ids
         if features is not None:
-            self._unread.append(features.to(self._weight))
+            self._unread.append(features.to(self._embedding))
         self._states, self._laws, self._slots = {}, {}, {}
         if self._cache.filled > self._cache.committed:
             self._cache.keep([])
@@ -85,10 +85,11 @@ class Eagle3Law:
             )
         tokens = self._tokens[first + 1 : end + 1]
         hidden = self._network.fuse(features)
-        states = self._forward(tokens, hidden, list(range(first, end)), causal(len(tokens), first))
+        visible = causal(len(tokens), first)
+        states = self._forward(tokens, hidden, list(range(first, end)), visible, wanted=1)
         self._cache.keep(list(range(first, end)))
         self._unread = []
-        self._remember([()], states[-1:])
+        self._remember([()], states)
 
     def _read_drafted(self, paths: list[TokenPath]) -> None:
         committed, filled = self._cache.committed, self._cache.filled
@@ -97,27 +98,36 @@ class Eagle3Law:
         seen = [[self._slots[path[:depth]] for depth in range(1, len(path) + 1)] for path in paths]
         visible = below([committed] * len(paths), filled + len(paths), seen)
         positions = [committed - 1 + len(path) for path in paths]
-        self._remember(paths, self._forward([path[-1] for path in paths], hidden, positions, visible))
+        tokens = [path[-1] for path in paths]
+        self._remember(paths, self._forward(tokens, hidden, positions, visible, len(paths)))
 
     def _forward(
-        self, tokens: list[int], hidden: torch.Tensor, positions: list[int], visible: torch.Tensor
+        self,
+        tokens: list[int],
+        hidden: torch.Tensor,
+        positions: list[int],
+        visible: torch.Tensor,
+        wanted: int,
     ) -> torch.Tensor:
-        """[new, hidden size] states after new positions. visible: [new, filled + new]."""
-        network, device = self._network, self._weight.device
+        """[wanted, hidden size] states after the last new positions. visible: [new, filled + new]."""
+        network, device = self._network, self._embedding.device
         self._slot_positions = self._slot_positions[: self._cache.filled] + positions
         token_ids, places = torch.tensor([tokens], device=device), torch.tensor([positions], device=device)
         state = hidden[None]
-        groups = network.sizes.heads // network.sizes.kv_heads
         for layer, cache in enumerate(self._cache.path_layers):
             projected = network.project(token_ids, state, places, layer)
             keys, values = cache.update(projected.keys, projected.values)
+            # Of the other positions the last layer gives keys and values alone.
+            rows = slice(-wanted if layer == network.sizes.decoder_layers - 1 else None, None)
+            seen = self._within(network.conventions.window(layer), visible, positions)[rows]
             attended = scaled_dot_product_attention(
-                projected.queries,
-                keys.repeat_interleave(groups, dim=1),
-                values.repeat_interleave(groups, dim=1),
-                attn_mask=self._within(network.conventions.window(layer), visible, positions).to(device),
+                projected.queries[:, :, rows],
+                keys,
+                values,
+                attn_mask=seen.to(device),
+                enable_gqa=network.sizes.heads > network.sizes.kv_heads,
             )
-            state = network.finish(projected.residual, attended, layer)
+            state = network.finish(projected.residual[:, rows], attended, layer)
         return state[0]
 
     def _within(self, window: int | None, visible: torch.Tensor, positions: list[int]) -> torch.Tensor:

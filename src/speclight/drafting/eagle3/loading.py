@@ -29,7 +29,7 @@ from speclight.drafting.head_config import HeadConfig
 from speclight.drafting.head_files import HeadFiles, read_head_files
 from speclight.errors import CorruptWeights, InvalidInput, VocabularyMismatch
 from speclight.models.causal_lm import CausalLM
-from speclight.models.few_rows import use_products
+from speclight.models.few_rows import halve_weights, use_products
 from speclight.models.kernels import PRODUCTS
 
 # Where a head's embedding or output matrix comes from, in words.
@@ -103,6 +103,8 @@ def head_from_files(files: HeadFiles, target: CausalLM) -> Eagle3Head:
     network.to(device=target.device, dtype=target.model.dtype).eval().requires_grad_(False)
     if target.kernels != "eager":
         use_products(network, PRODUCTS[target.kernels])
+    if target.kernels == "compiled":
+        halve_weights(network)
     return Eagle3Head(
         files.name,
         dialect,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.functional import rms_norm
 from transformers import LlamaConfig
 from transformers.models.llama.modeling_llama import (
     LlamaMLP,
@@ -15,6 +16,7 @@ from transformers.models.llama.modeling_llama import (
 )
 
 from speclight.drafting.eagle3.conventions import Conventions, HeadSizes
+from speclight.models.few_rows import products_of_one_input
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +33,14 @@ class Projected:
     values: torch.Tensor
 
 
+class _RmsNorm(LlamaRMSNorm):
+    """Llama's norm in one operation instead of seven, which take longer to start than to compute."""
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """[..., size] states, each normed."""
+        return rms_norm(hidden_states, self.weight.shape, self.weight, self.variance_epsilon)
+
+
 class _Attention(nn.Module):
     """The four projections; named as the checkpoints name them."""
 
@@ -45,16 +55,16 @@ class _Attention(nn.Module):
         self.o_proj = nn.Linear(query, sizes.hidden, bias=conventions.has_output_bias)
         self.has_norms = conventions.has_head_norms
         if self.has_norms:
-            self.q_norm = LlamaRMSNorm(sizes.head_size, eps=eps)
-            self.k_norm = LlamaRMSNorm(sizes.head_size, eps=eps)
+            self.q_norm = _RmsNorm(sizes.head_size, eps=eps)
+            self.k_norm = _RmsNorm(sizes.head_size, eps=eps)
 
     def forward(self, read: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """[batch, heads or key-value heads, new, head size] queries, keys and values, not rotated yet."""
         split = (*read.shape[:2], -1, self.head_size)
-        queries, keys = self.q_proj(read).view(split), self.k_proj(read).view(split)
+        outputs = products_of_one_input(read, self.q_proj, self.k_proj, self.v_proj)
+        queries, keys, values = (output.view(split) for output in outputs)
         if self.has_norms:
             queries, keys = self.q_norm(queries), self.k_norm(keys)
-        values = self.v_proj(read).view(split)
         return queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2)
 
 
@@ -73,10 +83,10 @@ class _DecoderLayer(nn.Module):
         self.self_attn = _Attention(sizes.hidden * (2 if reads_both else 1), sizes, conventions, eps)
         self.mlp = LlamaMLP(config)
         if reads_both or not is_first:
-            self.input_layernorm = LlamaRMSNorm(sizes.hidden, eps=eps)
+            self.input_layernorm = _RmsNorm(sizes.hidden, eps=eps)
         if reads_both:
-            self.hidden_norm = LlamaRMSNorm(sizes.hidden, eps=eps)
-        self.post_attention_layernorm = LlamaRMSNorm(sizes.hidden, eps=eps)
+            self.hidden_norm = _RmsNorm(sizes.hidden, eps=eps)
+        self.post_attention_layernorm = _RmsNorm(sizes.hidden, eps=eps)
 
 
 class Eagle3Network(nn.Module):
@@ -95,11 +105,9 @@ class Eagle3Network(nn.Module):
             width = sizes.hidden + fused if conventions.joins_embedding else fused
             self.fc = nn.Linear(width, sizes.hidden, bias=conventions.has_fusion_bias)
         if conventions.has_input_norm:
-            self.input_norm = LlamaRMSNorm(fused, eps=eps)
+            self.input_norm = _RmsNorm(fused, eps=eps)
         if conventions.has_layer_norms:
-            self.fc_norm = nn.ModuleList(
-                LlamaRMSNorm(sizes.target_hidden, eps=eps) for _ in conventions.layers
-            )
+            self.fc_norm = nn.ModuleList(_RmsNorm(sizes.target_hidden, eps=eps) for _ in conventions.layers)
         self.midlayer = _DecoderLayer(sizes, conventions, config, is_first=True)
         self.layers = nn.ModuleDict(
             {
@@ -108,7 +116,7 @@ class Eagle3Network(nn.Module):
             }
         )
         if not conventions.joins_embedding:
-            self.norm = LlamaRMSNorm(sizes.hidden, eps=eps)
+            self.norm = _RmsNorm(sizes.hidden, eps=eps)
         self.lm_head = nn.Linear(sizes.hidden, sizes.draft_vocabulary, bias=False)
         self.rotary = LlamaRotaryEmbedding(config)
 
@@ -159,7 +167,9 @@ class Eagle3Network(nn.Module):
         layer = self._layer(decoder_layer)
         joined = attended.transpose(1, 2).reshape(*residual.shape[:2], -1)
         state = residual + layer.self_attn.o_proj(joined)
-        return state + layer.mlp(layer.post_attention_layernorm(state))
+        mlp, read = layer.mlp, layer.post_attention_layernorm(state)
+        gate, up = products_of_one_input(read, mlp.gate_proj, mlp.up_proj)
+        return state + mlp.down_proj(mlp.act_fn(gate) * up)
 
     def logits(self, state: torch.Tensor) -> torch.Tensor:
         """[..., draft vocabulary] logits of the token after each state."""

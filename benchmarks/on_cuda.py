@@ -4,6 +4,8 @@
    the sizes of an 8B Llama with random weights in bfloat16 (16 GB), medians and quarters of rounds in turn.
 2. How fast the default target is decoded: plain, n-gram at P = 8, the shipped head at P = 16, and auto, at
    temperatures 0 and 1, in turn; tokens per second, and over plain.
+3. Drafting while the target scores, beside drafting before it: a random pair of a target on the device and a
+   drafter on the CPU, then both on the device (see bench_draft_ahead.py).
 
 Before each part it says how much time is left, and what does not fit is left out and said. Prints tables for
 people, then one line of JSON, also kept where --out says.
@@ -27,6 +29,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import bench_draft_ahead
 import peers
 from speclight.decoding.settings import AUTO
 from speclight.measure.latency.calls import CallTimer
@@ -73,10 +76,20 @@ class Sizes:
     rounds: int
     tokens: int
     prompts: int
+    pair: bench_draft_ahead.PairSizes
 
 
-FULL = Sizes(SHAPE_8B, "bfloat16", (1024, 8192), (1, 2, 4, 8, 16, 32, 64, 128, 256, 512), 15, 128, 1)
-SMALL = Sizes({**SHAPE_8B, **TINY}, "float32", (16, 32), (1, 2, 8), 2, 6, 1)
+FULL = Sizes(
+    SHAPE_8B,
+    "bfloat16",
+    (1024, 8192),
+    (1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
+    15,
+    128,
+    1,
+    bench_draft_ahead.PAIR,
+)
+SMALL = Sizes({**SHAPE_8B, **TINY}, "float32", (16, 32), (1, 2, 8), 2, 6, 1, bench_draft_ahead.TINY)
 
 
 class Deadline:
@@ -164,6 +177,17 @@ def decoding(target: CausalLM, sizes: Sizes, deadline: Deadline) -> list[dict[st
     return rows
 
 
+def drafting_ahead(sizes: Sizes, device: str, deadline: Deadline) -> list[dict[str, object]]:
+    """A row for a drafter on the CPU, and one for a drafter on the device."""
+    rows: list[dict[str, object]] = []
+    for drafter_device in dict.fromkeys(("cpu", device)):
+        if deadline.left < 90:
+            deadline.say(f"drafting ahead on {drafter_device}: left out")
+            break
+        rows.append(bench_draft_ahead.pair_row(sizes.pair, device, drafter_device, sizes.tokens, 1, 2))
+    return rows
+
+
 def show(times: list[dict[str, object]], rates: list[dict[str, object]]) -> None:
     print(f"{'context':>8}{'P':>5}{'ms':>10}{'quarters':>20}{'over P = 1':>12}")
     for row in times:
@@ -192,12 +216,16 @@ def main() -> None:
     deadline.say("decoding the default target")
     rates = decoding(target, sizes, deadline)
     del target
+    deadline.say("drafting ahead, a random pair")
+    ahead = drafting_ahead(sizes, options.device, deadline)
     if options.device.startswith("cuda"):
         torch.cuda.empty_cache()
     deadline.say("making the model of 8B's sizes")
     times = call_times(sizes, options.device, deadline) if deadline.left > 60 else []
     deadline.say("done")
     show(times, rates)
+    print()
+    bench_draft_ahead.show(ahead)
     on_cuda = options.device.startswith("cuda")
     document = {
         "schema": 1,
@@ -208,6 +236,7 @@ def main() -> None:
         "tiny": options.tiny,
         "call_times": times,
         "decoding": rates,
+        "drafting_ahead": ahead,
     }
     text = json.dumps(document)
     if options.out is not None:

@@ -82,6 +82,41 @@ def test_nothing_is_read_twice():
     assert scorer.spent() == DraftCost(calls=0, expanded_nodes=0)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_what_was_scored_below_the_emitted_tokens_is_kept(seed):
+    """Beside whatever else was scored, through several extensions: the rows are those of the new text."""
+    rng = np.random.default_rng(seed)
+    model, text = tiny_target(VOCABULARY, seed), [1, 2, 3]
+    scorer = scorer_of(model)
+    scorer.begin(text)
+    scorer.score(random_paths(rng, 40))
+    scorer.spent()
+    held = set(scorer._rows)
+    kept = 0
+    while inner := sorted(path for path in held if 0 < len(path) < 3 and any_below(path, held)):
+        emitted = inner[int(rng.integers(len(inner)))]
+        scorer.extend(list(emitted))
+        text += emitted
+        held = {path[len(emitted) :] for path in held if path[: len(emitted)] == emitted}
+        assert set(scorer._rows) == held
+        assert worst_error(scorer, model, text, held) < LAW_ATOL
+        kept += len(held)
+        scorer.score([*held, *[(*path, 4) for path in held]])  # below what was kept, too
+        held = set(scorer._rows)
+        assert worst_error(scorer, model, text, held) < LAW_ATOL
+        if len(text) > 12:
+            break
+    assert kept > 10
+    scorer.extend([0, 0, 0, 0, 0, 0])
+    assert scorer._rows == {}
+    scorer.score([()])
+    assert worst_error(scorer, model, [*text, 0, 0, 0, 0, 0, 0], [()]) < LAW_ATOL
+
+
+def any_below(path, paths):
+    return any(len(other) > len(path) and other[: len(path)] == path for other in paths)
+
+
 def test_the_common_beginning_of_two_texts_is_read_once():
     """As across the turns of a conversation; the rows stay those of the text alone."""
     model = tiny_target(VOCABULARY)

@@ -87,3 +87,5 @@ def test_the_prepared_script_runs_in_its_tiny_form(device):
     assert {row["node_budget"] for row in made["call_times"]} == {1, 2, 8}
     assert {row["decoder"] for row in made["decoding"]} == {"plain", "n-gram", "eagle3", "auto"}
     assert all(row["tokens_per_second"] > 0 for row in made["decoding"])
+    assert all(row["same_texts"] for row in made["drafting_ahead"])
+    assert made["drafting_ahead"]

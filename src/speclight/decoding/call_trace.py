@@ -11,12 +11,15 @@ from speclight.decoding.rank_trace import RankTrace
 from speclight.decoding.stopping import FinishReason
 from speclight.errors import InvalidInput
 from speclight.trees.draft_tree import DraftTree
-from speclight.trees.growing_tree import DraftCost
+from speclight.trees.growing_tree import DraftCost, DraftedAhead
 
 
 @dataclass(frozen=True, slots=True)
 class PhaseSeconds:
     """Wall time of one call by phase, seconds: drafting, the target's forward pass, verifying, committing.
+
+    Drafting is what the call waited for: not what was worked out beside the target's pass, but what was still
+    under way when that was over.
 
     What a trace records on request (target log-probabilities, expected tokens, ranks) is not counted.
 
@@ -40,7 +43,9 @@ class CallTrace:
     """One call: what was drafted, what was accepted, what it cost.
 
     start: tokens committed before the call, the root included. tree: the draft tree scored.
-    draft_cost: drafter calls and nodes expanded to grow it.
+    draft_cost: drafter calls and nodes expanded to grow it. drafted_ahead: what had been worked out for it
+    beside the target's call before, which draft_cost leaves out; None if nothing. ahead_seconds: wall time of
+    that, hidden behind the target's: not among `seconds`.
     path: accepted nodes, root first (before any cut at end of text or length limit).
     emitted_tokens: tokens the call added to the text; the last one may have cut the path short.
     top_two_margins: [emitted] gap between the two largest logits where each token was decided, processed but
@@ -69,6 +74,8 @@ class CallTrace:
     prefill_seconds: float = 0.0
     ranks: tuple[RankTrace | None, ...] | None = None
     tokens_by_rule: float | None = None
+    drafted_ahead: DraftedAhead | None = None
+    ahead_seconds: float = 0.0
 
     @property
     def accepted_ranks(self) -> tuple[int, ...]:

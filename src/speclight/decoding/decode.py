@@ -6,9 +6,11 @@ import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
 import torch
 
 from speclight.decoding.call_trace import CallTrace
+from speclight.decoding.drafting_beside import DraftingBeside
 from speclight.decoding.noise_streams import NoiseStreams
 from speclight.decoding.running_text import DecodeRequest as DecodeRequest
 from speclight.decoding.running_text import RunningText, naming
@@ -39,7 +41,8 @@ def decode(
     context window is full; the last trace says which. The text depends on the seed, the drafter and the
     budget; its law does not depend on the latter two. A drafter that fails is left out with a warning, see
     GuardedDrafter. noise, text: see DecodeRequest.
-    Raises InvalidInput and ContextOverflow as ScoredText does.
+    Raises InvalidInput and ContextOverflow as ScoredText does, and InvalidInput for settings with draft_ahead
+    and a drafter that cannot.
     """
     return decode_batch(target, rule, [DecodeRequest(prompt_ids, drafter, settings, noise, text)])
 
@@ -61,18 +64,22 @@ def decode_batch(
         raise InvalidInput(f"batch_size must be >= 1, got {batch_size}")
     waiting = enumerate(requests)
     running: list[RunningText] = []
-    while True:
-        for number, request in itertools.islice(waiting, batch_size - len(running)):
-            running.append(RunningText(target, rule, request, number))
-        if not running:
-            return
-        trees = [text.draft() for text in running]
-        started = time.perf_counter()
-        logits = _scored(running, trees)
-        share = (time.perf_counter() - started) / len(running)
-        for text, rows in zip(running, logits, strict=True):
-            yield text.take(rows, share)
-        running = [text for text in running if not text.is_finished]
+    with DraftingBeside() as beside:
+        while True:
+            for number, request in itertools.islice(waiting, batch_size - len(running)):
+                running.append(RunningText(target, rule, request, number))
+            if not running:
+                return
+            trees = [text.draft() for text in running]
+            clock = [time.perf_counter()]
+            with beside.while_scoring(running):
+                logits = _scored(running, trees)
+                clock.append(time.perf_counter())
+            clock.append(time.perf_counter())
+            target_share, waiting_share = (np.diff(clock) / len(running)).tolist()
+            for text, rows in zip(running, logits, strict=True):
+                yield text.take(rows, target_share, waiting_share)
+            running = [text for text in running if not text.is_finished]
 
 
 def _scored(texts: Sequence[RunningText], trees: Sequence[DraftTree]) -> list[torch.Tensor]:

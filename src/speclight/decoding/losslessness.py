@@ -28,12 +28,16 @@ REPLAYS_A_STEP = 2000
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What is put to the test: a drafter, its tree, a rule and a node budget."""
+    """What is put to the test: a drafter, its tree, a rule and a node budget.
+
+    draft_ahead: see DecodeSettings.
+    """
 
     drafter: DrafterChoice
     tree: TreeChoice
     rule: VerifyRule
     node_budget: int
+    draft_ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,9 @@ def greedy_test(
     progress: Progress = silent,
 ) -> GreedyTest:
     """Decode prompts at temperature 0 and compare with plain decoding over Transformers' own cache."""
-    settings = DecodeSettings(setup.node_budget, max_tokens, sampling=SamplingSettings(0.0))
+    settings = DecodeSettings(
+        setup.node_budget, max_tokens, sampling=SamplingSettings(0.0), draft_ahead=setup.draft_ahead
+    )
     divergences: list[Divergence] = []
     tokens = calls = 0
     for number, prompt_ids in enumerate(prompts, start=1):
@@ -108,7 +114,7 @@ def loop_test(
     text = ScoredText(target, prompt_ids, drafter.hidden_layers)
     counts: Counter[tuple[int, ...]] = Counter()
     calls = accepted = 0
-    settings = DecodeSettings(setup.node_budget, LENGTH, sampling=law.sampling)
+    settings = DecodeSettings(setup.node_budget, LENGTH, sampling=law.sampling, draft_ahead=setup.draft_ahead)
     for number in range(1, strings + 1):
         own = replace(settings, seed=seed + number)
         traces = list(decode(target, drafter, setup.rule, prompt_ids, own, text=text))

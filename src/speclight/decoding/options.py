@@ -38,6 +38,9 @@ class DecodeOptions(TypedDict, total=False):
     """P, positions scored in one target call, root included, of each text; "auto": in each call as many as
     pay here, by cost and gain of the calls before, none where plain decoding is faster. If left out, auto
     with rules whose text does not depend on it (target_sample, greedy, race), 8 with the others."""
+    draft_ahead: bool
+    """Whether the drafter goes on in a second thread while the target scores its draft, see the guide; False
+    if left out. For drafters that are models: model, layer_skip, two_stage."""
     max_tokens: int
     """Tokens to emit at the most; 128 if left out."""
     seed: int
@@ -88,7 +91,7 @@ def chosen_decoding(**options: Unpack[DecodeOptions]) -> ChosenDecoding:
     sampling = {name: given[name] for name in ("temperature", "top_k", "top_p") if name in given}
     plain = {
         name: given[name]
-        for name in ("node_budget", "max_tokens", "seed", "repetition_penalty")
+        for name in ("node_budget", "draft_ahead", "max_tokens", "seed", "repetition_penalty")
         if name in given
     }
     rule = _rule(options.get("rule", "target_sample"))

@@ -282,9 +282,9 @@ class Pace:
 
 
 # Of every loaded target: what its drafters' calls taught, so that the next text need not learn it again.
-_KNOWN: WeakKeyDictionary[CausalLM, dict[tuple[str, str, float], Pace]] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[CausalLM, dict[tuple[str, str, float, bool], Pace]] = WeakKeyDictionary()
 
 
-def pace_of(target: CausalLM, drafter: str, rule: str, temperature: float) -> Pace:
+def pace_of(target: CausalLM, drafter: str, rule: str, temperature: float, draft_ahead: bool = False) -> Pace:
     """What this process has learned so far about this target with this drafter and rule, by their names."""
-    return _KNOWN.setdefault(target, {}).setdefault((drafter, rule, temperature), Pace())
+    return _KNOWN.setdefault(target, {}).setdefault((drafter, rule, temperature, draft_ahead), Pace())

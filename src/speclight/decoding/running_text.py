@@ -20,7 +20,7 @@ from speclight.decoding.rank_trace import RankTrace, traced_ranks
 from speclight.decoding.settings import AUTO, DecodeSettings
 from speclight.decoding.stopping import Stopping
 from speclight.drafting.guarded import GuardedDrafter
-from speclight.drafting.protocol import Drafter
+from speclight.drafting.protocol import Drafter, DraftsAhead
 from speclight.drafting.race import race_of
 from speclight.errors import BrokenModelOutput, InvalidInput
 from speclight.models.causal_lm import CausalLM
@@ -75,6 +75,17 @@ def check_rule_fits(rule: VerifyRule, settings: DecodeSettings) -> None:
         )
 
 
+def check_can_draft_ahead(drafter: Drafter, settings: DecodeSettings) -> None:
+    """Raise InvalidInput where a drafter is to draft ahead that cannot."""
+    if settings.draft_ahead and not (isinstance(drafter, DraftsAhead) and drafter.drafts_ahead):
+        raise InvalidInput(
+            f"got draft_ahead with the drafter {drafter.name!r}, expected one whose laws depend on the "
+            "tokens alone and take a model to compute; use model, layer_skip or two_stage, or leave "
+            "draft_ahead out",
+            argument="draft_ahead",
+        )
+
+
 @contextmanager
 def naming(prompt_name: str) -> Iterator[None]:
     """Say in a BrokenModelOutput which prompt it was met at."""
@@ -94,6 +105,7 @@ class RunningText:
     def __init__(self, target: CausalLM, rule: VerifyRule, request: DecodeRequest, number: int) -> None:
         started, settings = time.perf_counter(), request.settings
         check_rule_fits(rule, settings)
+        check_can_draft_ahead(request.drafter, settings)
         target.check_text_fits(request.prompt_ids, request.prompt_name)
         self.prompt_name, self.is_finished = request.prompt_name, False
         with naming(request.prompt_name):
@@ -109,15 +121,19 @@ class RunningText:
         self._processors = settings.logits_processors()
         self._stopping = Stopping(target, settings, request.prompt_ids)
         self._drafter = GuardedDrafter(request.drafter, target.vocabulary_size)
+        self.drafts_ahead = settings.draft_ahead
         self._pace = (
-            pace_of(target, request.drafter.name, rule.name, settings.sampling.temperature)
+            pace_of(
+                target, request.drafter.name, rule.name, settings.sampling.temperature, settings.draft_ahead
+            )
             if is_auto
             else None
         )
         self._drafter.keep_pace(self._pace)
-        self._drafter.borrow(self.scored.cache)
+        if not self.drafts_ahead:  # which the target writes to while the drafter is at work
+            self._drafter.borrow(self.scored.cache)
         self._drafter.begin(self.scored.token_ids, self.scored.features)
-        self._draft_seconds = 0.0
+        self._draft_seconds = self._ahead_seconds = self._hidden_seconds = 0.0
         self._prefill_seconds = time.perf_counter() - started
 
     def draft(self) -> DraftTree:
@@ -131,10 +147,21 @@ class RunningText:
         self._draft = self._drafter.propose(budget, self._draft_noise)
         check_draft_fits(self._rule, self._draft.tree)
         self._draft_seconds = time.perf_counter() - started
+        self._hidden_seconds, self._ahead_seconds = self._ahead_seconds, 0.0
         return self._draft.tree
 
-    def take(self, logits: torch.Tensor, target_seconds: float) -> CallTrace:
-        """Verify the draft by its logits, [nodes, vocab], and commit what is accepted."""
+    def draft_ahead(self) -> bool:
+        """See DraftsAhead: between `draft` and `take`, from another thread."""
+        started = time.perf_counter()
+        goes_on = self._drafter.draft_ahead()
+        self._ahead_seconds += time.perf_counter() - started
+        return goes_on
+
+    def take(self, logits: torch.Tensor, target_seconds: float, waiting_seconds: float = 0.0) -> CallTrace:
+        """Verify the draft by its logits, [nodes, vocab], and commit what is accepted.
+
+        waiting_seconds: for the drafter's call under way when the target's was over.
+        """
         text, tree, clock = self.scored, self._draft.tree, [time.perf_counter()]
         start = len(text.token_ids)
         if self._processors and self._stopping.emitted == 0:
@@ -161,7 +188,9 @@ class RunningText:
             emitted_tokens=tuple(emitted),
             top_two_margins=margins,
             target_log_probs=laws.node_log_probs() if self._settings.record_target_log_probs else None,
-            seconds=PhaseSeconds(self._draft_seconds, target_seconds, *np.diff(clock).tolist()),
+            seconds=PhaseSeconds(
+                self._draft_seconds + waiting_seconds, target_seconds, *np.diff(clock).tolist()
+            ),
             finish_reason=reason,
             text_number=self._number,
             prefill_seconds=prefill_seconds,
@@ -169,6 +198,8 @@ class RunningText:
             tokens_by_rule=(
                 expected_tokens(self._rule, tree, laws) if self._settings.record_expected_tokens else None
             ),
+            drafted_ahead=self._draft.ahead,
+            ahead_seconds=self._hidden_seconds,
         )
         if self._pace is not None:
             self._pace.learn(trace)

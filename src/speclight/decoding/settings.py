@@ -39,6 +39,9 @@ class DecodeSettings:
     """Seed of all randomness; of several prompts, each next one is decoded with the next seed."""
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     """Temperature, top-k and top-p of the target's law."""
+    draft_ahead: bool = False
+    """The drafter goes on in a second thread while the target scores its draft; what it has worked out there
+    is not worked out again for the next one. The text does not depend on it. For drafters that are models."""
     record_target_log_probs: bool = False
     """Whether traces hold the target's log-probability of every drafted node."""
     record_expected_tokens: bool = False

@@ -66,7 +66,7 @@ def drafter_maker(
     tree = BestFirst() if tree is None else tree
     law_for_a_text = law_maker(choice, target, sampling, tree.kind)
     start, grows = growth_start(tree, target), tree.kind == "deterministic"
-    return lambda: TreeDrafter(law_for_a_text(), start, grows=grows)
+    return lambda: TreeDrafter(law_for_a_text(), start, grows=grows, never_drafted=target.end_of_text)
 
 
 def law_source(

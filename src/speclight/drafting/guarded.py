@@ -12,6 +12,7 @@ from speclight.drafting.protocol import (
     BorrowsTargetCache,
     Drafter,
     DraftNoise,
+    DraftsAhead,
     KeepsPace,
     ObservesScores,
 )
@@ -106,6 +107,20 @@ class GuardedDrafter:
                 self._drafter.extend(token_ids, features)
             except FAILURES as error:
                 self._give_up("could not take in the emitted tokens", error)
+
+    @property
+    def drafts_ahead(self) -> bool:
+        """See DraftsAhead."""
+        return isinstance(self._drafter, DraftsAhead) and self._drafter.drafts_ahead
+
+    def draft_ahead(self) -> bool:
+        """See DraftsAhead."""
+        if self._is_usable and isinstance(self._drafter, DraftsAhead):
+            try:
+                return self._drafter.draft_ahead()
+            except FAILURES as error:
+                self._warn("could not draft ahead; the next draft starts from nothing", error)
+        return False
 
     def observe(self, tree: DraftTree, best_tokens: IntArray) -> None:
         """See ObservesScores."""

@@ -25,6 +25,7 @@ class ModelLaw:
     """
 
     hidden_layers: tuple[int, ...] = ()
+    keeps_laws = True
 
     def __init__(self, name: str, model: CausalLM, tokens: TokenMap, sampling: SamplingSettings) -> None:
         self.name = name

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 import torch
 from transformers import Cache
 
@@ -14,6 +17,7 @@ from speclight.trees.growing_tree import DraftCost
 
 # Tokens (of the target's vocabulary) from the last committed one, left out, to a drafted one; () is the root.
 TokenPath = tuple[int, ...]
+Known = TypeVar("Known")
 
 
 class _FirstLayers(PathCache):
@@ -29,8 +33,9 @@ class PathScorer:
     """Logits after any drafted path, by tree attention over one cache of the committed text.
 
     Paths are known by their tokens, so it does not matter who asks for them, in what order, or twice. When
-    the text is extended along a scored path, that path stays in the cache and is not read again; all other
-    drafted slots are dropped. Tokens the target supplied itself are read with the next root.
+    the text is extended along a scored path, that path stays in the cache and is not read again, nor is what
+    was scored below it; all other drafted slots are dropped. Tokens the target supplied itself are read with
+    the next root.
 
     A text that fills the model's window has no scores: `row` then gives None.
     """
@@ -70,21 +75,26 @@ class PathScorer:
             self.model.prefill(self._own, self._text[self._own.committed : -1])
 
     def extend(self, token_ids: list[int]) -> None:
-        """Take emitted tokens into the text; the scored part of them stays in the cache."""
+        """Take emitted tokens into the text; what was scored of them, and below all of them, stays known."""
         kept = list(self._root_slots)
         path: TokenPath = ()
         while len(path) < len(token_ids) and (*path, token_ids[len(path)]) in self._slots:
             path = (*path, token_ids[len(path)])
             kept.append(self._slots[path])
-        # Only where everything emitted was scored is the new root's own row known.
-        root_row = self._rows.get(path) if len(path) == len(token_ids) else None
-        if self._borrowed is None:
-            self._own.keep(kept)
         self._text.extend(self.tokens.spelled(token_ids))
+        if self._borrowed is not None:
+            self._forget()
+            return
+        # Only where everything emitted was scored is the new root's own row known, or any below it.
+        is_scored = len(path) == len(token_ids) and path in self._rows
+        rows = _below(path, self._rows) if is_scored else {}
+        slots = _below(path, self._slots) if is_scored else {}
+        slots.pop((), None)  # the new root's own is committed
+        self._own.keep(kept, list(slots.values()))
         self._forget()
-        if root_row is not None and self._borrowed is None:
-            self._rows[()] = root_row
-            self._text_end = self._own.committed
+        self._rows = rows
+        self._slots = {below: self._own.committed + place for place, below in enumerate(slots)}
+        self._text_end = self._own.committed
 
     def is_scored(self, path: TokenPath) -> bool:
         """Whether the row after this path is known."""
@@ -157,3 +167,9 @@ class PathScorer:
         self._slots: dict[TokenPath, int] = {}
         self._root_slots = range(0)
         self._text_end = 0
+
+
+def _below(path: TokenPath, known: Mapping[TokenPath, Known]) -> dict[TokenPath, Known]:
+    """What is known of this path and of those that go on from it, by the rest of each, in the same order."""
+    depth = len(path)
+    return {longer[depth:]: value for longer, value in known.items() if longer[:depth] == path}

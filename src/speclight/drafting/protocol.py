@@ -135,9 +135,42 @@ class KeepsPace(Protocol):
 
 
 @runtime_checkable
+class DraftsAhead(Protocol):
+    """A drafter that can go on with its draft while the target scores it.
+
+    It is never asked for anything else meanwhile, but from another thread; and the target's cache is not lent
+    to it, which the target is then writing to.
+    """
+
+    @property
+    def drafts_ahead(self) -> bool:
+        """Whether it can: what it works out must still hold when the target's verdict is known."""
+        ...
+
+    def draft_ahead(self) -> bool:
+        """Work out, in one call, more of what the next draft may need; False: there is nothing left to."""
+        ...
+
+
+@runtime_checkable
 class MetersItsCost(Protocol):
     """A law source whose calls are not one per level: some laws it knows already, some it asks for early."""
 
     def spent(self) -> DraftCost:
         """Calls made and nodes expanded since the last time this was asked."""
+        ...
+
+
+@runtime_checkable
+class KeepsLaws(MetersItsCost, Protocol):
+    """A law source whose laws depend on the tokens alone, and that keeps them.
+
+    The law after a drafted path is the one after the same tokens in the text, so what was asked for below the
+    emitted tokens is not computed again after `extend`. Not so where a law needs the target's states or
+    scores, or counts what is committed. Nor while it borrows the target's cache.
+    """
+
+    @property
+    def keeps_laws(self) -> bool:
+        """Yes: it says so by having this."""
         ...

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from transformers import Cache
 from transformers.cache_utils import CacheLayerMixin
@@ -95,7 +97,7 @@ class PathCache(Cache):
     """Key-value cache of a text (or a batch of texts) being decoded speculatively.
 
     The first `committed` slots belong to the text. A forward pass appends slots behind them, in the order
-    of its tokens; `keep` makes some of those part of the text and drops the rest, so that memory grows
+    of its tokens; `keep` makes some of those part of the text and drops others, so that memory grows
     with accepted tokens only (rejected slots are written over by the next call).
     """
 
@@ -119,9 +121,12 @@ class PathCache(Cache):
         """[batch, filled] after a pass: what `positions_with` gave before it."""
         self.path_layers[0].slot_positions = slot_positions
 
-    def keep(self, slots: list[int]) -> None:
-        """Commit the given slots (ascending, each >= committed) and drop every other uncommitted one."""
-        index = torch.tensor(slots, dtype=torch.long)
+    def keep(self, slots: Sequence[int], loose: Sequence[int] = ()) -> None:
+        """Commit the given slots (ascending, each >= committed) and drop every other uncommitted one.
+
+        loose: slots (ascending, behind those) that stay uncommitted, and then follow the committed ones.
+        """
+        index = torch.tensor([*slots, *loose], dtype=torch.long)
         for layer in self.path_layers:
             layer.keep(self.committed, index)
         self.committed += len(slots)

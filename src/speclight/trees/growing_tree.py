@@ -117,16 +117,29 @@ class DraftCost:
     expanded_nodes: int
 
 
+@dataclass(frozen=True, slots=True)
+class DraftedAhead:
+    """What was worked out for a draft while the target still scored the one before.
+
+    cost: of all of it. used: nodes of the draft whose law was among it.
+    """
+
+    cost: DraftCost
+    used: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Draft:
     """A proposed tree and what it cost.
 
     laws: the laws it was grown from, by the token path (see `GrowingTree`) to the node they come after.
+    ahead: what of that was worked out ahead, and is not in `cost`; None where nothing was.
     """
 
     tree: DraftTree
     cost: DraftCost
     laws: Mapping[tuple[int, ...], CandidateLaw] = field(default_factory=dict[tuple[int, ...], CandidateLaw])
+    ahead: DraftedAhead | None = None
 
 
 # (nodes known so far, those whose law is needed) -> the law after each of the latter

@@ -80,11 +80,14 @@ def generate(options: GenerateOptions = GenerateOptions()) -> None:
         made = generate_batch_from_ids(target, ids, drafters, rule, settings, options.batch_size, shown.add)
         shown.finish()
         ranks = _ranks(target, settings, made) if settings.record_ranks else None
+        ahead = _ahead(made) if settings.draft_ahead else None
         if options.json:
             document = _document(options, target, prompts, made)
-            output.write_json(document if ranks is None else document | {"ranks": asdict(ranks)})
+            parts = {"ranks": ranks, "draft_ahead": ahead}
+            output.write_json(document | {name: asdict(part) for name, part in parts.items() if part})
         else:
-            output.show(_summary(made), *([] if ranks is None else [_rank_summary(ranks)]))
+            told = [_ahead_summary(ahead)] if ahead else []
+            output.show(_summary(made), *told, *([] if ranks is None else [_rank_summary(ranks)]))
 
 
 def _prompts(options: GenerateOptions) -> tuple[str, ...]:
@@ -146,6 +149,37 @@ def _summary(made: list[Generation]) -> str:
     return (
         f"\n{tokens} tokens in {calls} target calls{each}: {tokens / calls:.2f} tokens per call, the "
         f"target's own token counted; {speed:.1f} tokens per second after {prefill:.2f} s for {prompts}"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AheadTotals:
+    """Drafting beside the target's calls and while the target waited, in nodes that a drafter looked at.
+
+    used: of those looked at ahead, the ones that drafts went on from. seconds: of looking ahead.
+    """
+
+    nodes: int
+    used: int
+    nodes_waited_for: int
+    seconds: float
+
+
+def _ahead(made: list[Generation]) -> AheadTotals:
+    calls = [call for one in made for call in one.calls]
+    ahead = [call.drafted_ahead for call in calls if call.drafted_ahead is not None]
+    return AheadTotals(
+        nodes=sum(one.cost.expanded_nodes for one in ahead),
+        used=sum(one.used for one in ahead),
+        nodes_waited_for=sum(call.draft_cost.expanded_nodes for call in calls),
+        seconds=sum(call.ahead_seconds for call in calls),
+    )
+
+
+def _ahead_summary(ahead: AheadTotals) -> str:
+    return (
+        f"drafting ahead: {ahead.nodes} nodes looked at in {ahead.seconds:.2f} s beside the target's calls, "
+        f"{ahead.used} of them used; {ahead.nodes_waited_for} looked at while the target waited"
     )
 
 

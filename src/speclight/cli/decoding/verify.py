@@ -57,6 +57,8 @@ class VerifyOptions:
     """Tokens of each of them."""
     node_budget: int = 8
     """Node budget P: positions scored in one target call, root included; a ceiling."""
+    draft_ahead: bool = False
+    """Test the loop with the drafter going on in a second thread, as `speclight generate --draft-ahead`."""
     seed: int = 0
     """Seed of all randomness."""
     endpoint: EngineVerifyOptions = field(default_factory=EngineVerifyOptions)
@@ -90,7 +92,7 @@ def verify(options: VerifyOptions = VerifyOptions()) -> None:
 
     from speclight.decoding.losslessness import Setup
 
-    setup = Setup(drafting.drafter, drafting.tree, drafting.rule, options.node_budget)
+    setup = Setup(drafting.drafter, drafting.tree, drafting.rule, options.node_budget, options.draft_ahead)
     with command_output(options.json) as output:
         target = load_target(options.target)
         greedy, loop, alone = _tests(options, target, setup, prompts)

@@ -18,7 +18,7 @@ from speclight.theory.laws.step_law import STORED_RANGE
 
 # Bins past the length of the transform come back at the start, shrunk by this factor.
 WRAP_ATTENUATION = 1e-15
-TILT_ATOL = 1e-9  # the tilt only has to flatten the sequence, any nearby value does
+TILT_ATOL = 1e-6  # the tilt only has to flatten the sequence, any nearby value does
 # First reach of the lattice above ln P, and where to give up: beyond ln P + 32 nats the integrand's
 # remainder P e^-t is below 1.3e-14 and is taken at its ceiling.
 FIRST_REACH, LAST_REACH = 2.0, 32.0

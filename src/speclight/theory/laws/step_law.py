@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isfinite
 
 import numpy as np
@@ -209,6 +210,8 @@ def merged(first: StepLaw, second: StepLaw) -> StepLaw:
     )
 
 
+# Kept, since a bound at many node budgets asks for the same few: some 2 MB for all widths of one law.
+@lru_cache(maxsize=64)
 def coarsened(law: StepLaw, factor: int) -> StepLaw:
     """The same law on bins `factor` times as wide, positions still rounded down; moments unchanged."""
     if factor < 1:

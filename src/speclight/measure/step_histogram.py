@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 
 from speclight.arrays import FloatArray
 from speclight.measure.store import read_table
+from speclight.models.kernel_cache import kept_kernels
 from speclight.theory.laws.step_law import FLOOR_GUARD, STORED_RANGE, StepLaw, from_histograms
 
 # 2^-10 nats. Rounding positions down by half a bin raises a bound by the share of a bin in a mean step:
@@ -20,6 +22,14 @@ WIDTH = 2.0**-10
 BINS = int(STORED_RANGE / WIDTH)
 # Of a positive float64, nats: what is beyond has probability 0.
 LARGEST_SURPRISAL = 746.0
+
+
+@cache
+def _add_law() -> Callable[..., tuple[float, float]]:
+    """The compiled loop; importing the compiler takes half a second, so it is done where laws are added."""
+    with kept_kernels():
+        from speclight.measure.step_kernel import add_law
+    return add_law
 
 
 class StepHistogram:
@@ -51,21 +61,11 @@ class StepHistogram:
         return entropies, second_moments
 
     def _add_row(self, law: FloatArray, surprisals: FloatArray) -> tuple[float, float]:
-        """One row at a time, all of whose steps fit in the processor's cache."""
-        finite = np.minimum(surprisals, LARGEST_SURPRISAL)
-        weighted = law * finite
-        entropy = float(weighted.sum())
-        weighted *= finite
-        second_moment = float(weighted.sum())
-        # A float64 softmax can exceed 1 by rounding; its surprisal is then a hair below 0. The last bin takes
-        # what is not kept.
-        finite /= WIDTH
-        finite += FLOOR_GUARD
-        bins = np.clip(finite, 0.0, BINS, out=finite).astype(np.int64)
-        bins[list(self._end_of_text)] = BINS
-        self._mass += np.bincount(bins, weights=law, minlength=BINS + 1)[:BINS]
-        self._counts += np.bincount(bins, minlength=BINS + 1)[:BINS]
-        return entropy, second_moment
+        left_out = np.zeros(len(law), dtype=bool)
+        left_out[list(self._end_of_text)] = True
+        return _add_law()(
+            law, surprisals, left_out, self._mass, self._counts, WIDTH, FLOOR_GUARD, LARGEST_SURPRISAL
+        )
 
     def table(self) -> pa.Table:
         """The occupied bins, with the sums as metadata of the table."""

@@ -10,22 +10,19 @@ for the cores. Sums are taken in another order than elsewhere; they do not depen
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from speclight.models.cache_folder import cache_folder
 from speclight.models.few_rows import exchanged_products
+from speclight.models.kernel_cache import kept_kernels
 
 # From about here on the processor's arithmetic is the limit, and library kernels use it better.
 MOST_ROWS = 32
 WEIGHTS = (torch.float32, torch.bfloat16)
 MAPS = Path("/proc/self/maps")
-KERNELS_FOLDER = "kernels"
 
 
 def compiled_products(rows: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -78,26 +75,12 @@ def _region() -> tuple[Callable[[int, int, int, int], None], int]:
     library = _openmp_library()
     assert library is not None, "asked for where has_openmp says no"
     binding.load_library_permanently(str(library))
-    with _cached_below(cache_folder().parent / KERNELS_FOLDER):
+    with kept_kernels():
         from speclight.models.row_kernels import multiply_share
     parallel = ctypes.CDLL(str(library)).GOMP_parallel
     parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
     parallel.restype = None
     return parallel, multiply_share.address
-
-
-@contextmanager
-def _cached_below(folder: Path) -> Iterator[None]:
-    """What numba is told to keep inside the block goes there, not into the package."""
-    from numba.core import config
-
-    settings: Any = config  # filled from the environment when it is imported
-    before = settings.CACHE_DIR
-    settings.CACHE_DIR = str(folder)
-    try:
-        yield
-    finally:
-        settings.CACHE_DIR = before
 
 
 @cache

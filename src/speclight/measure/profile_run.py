@@ -23,6 +23,7 @@ from speclight.measure.turns import AskedTurn, check_conversations_fit, turns_pl
 from speclight.models.batch_sampling import SampledContinuation, StepObserver, sample_continuations
 from speclight.models.causal_lm import CausalLM
 from speclight.models.prompting import chat_token_ids, conversation
+from speclight.models.readings import Readings
 from speclight.progress import Progress, in_steps, silent
 
 # The units of a batch that every profile has; the last one written is "tokens".
@@ -36,6 +37,7 @@ def run_profile(
     folder: Path,
     progress: Progress = silent,
     keep_laws: bool = False,
+    readings: Readings | None = None,
 ) -> Profile:
     """Sample a text (or several) after every prompt and record what each token's law was.
 
@@ -43,8 +45,9 @@ def run_profile(
     `AskedTurn`), and its text is one more of the same prompt. The batch is the unit of work: its members,
     padding and thread count are fixed by the plan, finished batches are in place or absent, so a run killed
     at any moment resumes to the same bytes. keep_laws: of the batches still to be sampled, record
-    the likely part of each law too; it changes no other record, so it is no part of the plan. Raises
-    StorageError if the folder holds another plan, ContextOverflow if a prompt and its texts do not fit.
+    the likely part of each law too; it changes no other record, so it is no part of the plan.
+    readings: read the prompts, and keep them for whoever uses them next. Raises StorageError if the folder
+    holds another plan, ContextOverflow if a prompt and its texts do not fit.
     """
     check_conversations_fit(model, prompts, settings.max_tokens, progress)
     batches = _batches(model, prompts, settings, progress)
@@ -52,7 +55,7 @@ def run_profile(
         for number, batch in enumerate(batches):
             laws_are_gone = records.lacks(unit_name(number, "laws"))
             if laws_are_gone or not all(records.has(unit_name(number, part)) for part in PARTS):
-                _run_batch(model, batch, settings, records, number, keep_laws or laws_are_gone)
+                _run_batch(model, batch, settings, records, number, keep_laws or laws_are_gone, readings)
             progress(number + 1, len(batches), f"profile: sampling {len(prompts)} prompts")
     return read_profile(folder)
 
@@ -106,6 +109,7 @@ def _run_batch(
     records: RecordFolder,
     number: int,
     keep_laws: bool,
+    readings: Readings | None,
 ) -> None:
     texts = sum(len(asked.prompt.turns) for asked in batch)
     columns: list[list[tuple[float, float, float]]] = [[] for _ in range(texts)]
@@ -131,7 +135,7 @@ def _run_batch(
     sampled: list[_Sampled] = []
     waiting = batch
     while waiting:
-        found = _answers(model, waiting, settings, partial(observe, waiting, len(sampled)))
+        found = _answers(model, waiting, settings, partial(observe, waiting, len(sampled)), readings)
         sampled += found
         following = [each.asked.after(model.text_of(each.text.token_ids)) for each in found]
         waiting = [asked for asked in following if asked is not None]
@@ -144,11 +148,17 @@ def _run_batch(
 
 
 def _answers(
-    model: CausalLM, waiting: list[AskedTurn], settings: ProfileSettings, observe: StepObserver
+    model: CausalLM,
+    waiting: list[AskedTurn],
+    settings: ProfileSettings,
+    observe: StepObserver,
+    readings: Readings | None,
 ) -> list[_Sampled]:
     contexts = [chat_token_ids(model, asked.messages) for asked in waiting]
     seeds = [asked.seed(settings.seed) for asked in waiting]
-    texts = sample_continuations(model, contexts, settings.max_tokens, settings.sampling, seeds, observe)
+    texts = sample_continuations(
+        model, contexts, settings.max_tokens, settings.sampling, seeds, observe, readings
+    )
     return [_Sampled(*each) for each in zip(waiting, map(tuple, contexts), texts, strict=True)]
 
 

@@ -15,6 +15,7 @@ from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
 from speclight.models.forest import Forest
+from speclight.models.readings import Readings
 from speclight.models.sampling import SamplingSettings
 from speclight.theory.ergodic.bootstrap import ratio_standard_error
 from speclight.theory.ergodic.decode import decode_bound
@@ -80,10 +81,15 @@ def scored_text(
     token_ids: Sequence[int],
     sampling: SamplingSettings,
     prompt_id: str,
+    readings: Readings | None = None,
 ) -> SampledText:
-    """A decoded text with the target's surprisals, from one reading: what any decoder of it left behind."""
+    """A decoded text with the target's surprisals, from one reading: what any decoder of it left behind.
+
+    readings: read the prompt, and may have read it before.
+    """
     roots = range(len(prompt_ids) - 1, len(prompt_ids) + len(token_ids) - 1)
-    laws = Forest(model, [*prompt_ids, *token_ids[:-1]], roots, sampling).root_laws
+    begun = (readings or Readings(model, most_bytes=0)).begun(prompt_ids)
+    laws = Forest(model, [*prompt_ids, *token_ids[:-1]], roots, sampling, begun=begun).root_laws
     chances: FloatArray = laws[np.arange(len(token_ids)), list(token_ids)]
     ended = token_ids[-1] in model.end_of_text
     return SampledText(-np.log(np.maximum(chances, np.finfo(np.float64).tiny)), ended, prompt_id)

@@ -10,6 +10,7 @@ import numpy as np
 from speclight.arrays import FloatArray, IntArray
 from speclight.models.causal_lm import CausalLM
 from speclight.models.forest import Forest, ForestNode, score_forests
+from speclight.models.readings import Readings
 from speclight.models.sampling import SamplingSettings
 from speclight.trees.best_first import BestFirstGrowth
 from speclight.trees.draft_tree import DraftTree
@@ -48,10 +49,15 @@ class OracleContext:
 
 @dataclass(frozen=True, slots=True)
 class RootedText:
-    """A text and the positions in it, ascending, after which trees are searched."""
+    """A text and the positions in it, ascending, after which trees are searched.
+
+    prompt: how many of its first tokens are read by themselves, so that readings may know them; none before
+    a root is behind them all.
+    """
 
     token_ids: list[int]
     roots: Sequence[int]
+    prompt: int = 0
 
 
 def oracle_contexts(
@@ -72,13 +78,25 @@ def oracle_contexts(
 
 
 def oracle_contexts_of_texts(
-    model: CausalLM, texts: Sequence[RootedText], node_budget: int, sampling: SamplingSettings
+    model: CausalLM,
+    texts: Sequence[RootedText],
+    node_budget: int,
+    sampling: SamplingSettings,
+    readings: Readings | None = None,
 ) -> list[list[OracleContext]]:
-    """`oracle_contexts` of each text, those of neighbours searched in step; see `in_step`."""
+    """`oracle_contexts` of each text, those of neighbours searched in step; see `in_step`.
+
+    readings: read the prompts, and may have read some before.
+    """
+    readings = readings or Readings(model, most_bytes=0)
     found: list[list[OracleContext]] = []
     for group in in_step([(len(text.roots), len(text.token_ids)) for text in texts]):
         own = texts[group.start : group.stop]
-        forests = [Forest(model, text.token_ids, text.roots, sampling) for text in own]
+        begun = [readings.begun(text.token_ids[: text.prompt]) if text.prompt else None for text in own]
+        forests = [
+            Forest(model, text.token_ids, text.roots, sampling, begun=read)
+            for text, read in zip(own, begun, strict=True)
+        ]
         tokens = [[text.token_ids[root] for root in text.roots] for text in own]
         trees = best_trees(forests, tokens, node_budget, model.end_of_text)
         found += [

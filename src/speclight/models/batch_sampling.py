@@ -10,8 +10,9 @@ import torch
 
 from speclight.arrays import FloatArray, IntArray
 from speclight.errors import ContextOverflow
-from speclight.models.causal_lm import PREFILL_PIECE, CausalLM
+from speclight.models.causal_lm import CausalLM
 from speclight.models.kv_cache import PathCache
+from speclight.models.readings import Readings
 from speclight.models.sampling import SamplingSettings, processed_probabilities
 from speclight.models.visibility import below
 from speclight.seeds import stream
@@ -38,12 +39,14 @@ def sample_continuations(
     sampling: SamplingSettings,
     seeds: Sequence[int],
     observe: StepObserver | None = None,
+    readings: Readings | None = None,
 ) -> list[SampledContinuation]:
     """Sample one continuation of each prompt from the model's processed law.
 
     prompts: token ids, padded on the left to one length within the batch. seeds: one per prompt; a text's
     uniforms depend on its own seed only. (Its logits still depend on the batch's shape by rounding, so
     equal bytes need equal batches and threads.) observe: called at every position with the laws sampled from.
+    readings: read the prompts, and may have read some before.
     Raises InvalidInput or ContextOverflow for prompts that leave no room for max_tokens.
     """
     for prompt in prompts:
@@ -53,7 +56,7 @@ def sample_continuations(
                 f"a prompt of {len(prompt)} tokens and {max_tokens} more do not fit "
                 f"{model.window_name}; shorten the prompt or lower max_tokens"
             )
-    batch = _PaddedBatch(model, prompts, max_tokens)
+    batch = _PaddedBatch(model, prompts, max_tokens, readings or Readings(model, most_bytes=0))
     uniforms = np.stack([stream(seed).random(max_tokens) for seed in seeds])
     texts: list[list[int]] = [[] for _ in prompts]
     running = np.arange(len(prompts))
@@ -80,47 +83,50 @@ def _draw(laws: FloatArray, uniforms: FloatArray) -> IntArray:
     for row, (law, uniform) in enumerate(zip(laws, uniforms, strict=True)):
         np.cumsum(law, out=cumulated)
         tokens[row] = np.searchsorted(cumulated, uniform * cumulated[-1], side="right")
-    # u * total can round up to the total; the last possible token owns that point.
-    last_possible = laws.shape[1] - 1 - (laws[:, ::-1] > 0).argmax(axis=1)
-    return np.minimum(tokens, last_possible)
+    for row in np.flatnonzero(tokens == laws.shape[1]):
+        # u * total can round up to the total; the last possible token owns that point.
+        tokens[row] = np.flatnonzero(laws[row])[-1]
+    return tokens
 
 
 class _PaddedBatch:
     """The cache of a batch of texts of unequal length, padded on the left."""
 
-    def __init__(self, model: CausalLM, prompts: Sequence[list[int]], max_tokens: int) -> None:
-        self._model = model
+    def __init__(
+        self, model: CausalLM, prompts: Sequence[list[int]], max_tokens: int, readings: Readings
+    ) -> None:
+        self._model, self._readings = model, readings
         self._cache: PathCache = model.new_cache()
         self._prompts = [tuple(prompt) for prompt in prompts]
-        self._length = max(len(prompt) for prompt in prompts)
-        self._slots = self._length + max_tokens  # all at once: nothing is copied while texts grow
-        self._padding = torch.tensor([self._length - len(prompt) for prompt in prompts])
+        # Of what is read before the first joint pass, which takes the prompts' last tokens.
+        self._length = max(len(prompt) for prompt in prompts) - 1
+        self._slots = self._length + 1 + max_tokens  # all at once: nothing is copied while texts grow
+        self._padding = torch.tensor([self._length - len(prompt) + 1 for prompt in prompts])
 
     @torch.inference_mode()
     def read_prompts(self) -> torch.Tensor:
         """[batch, vocab] logits after the prompts.
 
-        Each is read by itself, equal ones once, and set behind its padding: a pass over a whole prompt gains
-        nothing from company, and padding would be read along with it.
+        Each is read by itself but for its last token, equal ones once, and set behind its padding: a pass
+        over a whole prompt gains nothing from company, and padding would be read along with it.
         """
         rows_of: dict[tuple[int, ...], list[int]] = {}
         for row, prompt in enumerate(self._prompts):
             rows_of.setdefault(prompt, []).append(row)
-        logits: list[torch.Tensor] = [torch.empty(0)] * len(self._prompts)
         slots: list[tuple[torch.Tensor, torch.Tensor]] = []
         for prompt, rows in rows_of.items():
-            own = self._model.new_cache()
-            last = self._last_logits(own, list(prompt))
+            if len(prompt) == 1:
+                continue
+            own = self._readings.begun(prompt).cache
             for layer, (keys, values) in enumerate(own.filled_slots()):
                 if layer == len(slots):
                     slots.append((self._buffer(keys), self._buffer(values)))
-                place = slice(self._length - len(prompt), self._length)
+                place = slice(self._length + 1 - len(prompt), self._length)
                 slots[layer][0][rows, :, place] = keys
                 slots[layer][1][rows, :, place] = values
-            for row in rows:
-                logits[row] = last
-        self._cache.adopt(slots, (torch.arange(self._length) - self._padding[:, None]).clamp(min=0))
-        return torch.stack(logits)
+        if slots:
+            self._cache.adopt(slots, (torch.arange(self._length) - self._padding[:, None]).clamp(min=0))
+        return self.read_tokens([prompt[-1] for prompt in self._prompts])
 
     def read_tokens(self, tokens: list[int]) -> torch.Tensor:
         """[batch, vocab] logits after one more token of each text."""
@@ -134,9 +140,3 @@ class _PaddedBatch:
 
     def _buffer(self, states: torch.Tensor) -> torch.Tensor:
         return states.new_zeros((len(self._prompts), states.shape[1], self._slots, states.shape[3]))
-
-    def _last_logits(self, cache: PathCache, prompt: list[int]) -> torch.Tensor:
-        """[vocab] logits after a prompt, read into the cache."""
-        pieces = [prompt[start : start + PREFILL_PIECE] for start in range(0, len(prompt), PREFILL_PIECE)]
-        self._model.prefill(cache, [token for piece in pieces[:-1] for token in piece])
-        return self._model.read(cache, pieces[-1], 1).logits[0, -1]

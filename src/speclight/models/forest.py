@@ -12,6 +12,7 @@ from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import PREFILL_PIECE, CausalLM
 from speclight.models.joint_cache import JointCache
+from speclight.models.readings import Begun, of_layers
 from speclight.models.sampling import SamplingSettings, processed_probabilities
 from speclight.models.visibility import below, side_by_side
 
@@ -38,8 +39,10 @@ class Forest:
     A node attends to the text up to its root and to its ancestors, so trees at different places share one
     reading of the text and one forward pass; `score_forests` lets several texts share passes too.
     roots: positions of the root tokens in the text, ascending. hidden_layers: layers whose entering states
-    are kept of all positions read, up to the last root, as `features`.
-    Raises InvalidInput for roots outside the text, InvalidInput or ContextOverflow for texts that do not fit.
+    are kept of all positions read, up to the last root, as `features`. begun: a beginning of the text that
+    was read already, with these layers' states.
+    Raises InvalidInput for roots outside the text, or before its beginning that was read, and for another
+    text's beginning; InvalidInput or ContextOverflow for texts that do not fit.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Forest:
         roots: Sequence[int],
         sampling: SamplingSettings,
         hidden_layers: tuple[int, ...] = (),
+        begun: Begun | None = None,
     ) -> None:
         model.check_text_fits(token_ids)
         if not roots or min(roots) < 0 or max(roots) >= len(token_ids):
@@ -56,19 +60,23 @@ class Forest:
         self._model = model
         self._sampling = sampling
         self._roots = list(roots)
-        self._cache = model.new_cache()
+        self._cache = model.new_cache() if begun is None else begun.goes_on(token_ids, hidden_layers)
+        if min(roots) < self._cache.committed:
+            raise InvalidInput(
+                f"got a root at {min(roots)}, expected none before {self._cache.committed}: so many tokens "
+                "were read before; begin with fewer"
+            )
         # slot of a node -> the slots of its path, itself included, behind the committed text
         self._paths: dict[int, list[int]] = {}
         self._hidden_layers = hidden_layers
-        self._features: list[torch.Tensor] = []
+        self._features = [] if begun is None or begun.features is None else [begun.features]
         self.root_laws = self._read(token_ids)
 
     def features(self, layers: tuple[int, ...]) -> torch.Tensor | None:
         """[positions, layers * hidden size] of some of the hidden_layers; None where none is asked for."""
         if not layers:
             return None
-        joined = torch.cat(self._features).unflatten(1, (len(self._hidden_layers), -1))
-        return joined[:, [self._hidden_layers.index(layer) for layer in layers]].flatten(1)
+        return of_layers(torch.cat(self._features), self._hidden_layers, layers)
 
     @property
     def next_handle(self) -> int:
@@ -87,11 +95,10 @@ class Forest:
 
     def _read(self, token_ids: list[int]) -> FloatArray:
         """Read the text up to its last root; the laws after the roots, [roots, vocab]."""
-        text = token_ids[: max(self._roots) + 1]
-        roots = np.array(self._roots)
+        end, roots = max(self._roots) + 1, np.array(self._roots)
         laws: list[FloatArray] = []
-        for start in range(0, len(text), PREFILL_PIECE):
-            piece = text[start : start + PREFILL_PIECE]
+        for start in range(self._cache.committed, end, PREFILL_PIECE):
+            piece = token_ids[start : min(start + PREFILL_PIECE, end)]
             rows = roots[(roots >= start) & (roots < start + len(piece))] - start
             asked = torch.from_numpy(rows) if len(rows) else 1
             output = self._model.read(self._cache, piece, asked, self._hidden_layers)

@@ -146,6 +146,16 @@ class PathCache(Cache):
         self.record_positions(positions.to(buffers[0][0].device))
         self.committed = positions.shape[1]
 
+    def copy(self) -> PathCache:
+        """A cache of its own that holds the same committed slots, without room beside them."""
+        copied = PathCache(len(self.path_layers))
+        positions = self.path_layers[0].slot_positions
+        if positions is not None:
+            held = slice(0, self.committed)
+            slots = [(keys[:, :, held], values[:, :, held]) for keys, values in self.filled_slots()]
+            copied.adopt([(keys.clone(), values.clone()) for keys, values in slots], positions[:, held])
+        return copied
+
     def rewind(self, committed: int) -> None:
         """Forget all but the first slots of the text, and everything uncommitted."""
         self.committed = min(committed, self.committed)

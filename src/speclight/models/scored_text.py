@@ -12,6 +12,7 @@ from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
 from speclight.models.common_prefix import common_prefix_length
 from speclight.models.joint_cache import JointCache
+from speclight.models.readings import Begun
 from speclight.models.visibility import of_trees
 from speclight.trees.attention import position_ids
 from speclight.trees.draft_tree import DraftTree
@@ -23,18 +24,26 @@ class ScoredText:
     The last committed token is never in the cache before a call: it is the root of the next tree, and the
     call that scores the tree reads it. So plain decoding is the special case of root-only trees.
     hidden_layers: layers whose entering states the drafter wants of every committed position but the last.
-    Raises InvalidInput for an empty prompt and ContextOverflow for one that fills the window.
+    begun: a beginning of the text that was read already, with these layers' states.
+    Raises InvalidInput for an empty prompt or another text's beginning, and ContextOverflow for a prompt that
+    fills the window.
     """
 
-    def __init__(self, model: CausalLM, token_ids: list[int], hidden_layers: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        model: CausalLM,
+        token_ids: list[int],
+        hidden_layers: tuple[int, ...] = (),
+        begun: Begun | None = None,
+    ) -> None:
         model.check_text_fits(token_ids)
         self.model = model
         self.token_ids = list(token_ids)
-        self.cache = model.new_cache()
+        self.cache = model.new_cache() if begun is None else begun.goes_on(token_ids, hidden_layers)
         self.hidden_layers = hidden_layers
         self._tree_features: torch.Tensor | None = None
-        self._features: list[torch.Tensor] = []
-        self._read(self.token_ids[:-1])
+        self._features = [] if begun is None or begun.features is None else [begun.features]
+        self._read(self.token_ids[self.cache.committed : -1])
 
     def continue_with(self, token_ids: list[int]) -> int:
         """Make this the text of `token_ids`, keeping what its cache holds of them; returns how many tokens.

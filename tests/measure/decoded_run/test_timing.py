@@ -10,6 +10,7 @@ from speclight.measure.paired_times import speed_up
 from speclight.measure.prompts import Prompt
 from speclight.measure.turns import first_turns
 from speclight.models.prompting import chat_token_ids
+from speclight.models.readings import Readings
 from speclight.models.sampling import SamplingSettings
 from toys import tiny_target
 
@@ -21,9 +22,9 @@ def test_drafted_and_plain_take_turns_with_the_same_seeds(monkeypatch):
     made: list[tuple[int, int]] = []
     true_one = decoding.generate_from_ids
 
-    def planted(model, ids, drafter, rule, settings):
+    def planted(model, ids, drafter, rule, settings, text):
         """A token takes 1 s plainly and half a second drafted, whatever the machine does."""
-        found = true_one(model, ids, drafter, rule, settings)
+        found = true_one(model, ids, drafter, rule, settings, text=text)
         if settings.max_tokens > WARM_UP_TOKENS:
             made.append((settings.node_budget, settings.seed))
         pace = 1.0 if settings.node_budget == 1 else 0.5
@@ -51,6 +52,26 @@ def test_transformers_generate_is_timed_after_its_first_token():
     )
     assert (run.tokens, run.seconds) == (11, 33.0)
     assert TRANSFORMERS in PLAIN_DECODERS
+
+
+def test_transformers_goes_on_behind_a_prompt_that_was_read(monkeypatch):
+    target, made, passes = tiny_target(6, seed=2), [], []
+    generate, forward = target.model.generate, target.model.forward
+    monkeypatch.setattr(target.model, "generate", lambda *a, **b: made.append(generate(*a, **b)))
+    monkeypatch.setattr(
+        target.model, "forward", lambda **b: passes.append(b["input_ids"].shape[1]) or forward(**b)
+    )
+    asked = first_turns(PROMPTS)[0]
+    greedy = replace(SETTINGS, node_budget=1, sampling=SamplingSettings(0.0))
+    transformers_run(target, asked, greedy)
+    prompt = len(chat_token_ids(target, asked.messages))
+    assert (made[0].shape[1], passes) == (prompt + 12, [prompt, *[1] * 11])
+    readings = Readings(target)
+    readings.begun(chat_token_ids(target, asked.messages))
+    del passes[:]
+    transformers_run(target, asked, greedy, readings)
+    assert passes == [1] * 12
+    assert made[1].tolist() == made[0].tolist()
 
 
 def test_every_decoder_answers_later_turns_after_the_same_conversation():

@@ -19,6 +19,7 @@ from speclight.measure.paired_times import TimedPrompt, tokens_per_second
 from speclight.measure.profile import Profile
 from speclight.measure.run_checks import check_decode, scored_text
 from speclight.models.causal_lm import CausalLM
+from speclight.models.readings import Readings
 from speclight.theory.ergodic.certificates import certified_decode
 from speclight.theory.ergodic.decode import decode_bound
 from speclight.theory.ergodic.seconds import fastest_decode
@@ -55,11 +56,16 @@ def call_times_along(model: CausalLM, profile: Profile, largest_tree: int, round
     return CallTimeCurve.of_rounds(timer.node_budgets, timer.context_tokens, taken[:, 0])
 
 
-def scored_texts(model: CausalLM, run: DrafterRun) -> list[SampledText]:
-    """The texts that a run decoded, with the target's surprisals."""
+def scored_texts(model: CausalLM, run: DrafterRun, readings: Readings | None = None) -> list[SampledText]:
+    """The texts that a run decoded, with the target's surprisals. readings: see `scored_text`."""
     return [
         scored_text(
-            model, item.prompt_ids, item.generation.token_ids, run.settings.sampling, item.prompt.prompt_id
+            model,
+            item.prompt_ids,
+            item.generation.token_ids,
+            run.settings.sampling,
+            item.prompt.prompt_id,
+            readings,
         )
         for item in run.decoded
     ]

@@ -11,6 +11,7 @@ import torch
 from speclight.checks import check_whole_numbers
 from speclight.decoding.decode import DecodeSettings
 from speclight.drafting.chosen_drafters import ComparedDrafter
+from speclight.drafting.drafters import law_source
 from speclight.errors import InvalidInput
 from speclight.experiments.demo.call_starts import call_start_limit, uniform_start_limit
 from speclight.experiments.demo.decode_limits import (
@@ -48,6 +49,7 @@ from speclight.measure.trace.run import run_trace
 from speclight.measure.trace.settings import TraceSettings
 from speclight.models.causal_lm import CausalLM
 from speclight.models.default_target import DEFAULT_NAME
+from speclight.models.readings import Readings
 from speclight.models.sampling import SamplingSettings
 from speclight.progress import Progress, silent
 
@@ -157,15 +159,16 @@ def run_demo(
     clock, load = RunClock(), load_average()
     names = dict.fromkeys(prompt.family for prompt in prompts)
     by_family = {name: [prompt for prompt in prompts if prompt.family == name] for name in names}
-    trace = _trace(model, by_family, settings, folder / KIND, progress)
+    readings = Readings(model, _headline_layers(model, settings))
+    trace = _trace(model, by_family, settings, folder / KIND, progress, readings)
     profile, budget = trace.profile, settings.node_budget
-    runs = _decode_all(model, settings, by_family, progress)
+    runs = _decode_all(model, settings, by_family, progress, readings)
     times = call_times_along(model, profile, settings.oracle_budget, settings.call_rounds)
     load_of_run = machine_load(load, torch.get_num_threads())
     overall = together(runs)
     (judged,) = [run for run in overall if _is_headline(run, settings)]
-    searched = search_call_starts(model, judged.decoded, budget, judged.settings.sampling, progress)
-    scored = {run.drafter: scored_texts(model, run) for run in overall if run.temperature > 0.0}
+    searched = search_call_starts(model, judged.decoded, budget, judged.settings.sampling, progress, readings)
+    scored = {run.drafter: scored_texts(model, run, readings) for run in overall if run.temperature > 0.0}
     summaries = tuple(map(summary_of, overall))
     of_family = {item.prompt.family: item for item in reversed(judged.decoded)}  # the first of each
     return DemoRecord(
@@ -201,11 +204,18 @@ def _trace(
     settings: DemoSettings,
     folder: Path,
     progress: Progress,
+    readings: Readings,
 ) -> Trace:
     """Everything that is known of target and headline's drafter without decoding."""
     prompts = tuple(p for family in by_family.values() for p in family[: settings.prompts_per_family])
-    run_profile(model, prompts, settings.texts, folder / TEXTS, progress)
-    return run_trace(model, (ComparedDrafter(settings.headline_drafter),), settings.trace, folder, progress)
+    run_profile(model, prompts, settings.texts, folder / TEXTS, progress, readings=readings)
+    drafters = (ComparedDrafter(settings.headline_drafter),)
+    return run_trace(model, drafters, settings.trace, folder, progress, readings)
+
+
+def _headline_layers(model: CausalLM, settings: DemoSettings) -> tuple[int, ...]:
+    """Those whose states the traced drafter asks for, to be kept when the prompts are read for sampling."""
+    return law_source(ComparedDrafter(settings.headline_drafter).choice, model).hidden_layers
 
 
 def _limits(trace: Trace, progress: Progress) -> tuple[FamilyLimits, ...]:
@@ -217,13 +227,17 @@ def _limits(trace: Trace, progress: Progress) -> tuple[FamilyLimits, ...]:
 
 
 def _decode_all(
-    model: CausalLM, settings: DemoSettings, by_family: Mapping[str, list[Prompt]], progress: Progress
+    model: CausalLM,
+    settings: DemoSettings,
+    by_family: Mapping[str, list[Prompt]],
+    progress: Progress,
+    readings: Readings,
 ) -> list[DrafterRun]:
     """Family by family, and at each temperature every drafter."""
     runs = [
         run
         for temperature in TEMPERATURES
-        for run in _decode(model, settings, by_family, temperature, progress)
+        for run in _decode(model, settings, by_family, temperature, progress, readings)
     ]
     return sorted(runs, key=lambda run: list(by_family).index(run.family))
 
@@ -234,6 +248,7 @@ def _decode(
     by_family: Mapping[str, list[Prompt]],
     temperature: float,
     progress: Progress,
+    readings: Readings,
 ) -> Iterator[DrafterRun]:
     """All families at one temperature, by every drafter, in turn with plain decoding."""
     decode_settings = DecodeSettings(
@@ -248,7 +263,7 @@ def _decode(
     count = settings.decoded_prompts if is_headline else settings.greedy_prompts
     rounds = settings.timing_rounds if is_headline else 1
     prompts = [prompt for members in by_family.values() for prompt in members[:count]]
-    found = time_in_turn(model, prompts, settings.drafters, RULE, decode_settings, rounds, progress)
+    found = time_in_turn(model, prompts, settings.drafters, RULE, decode_settings, rounds, progress, readings)
     for family, members in by_family.items():
         ids = {prompt.prompt_id for prompt in members}
         plain = [item for item in found.decoded[OWN_LOOP] if item.prompt.family == family]

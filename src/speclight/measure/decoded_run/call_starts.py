@@ -11,8 +11,9 @@ from speclight.arrays import FloatArray
 from speclight.measure.decoded_run.decoding import DecodedPrompt
 from speclight.measure.true_limit import RootedText, in_step, oracle_contexts_of_texts
 from speclight.models.causal_lm import CausalLM
+from speclight.models.readings import Readings
 from speclight.models.sampling import SamplingSettings
-from speclight.progress import Progress
+from speclight.progress import Progress, silent
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,20 +37,25 @@ def search_call_starts(
     decoded: Sequence[DecodedPrompt],
     node_budget: int,
     sampling: SamplingSettings,
-    progress: Progress,
+    progress: Progress = silent,
+    readings: Readings | None = None,
 ) -> list[SearchedPrompt]:
-    """Search the best tree of node_budget nodes at the start of every call. sampling: of the decoding."""
+    """Search the best tree of node_budget nodes at the start of every call.
+
+    sampling: of the decoding. readings: read the prompts, and may have read some before.
+    """
     texts = [
         RootedText(
             [*item.prompt_ids, *item.generation.token_ids],
             [call.start - 1 for call in item.generation.calls],
+            len(item.prompt_ids),
         )
         for item in decoded
     ]
     searched: list[SearchedPrompt] = []
     for group in in_step([(len(text.roots), len(text.token_ids)) for text in texts]):
         own = slice(group.start, group.stop)
-        found = oracle_contexts_of_texts(model, texts[own], node_budget, sampling)
+        found = oracle_contexts_of_texts(model, texts[own], node_budget, sampling, readings)
         for item, contexts in zip(decoded[own], found, strict=True):
             searched.append(SearchedPrompt(item, tuple(context.path_log_probs for context in contexts)))
         progress(group.stop, len(decoded), "oracle at the drafter's own call starts")

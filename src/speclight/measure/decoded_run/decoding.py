@@ -14,6 +14,8 @@ from speclight.measure.prompts import Prompt
 from speclight.measure.turns import AskedTurn
 from speclight.models.causal_lm import CausalLM
 from speclight.models.prompting import chat_token_ids
+from speclight.models.readings import Readings
+from speclight.models.scored_text import ScoredText
 from speclight.verification.rules import rule_named
 
 OWN_LOOP, TRANSFORMERS = "speclight, no drafter", "transformers generate"
@@ -48,18 +50,22 @@ def decode_turns(
     drafter: str | Drafter,
     rule: str,
     settings: DecodeSettings,
+    readings: Readings | None = None,
 ) -> list[DecodedPrompt]:
     """Decode the answer to each turn, with a seed of its own that follows from the settings' one.
 
     drafter: a name, for one with its default settings, or a drafter, which serves one turn after the other.
+    readings: read the prompts, and may have read some before; that is no part of a generation's prefill.
     """
+    readings = readings or Readings(model, most_bytes=0)
     verify_rule = rule_named(rule)
     drafter = drafter_for(model, drafter, verify_rule, settings.sampling)
     decoded: list[DecodedPrompt] = []
     for asked in turns:
         ids = chat_token_ids(model, asked.messages)
         own = replace(settings, seed=asked.decoding_seed(settings.seed))
-        generation = generate_from_ids(model, ids, drafter, verify_rule, own)
+        text = ScoredText(model, ids, drafter.hidden_layers, readings.begun(ids, drafter.hidden_layers))
+        generation = generate_from_ids(model, ids, drafter, verify_rule, own, text=text)
         decoded.append(DecodedPrompt(asked, ids, generation))
     return decoded
 

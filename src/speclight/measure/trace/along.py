@@ -24,6 +24,7 @@ from speclight.measure.trace.traced import TracedDrafter, TracedStart, TracedTre
 from speclight.measure.true_limit import best_trees
 from speclight.models.causal_lm import CausalLM
 from speclight.models.forest import Forest
+from speclight.models.readings import Readings
 from speclight.models.sampling_settings import SamplingSettings
 from speclight.theory.laws.law_pairs import LawPair, pair_of_laws
 from speclight.trees.draft_tree import DraftTree
@@ -60,15 +61,18 @@ def traced_texts(
     settings: TraceSettings,
     sampling: SamplingSettings,
     histograms: Sequence[Mapping[str, StepHistogram]],
+    readings: Readings | None = None,
 ) -> list[list[TracedStart]]:
     """`traced_starts` of each text with its starts, the best trees of all texts searched in step.
 
-    histograms: one mapping for each text. All texts' caches are held at once, see `in_step`.
+    histograms: one mapping for each text. readings: read the prompts, and may have read some before. All
+    texts' caches are held at once, see `in_step`.
     """
+    readings = readings or Readings(model, most_bytes=0)
     for text, starts in texts:
         _check_starts(text, starts)
     wanted = tuple(sorted({layer for source in sources.values() for layer in source.hidden_layers}))
-    forests = [_forest(model, text, starts, sampling, wanted) for text, starts in texts]
+    forests = [_forest(model, text, starts, sampling, wanted, readings) for text, starts in texts]
     tokens = [[_tokens_of(text)[root] for root in _roots(text, starts)] for text, starts in texts]
     found = best_trees(forests, tokens, settings.largest_budget, model.end_of_text)
     return [
@@ -83,9 +87,11 @@ def _forest(
     starts: Sequence[int],
     sampling: SamplingSettings,
     hidden_layers: tuple[int, ...],
+    readings: Readings,
 ) -> Forest:
     roots = _roots(text, starts)
-    return Forest(model, _tokens_of(text)[: roots[-1] + 1], roots, sampling, hidden_layers)
+    begun = readings.begun(text.prompt_token_ids, hidden_layers)
+    return Forest(model, _tokens_of(text)[: roots[-1] + 1], roots, sampling, hidden_layers, begun)
 
 
 def _tokens_of(text: ProfiledText) -> list[int]:

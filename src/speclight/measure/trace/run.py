@@ -47,6 +47,7 @@ from speclight.measure.trace.starts import traced_positions
 from speclight.measure.trace.traced import TracedStart
 from speclight.measure.true_limit import in_step
 from speclight.models.causal_lm import CausalLM
+from speclight.models.readings import Readings
 from speclight.models.sampling_settings import SamplingSettings
 from speclight.progress import Progress, silent
 from speclight.trees.draft_tree import DraftKind
@@ -62,13 +63,14 @@ def run_trace(
     settings: TraceSettings,
     folder: Path,
     progress: Progress = silent,
+    readings: Readings | None = None,
 ) -> Trace:
     """Trace the texts of the profile that lies in the folder's `texts`, under the law they were sampled from.
 
     The target's best trees of neighbouring texts are searched in step; the drafters are led along each text
-    one after the other, and all their trees scored together. A killed run resumes to the same bytes. Raises
-    StorageError if the folder holds another plan, InvalidInput for a profile of another target or of a
-    server, and for drafts that cannot be.
+    one after the other, and all their trees scored together. A killed run resumes to the same bytes.
+    readings: read the prompts, and may have read some before. Raises StorageError if the folder holds another
+    plan, InvalidInput for a profile of another target or of a server, and for drafts that cannot be.
     """
     profile = read_profile(folder / TEXTS)
     profiled = read_plan(folder / TEXTS)
@@ -90,7 +92,7 @@ def run_trace(
         texts=[[*text.key, starts] for text, starts in chosen],
     )
     with recording(folder, plan) as records:
-        tracer = _Tracer(model, drafters, settings, sampling)
+        tracer = _Tracer(model, drafters, settings, sampling, readings)
         for group in in_step([(len(starts), _tokens_read(text, starts)) for text, starts in chosen]):
             if all(records.has(text_unit(number)) for number in group):
                 progress(group.stop, len(chosen), "tracing texts")
@@ -114,8 +116,9 @@ class _Tracer:
         drafters: Sequence[ComparedDrafter],
         settings: TraceSettings,
         sampling: SamplingSettings,
+        readings: Readings | None,
     ) -> None:
-        self._model, self._drafters = model, drafters
+        self._model, self._drafters, self._readings = model, drafters, readings
         self._settings, self._sampling = settings, sampling
 
     @cached_property
@@ -131,7 +134,7 @@ class _Tracer:
         model, settings, sampling = self._model, self._settings, self._sampling
         keep_laws = settings.drafter_laws and bool(self._sources)
         histograms = [_histograms(model, self._sources) if keep_laws else {} for _ in texts]
-        found = traced_texts(model, texts, self._sources, settings, sampling, histograms)
+        found = traced_texts(model, texts, self._sources, settings, sampling, histograms, self._readings)
         for (text, _), starts, own in zip(texts, found, histograms, strict=True):
             if settings.sampled:
                 starts = with_samples(model, text, starts, self._samplers, settings, sampling)

@@ -12,7 +12,8 @@ import sys
 from speclight.advice.configuration import Configuration
 from speclight.advice.engine_settings.engine import EngineSettings, settings_for
 from speclight.advice.engine_settings.known import ENGINES
-from speclight.advice.plan import PLAIN, FreeOracle, Plan, Prediction
+from speclight.advice.plan import PLAIN, FreeOracle, Plan
+from speclight.advice.prediction import Prediction
 from speclight.measure.estimates import Estimate
 
 BY_NAME = {engine.name: engine for engine in ENGINES}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from speclight.advice.plan import Plan, Prediction
+from collections.abc import Iterator
+
+from speclight.advice.plan import Plan
+from speclight.advice.prediction import Prediction
 from speclight.measure.estimates import Estimate
 
 
@@ -29,6 +32,7 @@ def reasons(plan: Plan) -> tuple[str, ...]:
         said.append("No drafter of the trace has been timed, so none could be compared with plain decoding.")
     else:
         said.append(_call(plan, draft))
+        said.extend(_evidence(plan, draft))
     if plan.best.configuration.is_plain or draft is None:
         said.append(_limit(plan))
     if plan.limit is not None:
@@ -50,6 +54,26 @@ def _call(plan: Plan, draft: Prediction) -> str:
         f"{_ms(draft.loop_seconds)} around them against {_ms(plain)} and "
         f"{_ms(plan.plain.loop_seconds)}): it brings {verdict} than it takes."
     )
+
+
+def _evidence(plan: Plan, draft: Prediction) -> Iterator[str]:
+    """What the numbers of the draft rest on besides its own prompts."""
+    if draft.own_share == 0.0:
+        yield (
+            "The prompts of these texts do not tell them from those of other families; what is said of "
+            f"{draft.configuration.drafter} is what all of them say."
+        )
+    elif draft.own_share < 1.0 and len(plan.mix) == 1:
+        yield (
+            f"How well {draft.configuration.drafter} does here is to {100.0 * draft.own_share:.0f}% what "
+            f"these texts' own {draft.tokens_per_second.clusters} prompts say, to the rest what all families "
+            "of the trace say."
+        )
+    if round(100.0 * draft.taken_off) > 0:
+        yield (
+            f"The fastest of {len(plan.predictions) - 1} is the fastest in part by luck: "
+            f"{100.0 * draft.taken_off:.0f}% were taken off for it."
+        )
 
 
 def _limit(plan: Plan) -> str:

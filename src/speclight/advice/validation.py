@@ -12,7 +12,8 @@ import pyarrow as pa
 import torch
 
 from speclight.advice.configuration import Configuration
-from speclight.advice.plan import PLAIN, Plan, Prediction
+from speclight.advice.plan import PLAIN, Plan
+from speclight.advice.prediction import Prediction
 from speclight.advice.products_of_totals import ProductOfTotals
 from speclight.advice.validation_settings import ValidationSettings
 from speclight.arrays import FloatArray

@@ -7,7 +7,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from speclight.advice.engine_settings.engine import EngineSettings
-from speclight.advice.plan import Plan, Prediction
+from speclight.advice.plan import Plan
+from speclight.advice.prediction import Prediction
 from speclight.report.number_format import interval, ratio
 from speclight.report.table import Cell, Column, Table, count, estimate, number, words
 
@@ -131,6 +132,8 @@ def _document(plan: Plan, found: Prediction) -> dict[str, object]:
         "target_seconds": found.target_seconds,
         "draft_seconds": found.draft_seconds,
         "loop_seconds": found.loop_seconds,
+        "own_share": found.own_share,
+        "taken_off": found.taken_off,
     }
 
 

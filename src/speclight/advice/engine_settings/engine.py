@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from speclight.advice.configuration import Configuration
-from speclight.advice.plan import Plan, Prediction
+from speclight.advice.plan import Plan
+from speclight.advice.prediction import Prediction
 from speclight.drafting.tree_choices import Eagle2
 from speclight.drafting.tree_names import read_tree
 from speclight.trees.limited_growth import GrowthLimits

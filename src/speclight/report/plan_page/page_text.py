@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from speclight.advice.plan import Plan, Prediction
+from speclight.advice.plan import Plan
+from speclight.advice.prediction import Prediction
 from speclight.advice.what_if import WhatIf
 from speclight.report.number_format import ratio, significant, told_interval, whole
 

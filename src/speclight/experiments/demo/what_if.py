@@ -10,11 +10,12 @@ from speclight.advice.recorded_loads import MIX, SHOWN_BUDGETS, call_time_preset
 from speclight.advice.what_if import Drafted, DraftedCalls, Load, WhatIf
 from speclight.arrays import FloatArray
 from speclight.decoding.call_trace import CallTrace
-from speclight.experiments.demo.drafter_run import DrafterRun
+from speclight.experiments.demo.drafter_run import DrafterRun, summary_of
 from speclight.experiments.demo.waterfall import TREE
 from speclight.measure.decoded_run.call_starts import SearchedPrompt
 from speclight.measure.estimates import ratio_of_totals, within
 from speclight.measure.latency.curve import CallTimeCurve
+from speclight.measure.paired_times import tokens_per_second
 from speclight.measure.profile import Profile
 from speclight.theory.ergodic.decode import decode_bound
 
@@ -31,6 +32,8 @@ def demo_what_if(
     runs: one for each drafter and temperature, all families together. judged: the one of the headline, whose
     load comes first; searched: the best trees at its call starts. A smaller tree of a drafter is the
     likeliest part of the one it drafted, at the same call starts; its drafting counts as that of the larger.
+    What a call took in the decodes beyond its call time, plain or drafted, is its loop: so the machine as
+    measured gives the speeds that were measured.
     """
     context = float(np.mean([call.start for call in judged.calls]))
     sizes = np.arange(1, int(times.nodes[-1]) + 1)
@@ -38,10 +41,10 @@ def demo_what_if(
     temperatures = dict.fromkeys([judged.temperature, *(run.temperature for run in runs)])
     return WhatIf(
         loads=tuple(
-            _load(profile, temperature, runs, judged, searched, len(sizes)) for temperature in temperatures
+            _load(profile, temperature, runs, judged, searched, seconds) for temperature in temperatures
         ),
         call_times=call_time_presets(seconds),
-        plain_loop_seconds=_loop([call for item in judged.plain for call in item.generation.calls]),
+        plain_loop_seconds=1.0 / summary_of(judged).plain_tokens_per_second - seconds[0],
     )
 
 
@@ -51,8 +54,9 @@ def _load(
     runs: Sequence[DrafterRun],
     judged: DrafterRun,
     searched: Sequence[SearchedPrompt],
-    largest: int,
+    seconds: Sequence[float],
 ) -> Load:
+    largest = len(seconds)
     shown = tuple(sorted({*(budget for budget in SHOWN_BUDGETS if budget <= largest), largest}))
     limit = upper = tuple(map(float, shown))  # greedy text is certain: its best tree is the text itself
     if temperature > 0.0:
@@ -68,15 +72,21 @@ def _load(
         node_budgets=shown,
         limit=limit,
         limit_upper=upper,
-        drafted=tuple(_drafted(run, searched if run is judged else None, shown) for run in own),
+        drafted=tuple(_drafted(run, searched if run is judged else None, shown, seconds) for run in own),
     )
 
 
-def _drafted(run: DrafterRun, searched: Sequence[SearchedPrompt] | None, shown: Sequence[int]) -> Drafted:
+def _drafted(
+    run: DrafterRun,
+    searched: Sequence[SearchedPrompt] | None,
+    shown: Sequence[int],
+    seconds: Sequence[float],
+) -> Drafted:
     prompts = [item.prompt.prompt_id for item in run.decoded for _ in item.generation.calls]
     falling = [_probabilities(call) for call in run.calls]
     best = None if searched is None else [np.exp(tree) for item in searched for tree in item.best]
-    drafting, loop = float(np.mean([call.seconds.draft for call in run.calls])), _loop(run.calls)
+    drafting = float(np.mean([call.seconds.draft for call in run.calls]))
+    loop = _call_seconds(run) - drafting - float(np.mean([seconds[len(call.tree) - 1] for call in run.calls]))
     found: list[DraftedCalls] = []
     for budget in (budget for budget in shown if budget <= run.node_budget):
         tokens = [float(each[:budget].sum()) for each in falling]
@@ -94,12 +104,14 @@ def _drafted(run: DrafterRun, searched: Sequence[SearchedPrompt] | None, shown: 
                 loop_seconds=loop,
             )
         )
-    starts = f"the call starts of its decode at P = {run.node_budget}"
+    starts = f"the call starts of its decode at P = {run.node_budget}, up to which its trees are known"
     return Drafted(run.drafter, TREE, run.rule, starts, tuple(found))
 
 
-def _loop(calls: Sequence[CallTrace]) -> float:
-    return float(np.mean([call.seconds.verify + call.seconds.commit for call in calls]))
+def _call_seconds(run: DrafterRun) -> float:
+    """Of a whole call, in all rounds: they have the same seeds, so each has the calls of the first."""
+    tokens = sum(len(item.generation.token_ids) for item in run.decoded)
+    return tokens / len(run.calls) / tokens_per_second(run.timed, run.drafter)
 
 
 def _probabilities(call: CallTrace) -> FloatArray:

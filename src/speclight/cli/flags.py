@@ -38,6 +38,7 @@ SPELLED = {
     "tree_temperatures": "tree-temperature",
     "tree_drafters": "tree-drafter",
     "growths": "growth",
+    "rules": "rule",
     "stop_strings": "stop",
     "record_ranks": "ranks",
     "tokens": "max-tokens",

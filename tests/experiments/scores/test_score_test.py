@@ -25,6 +25,7 @@ PROMPTS = tuple(
 GROWTHS = ("best_first", "chain")
 DRAFTERS = {"ngram": ComparedDrafter("ngram"), "layer_skip": ComparedDrafter("layer_skip", layers=1)}
 SETTINGS = ScoreTestSettings(configurations=4, node_budgets=(2, 4, 8))
+RULES = ("target_sample", "rejection", "race", "block", "traversal")
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,23 @@ def test_decodes_get_what_scores_say_and_are_not_made_twice(target, trace, out):
         assert 1.0 <= each.measured.value <= each.configuration.node_budget
     assert f"{found.outside} of 4 predictions" in score_test_markdown(found)
     assert run_score_test(target, trace, DRAFTERS, SETTINGS, out) == found
+
+
+def test_every_lossless_rule_gets_what_one_score_says(target, trace, tmp_path):
+    """5 configurations, 24 texts, fixed seed. False alarm, three or more outside of 95% intervals: 1e-3."""
+    settings = replace(SETTINGS, configurations=5, rules=RULES)
+    found = run_score_test(target, trace, DRAFTERS, settings, tmp_path / "out")
+    assert len({each.configuration.rule for each in found.decodes}) >= 3
+    for each in found.decodes:
+        assert each.configuration.growth == "chain" or each.configuration.rule != "block"
+    assert found.outside <= 2
+    assert run_score_test(target, trace, DRAFTERS, settings, tmp_path / "out") == found
+
+
+@pytest.mark.parametrize("rules", [("typical",), ("k_seq",), ("block",), ("law",)])
+def test_rules_that_no_score_is_of(rules):
+    with pytest.raises(InvalidInput):
+        ScoreTestSettings(rules=rules)
 
 
 @pytest.mark.slow

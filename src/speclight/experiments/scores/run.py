@@ -9,7 +9,7 @@ prompt.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,7 +26,7 @@ from speclight.decoding.settings import DecodeSettings
 from speclight.drafting.chosen_drafters import ComparedDrafter
 from speclight.drafting.tree_names import read_tree
 from speclight.errors import InvalidInput
-from speclight.experiments.scores.settings import ScoreTestSettings
+from speclight.experiments.scores.settings import CHAIN, CHAINS_ONLY, ScoreTestSettings
 from speclight.measure.estimates import CONFIDENCE, Estimate, half_width, ratio_of_totals
 from speclight.measure.plan import run_plan
 from speclight.measure.profile import ProfiledText
@@ -37,8 +37,6 @@ from speclight.progress import Progress, silent
 from speclight.verification.rules import rule_named
 
 Item = TypeVar("Item")
-# Calls emit this many tokens at the most before they are cut short.
-MARGIN = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,8 @@ def run_score_test(
     plan = run_plan(
         "score test",
         model,
-        settings=asdict(settings),
+        # Rules are in the configurations.
+        settings={name: value for name, value in asdict(settings).items() if name != "rules"},
         sampling=asdict(trace.sampling),
         drafters=[drafter.plan() for drafter in drafters.values()],
         texts=[list(text.key) for text in texts],
@@ -130,7 +129,17 @@ def _chosen(
             "the trace holds no configuration whose decode it can predict, expected runs of neighbouring "
             "starts; trace with a window above 1"
         )
-    return _spread(every, settings.configurations)
+    chosen = _spread(every, settings.configurations)
+    return [
+        (replace(told, rule=_rule(settings.rules, number, told)), calls, place)
+        for number, (told, calls, place) in enumerate(chosen)
+    ]
+
+
+def _rule(rules: Sequence[str], number: int, told: Configuration) -> str:
+    """The next of the rules in turn that verifies such trees; the trace's own if there are none."""
+    fitting = [rule for rule in rules if told.growth == CHAIN or rule not in CHAINS_ONLY]
+    return fitting[number % len(fitting)] if fitting else told.rule
 
 
 def _spread(items: Sequence[Item], count: int) -> list[Item]:
@@ -149,9 +158,9 @@ def _decoded(
 ) -> pa.Table:
     rule, most = rule_named(configuration.rule), trace.profile.settings.max_tokens
     tree = read_tree(configuration.growth, "deterministic")
-    decoding = DecodeSettings(
-        configuration.node_budget, most + MARGIN, seed=settings.seed, sampling=trace.sampling
-    )
+    # A call emits no more tokens than its tree has nodes, so none that starts in time is cut short.
+    longest = most - 1 + configuration.node_budget
+    decoding = DecodeSettings(configuration.node_budget, longest, seed=settings.seed, sampling=trace.sampling)
     ids = [list(text.prompt_token_ids) for text in texts]
     drafting = drafters_for(model, drafter.choice, rule, trace.sampling, tree, len(texts))
     made = generate_batch_from_ids(model, ids, drafting, rule, decoding, settings.batch_size)

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from speclight.checks import check_whole_numbers
 from speclight.errors import InvalidInput
+from speclight.verification.rules import rule_named
+
+CHAINS_ONLY = frozenset({"block"})
+CHAIN = "chain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +20,10 @@ class ScoreTestSettings:
     """Configurations decoded, spread evenly over the trace's drafters, trees and the node budgets below."""
     node_budgets: tuple[int, ...] = (2, 4, 8, 16)
     """Node budgets P to choose among, as 4,8,16."""
+    rules: tuple[str, ...] = ()
+    """Lossless rules that verify the trees, in turn, as --rule target_sample --rule race; block takes chains
+    alone. All emit alike with deterministic trees, so that one score is held against each. If not given,
+    greedy at temperature 0 and target_sample above."""
     texts: int = 40
     """Texts of the trace whose prompts are decoded by each, at the most, spread evenly over its families."""
     batch_size: int = 8
@@ -28,3 +36,16 @@ class ScoreTestSettings:
         check_whole_numbers(self, "seed", at_least=0)
         if not self.node_budgets or min(self.node_budgets) < 2:
             raise InvalidInput(f"node_budgets must each be at least 2, got {self.node_budgets}")
+        for name in self.rules:
+            rule = rule_named(name)
+            if not rule.is_lossless or "deterministic" not in rule.draft_kinds:
+                raise InvalidInput(
+                    f"got the rule {name!r}, expected a lossless one for deterministic trees, which are what "
+                    "is decoded here; leave it out",
+                    argument="rules",
+                )
+        if self.rules and set(self.rules) <= CHAINS_ONLY:
+            raise InvalidInput(
+                f"got the rules {', '.join(self.rules)} alone, expected one that verifies trees too; add one",
+                argument="rules",
+            )

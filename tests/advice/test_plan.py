@@ -215,3 +215,22 @@ def test_prices_that_cannot_be():
         CallPrices(curve((2, 8), (1e-3, 1e-3)))
     with pytest.raises(InvalidInput, match="loop_seconds -1"):
         CallPrices(STEPS, loop_seconds=-1.0)
+
+
+def test_a_plan_says_how_much_its_own_prompts_count_and_what_was_taken_off(pair):
+    starts = pair.starts(24, 1, 16, GROWTHS, BUDGETS, np.random.default_rng(1))
+    families = ("code", "qa", "maths")
+    named = [
+        replace(start, family=families[int(start.prompt_id.removeprefix("text-")) % 3]) for start in starts
+    ]
+    found = plan(named, RULE, prices(FLAT, FREE), {"qa": 1.0})
+    best = found.best
+    assert 0.0 <= best.own_share < 1.0
+    assert 0.0 < best.taken_off < 0.1
+    said = " ".join(reasons(found))
+    own = f"is to {100 * best.own_share:.0f}% what these texts' own 8 prompts say"
+    assert (own if best.own_share > 0.0 else "do not tell them from those of other families") in said
+    assert ("in part by luck" in said) == (best.taken_off >= 0.005)
+    alone = plan([start for start in named if start.family == "qa"], RULE, prices(FLAT, FREE))
+    assert alone.best.own_share == 1.0
+    assert "own 8 prompts" not in " ".join(reasons(alone))

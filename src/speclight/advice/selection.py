@@ -14,6 +14,7 @@ import numpy as np
 
 from speclight.advice.priced_calls import PricedCalls
 from speclight.arrays import FloatArray, IntArray
+from speclight.seeds import stream
 
 DRAWS = 200
 BLOCK = 20  # draws worked on at once, which bounds memory
@@ -54,7 +55,7 @@ def redrawn_mean_calls(families: Sequence[PricedCalls], means: FloatArray) -> It
     family, so that draws vary as means do (Rao and Wu, 1988, J. Amer. Statist. Assoc. 83, 231). A family none
     of whose drawn prompts made such a call stays as it is.
     """
-    rng = np.random.default_rng(SEED)
+    rng = stream(SEED)
     times = [
         rng.multinomial(each.prompts - 1, np.full(each.prompts, 1.0 / each.prompts), size=DRAWS)
         for each in families

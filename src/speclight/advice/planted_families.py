@@ -35,7 +35,7 @@ GROWTHS_DIFFER, TREES_DIFFER = 0.25, 0.15
 
 @dataclass(frozen=True, eq=False)
 class PlantedFamilies:
-    """tokens: [families, configurations] true tokens per call."""
+    """Families of which the truth is known. tokens: [families, configurations] per call."""
 
     tokens: FloatArray
 
@@ -50,7 +50,10 @@ class PlantedFamilies:
 
 
 def planted_families(differ: float, rng: np.random.Generator) -> PlantedFamilies:
-    """differ: standard deviation of the logarithm of tokens beyond one from family to family."""
+    """Families drawn at random.
+
+    differ: standard deviation of the logarithm of tokens beyond one from family to family.
+    """
     growth = rng.lognormal(0.0, 0.08, size=(2, GROWTHS)).repeat(len(BUDGETS), axis=1).ravel()
     beyond = np.where(IS_HEAD, 0.27, 0.20) * np.log2(NODES) ** 0.6 * growth
     level = rng.lognormal(-(differ**2) / 2, differ, size=(FAMILIES, 2))

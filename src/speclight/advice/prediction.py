@@ -95,14 +95,14 @@ class _Mixed:
 
 
 def _mixed(means: FloatArray, shares: FloatArray) -> _Mixed:
-    """means: [4, ..., families, configurations], see `mean_calls`. shares: [families, 1] of the tokens."""
+    """The mix of them. means: [4, ..., families, configurations], see `mean_calls`. shares: [families, 1] of the tokens."""
     calls, seconds = shares * means[0], means[1:]
     calls_per_token, spent = calls.sum(axis=-2), (calls * seconds).sum(axis=-2)
     return _Mixed(calls_per_token, spent / calls_per_token, spent.sum(axis=0), seconds.sum(axis=0))
 
 
 def _around(value: float, error: float | None, clusters: int, freedom: int) -> Estimate:
-    """error: of the logarithm."""
+    """The value with its interval. error: of the logarithm."""
     if error is None:
         return Estimate(value, None, None, None, clusters)
     times = exp(half_width(error, freedom + 1))

@@ -33,7 +33,9 @@ class Flattery:
 
 
 def flattery(found: FloatArray, drawn: FloatArray) -> Flattery:
-    """found: [configurations] speeds. drawn: [draws, configurations] speeds by prompts drawn anew.
+    """Bias and error of each place in the order of speed.
+
+    found: [configurations] speeds. drawn: [draws, configurations] speeds by prompts drawn anew.
 
     Each place in the order of speed has a flattery of its own: above 0 for the first, below for the last;
     with a single configuration it is 0. Configurations of one speed share theirs.

@@ -95,7 +95,7 @@ class _Mixed:
 
 
 def _mixed(means: FloatArray, shares: FloatArray) -> _Mixed:
-    """The mix of them. means: [4, ..., families, configurations], see `mean_calls`. shares: [families, 1] of the tokens."""
+    """The mix of mean calls [4, ..., families, configurations]. shares: [families, 1] of the tokens."""
     calls, seconds = shares * means[0], means[1:]
     calls_per_token, spent = calls.sum(axis=-2), (calls * seconds).sum(axis=-2)
     return _Mixed(calls_per_token, spent / calls_per_token, spent.sum(axis=0), seconds.sum(axis=0))

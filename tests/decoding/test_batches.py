@@ -225,8 +225,8 @@ def test_each_cache_holds_its_accepted_tokens_and_no_more():
     held = []
     sound = RunningText.take
 
-    def take(text, logits, seconds):
-        trace = sound(text, logits, seconds)
+    def take(text, *given):
+        trace = sound(text, *given)
         held.append((text.scored.cache.filled, len(text.scored.token_ids) - 1))
         return trace
 

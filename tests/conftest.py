@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +29,9 @@ settings.register_profile("thorough", settings.get_profile("quick"), max_example
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Slow tests or all of them: then hypothesis tries more examples too."""
+    """Slow tests or all of them: then hypothesis tries more examples too. What numba compiles is shared."""
+    if "NUMBA_CACHE_DIR" not in os.environ:
+        os.environ["NUMBA_CACHE_DIR"] = str(_compiled_loops(config.rootpath))  # workers inherit it
     settings.load_profile("quick" if config.getoption("markexpr") == "not slow" else "thorough")
 
 
@@ -79,6 +83,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say so where pages were not tested."""
     if not has_browser():
         terminalreporter.write_line(f"left out: tests of pages, for want of a browser; {REMEDY}")
+
+
+def _compiled_loops(root: Path) -> Path:
+    """Where compiled loops of the package as it is are kept; those of other states of it are removed."""
+    content = hashlib.sha256()
+    for path in sorted((root / "src").rglob("*.py")):
+        content.update(path.read_bytes())
+    folder = root / ".pytest_cache" / "numba" / content.hexdigest()
+    for other in folder.parent.glob("*"):
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
+    return folder
 
 
 def _has_cuda() -> bool:

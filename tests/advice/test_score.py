@@ -73,6 +73,7 @@ def test_scores_of_many_prompts_tell_the_start_laws_apart(pair):
     assert within_their_errors(pair, scores_of(starts_of(pair, 600)), 4.5) > 9.0
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say(pair):
     """80 traces of 40 prompts: 95% intervals of a decode miss 4 times on average.
 

@@ -115,6 +115,7 @@ def test_where_it_does_not_pay_no_more_than_three_per_cent_are_lost(growth, leve
     assert any(len(call.tree) > 1 for call in calls)  # it was tried
 
 
+@pytest.mark.slow
 def test_a_drafter_that_turns_bad_is_given_up_and_one_that_turns_good_is_found_again():
     world, pace = World(growth=0.02, level=0.1, honesty=1.0), Pace()
     sizes, rates = dict[str, float](), dict[str, float]()

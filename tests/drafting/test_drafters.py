@@ -1,5 +1,7 @@
 """Every drafter inside the real decode loop: the text keeps the target's law, the costs are as said."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -100,7 +102,7 @@ def test_the_enumerated_law_is_the_targets(choice, node_budget, length):
 
 
 @pytest.mark.parametrize("choice", thinned(CHOICES[1:3]), ids=["model", "ngram"])
-@pytest.mark.parametrize("kind", ["with_replacement", "without_replacement"])
+@pytest.mark.parametrize("kind", thinned(["without_replacement", "with_replacement"]))
 def test_the_enumerated_law_with_sampled_candidates(choice, kind):
     target = target_of()
     drafter = new_drafter(choice, target, Chain(kind=kind))
@@ -108,8 +110,10 @@ def test_the_enumerated_law_with_sampled_candidates(choice, kind):
     assert worst_difference(law, exact_text_law(target, PROMPT, 2)) < EXACT_ATOL
 
 
-def greedy_text(target, length):
-    text = list(PROMPT)
+@cache
+def greedy_text(seed, length):
+    """Of the target with that seed, by plain passes."""
+    target, text = target_of(seed), list(PROMPT)
     for _ in range(length):
         text.append(int(law_after(target, text).argmax()))
     return tuple(text[len(PROMPT) :])
@@ -124,7 +128,7 @@ def test_greedy_text_is_that_of_plain_decoding(choice, tree):
     target = target_of(seed=3)
     drafter = new_drafter(choice, target, tree)
     calls = run(target, drafter, DecodeSettings(6, 40, sampling=SamplingSettings(0.0)))
-    assert emitted(calls) == greedy_text(target, 40)
+    assert emitted(calls) == greedy_text(3, 40)
     assert all(len(call.tree) <= 6 for call in calls)
 
 
@@ -149,7 +153,7 @@ def test_a_drafter_with_a_smaller_window_stops_drafting_there():
     target = target_of(seed=3)
     drafter = new_drafter(Model(another_model(window=12)), target)
     calls = run(target, drafter, DecodeSettings(6, 40, sampling=SamplingSettings(0.0)))
-    assert emitted(calls) == greedy_text(target, 40)
+    assert emitted(calls) == greedy_text(3, 40)
     assert len(calls[0].tree) == 6
     assert len(calls[-1].tree) == 1
 
@@ -167,7 +171,7 @@ def test_end_of_text_is_never_drafted():
 def test_under_the_drafters_own_law_no_tree_beats_best_first():
     """Sum of path probabilities of each call's first tree, for every tree of the same number of nodes."""
     target = target_of()
-    for seed in range(6):
+    for seed in range(3):
         model = as_target(tiny_llama(VOCABULARY, seed, layers=1))
         value = {}
         for tree in TREES:

@@ -104,6 +104,7 @@ def seen_tree(profile: Profile, node_budget: int) -> float:
     return found[0] if found else 0.0
 
 
+@pytest.mark.slow
 def test_the_certificate_grows_with_the_tokens_listed_and_never_exceeds_the_best_tree(tmp_path: Path) -> None:
     budget = 4
     found = {top: seen_tree(profiled(tmp_path / str(top), top), budget) for top in (0, 1, 3, 11)}

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from cases import thinned
 from speclight.errors import StorageError
 from speclight.measure.checksums import SUMS_NAME
 from speclight.measure.store import (
@@ -28,7 +29,7 @@ PLAN = {"kind": "toy", "seed": 0, "settings": {"node_budget": 16, "sampling": {"
 TABLE = pa.table(
     {"name": ["a", "b", "a"], "number": [0.25, 0.5, 0.75], "list": [[1], [2, 3], []]}
 ).replace_schema_metadata({"reach_nats": "8.0"})
-FLIPS = 300
+FLIPS, MANY_FLIPS = 60, 1000
 
 
 @pytest.fixture
@@ -52,13 +53,17 @@ def flipped(content, bit):
     return bytes(changed)
 
 
-@pytest.mark.parametrize("name", ["unit.parquet", "arrays.npz", "plan.json", SUMS_NAME])
-def test_no_flipped_bit_is_silent_or_raw(folder, name):
+RECORDED = ["unit.parquet", "arrays.npz", "plan.json", SUMS_NAME]
+
+
+@pytest.mark.parametrize("flips", thinned([FLIPS, MANY_FLIPS]))
+@pytest.mark.parametrize("name", RECORDED)
+def test_no_flipped_bit_is_silent_or_raw(folder, name, flips):
     """Any error but StorageError would pass through here; sampled places over the whole file."""
     whole, content = everything(folder), (folder / name).read_bytes()
     bits = 8 * len(content)
     told = 0
-    for bit in random.Random(0).sample(range(bits), min(FLIPS, bits)):
+    for bit in random.Random(0).sample(range(bits), min(flips, bits)):
         (folder / name).write_bytes(flipped(content, bit))
         try:
             assert everything(folder) == whole
@@ -67,13 +72,14 @@ def test_no_flipped_bit_is_silent_or_raw(folder, name):
     assert told > 0
 
 
-def test_page_checksums_alone_tell_damaged_pages(folder):
+@pytest.mark.parametrize("step", thinned([29, 3]))
+def test_page_checksums_alone_tell_damaged_pages(folder, step):
     """As in a file that was copied out of its folder: what its pages hold is checked, its footer is not."""
     (folder / SUMS_NAME).unlink()
     content = (folder / "unit.parquet").read_bytes()
     whole = read_table(folder, "unit").to_pydict()
     footer = int.from_bytes(content[-8:-4], "little") + 8
-    for bit in range(8 * 4, 8 * (len(content) - footer), 3):
+    for bit in range(8 * 4, 8 * (len(content) - footer), step):
         (folder / "unit.parquet").write_bytes(flipped(content, bit))
         try:
             assert read_table(folder, "unit").to_pydict() == whole

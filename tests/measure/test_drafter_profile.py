@@ -2,6 +2,7 @@
 
 import heapq
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -61,13 +62,18 @@ def record(target, profile_folder, tmp_path_factory):
     return profile, run_drafter_profile(target, drafter, profile, SETTINGS, folder), folder
 
 
+@cache
+def law_of_next(model, tokens):
+    return law_after(model, list(tokens))
+
+
 def best_paths(drafter, context):
     """The BUDGET paths of largest drafter probability, by plain passes, the end of text left out."""
     heap, best = [(0.0, ())], []
     while len(best) < BUDGET:
         surprisal, path = heapq.heappop(heap)
         best.append(path)
-        law = law_after(drafter, [*context, *path])
+        law = law_of_next(drafter, (*context, *path))
         for token in range(END):
             heapq.heappush(heap, (surprisal - np.log(law[token]), (*path, token)))
     return best
@@ -75,7 +81,7 @@ def best_paths(drafter, context):
 
 def path_probability(target, context, path):
     """Under the target, by plain passes."""
-    laws = [law_after(target, [*context, *path[:depth]]) for depth in range(len(path))]
+    laws = [law_of_next(target, (*context, *path[:depth])) for depth in range(len(path))]
     return np.prod([law[token] for law, token in zip(laws, path, strict=True)])
 
 
@@ -117,8 +123,8 @@ def test_laws_ahead_are_those_of_the_path_and_the_coupling_bound_is_theirs(targe
         q_of_path, p_of_path, total = 1.0, 1.0, 1.0
         ahead = text.token_ids[start.start : start.start + SETTINGS.depths]
         for token, found, coupling in zip(ahead, start.ahead, start.coupling, strict=True):
-            q = 0.0 if token == END else law_after(drafter, path)[token]
-            p = law_after(target, path)[token]
+            q = 0.0 if token == END else law_of_next(drafter, tuple(path))[token]
+            p = law_of_next(target, tuple(path))[token]
             assert np.exp(found) == pytest.approx(q, abs=VALUE_ATOL)
             q_of_path, p_of_path = q_of_path * q, p_of_path * p
             assert coupling == pytest.approx(min(1.0, q_of_path / p_of_path), abs=1e-6)

@@ -29,7 +29,7 @@ def decoded():
     drafter = drafter_for(target, "layer_skip", rule, sampling)
     texts, calls = [], []
     for number in range(12):
-        settings = DecodeSettings(node_budget=BUDGET, max_tokens=40, seed=number, sampling=sampling)
+        settings = DecodeSettings(node_budget=BUDGET, max_tokens=24, seed=number, sampling=sampling)
         prompt = [number % 4, number // 4]
         made = generate_from_ids(target, prompt, drafter, rule, settings)
         texts.append(scored_text(target, prompt, made.token_ids, sampling, f"p{number}"))

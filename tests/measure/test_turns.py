@@ -97,6 +97,7 @@ def test_a_folder_of_first_turns_alone_is_not_gone_on_with(target, measured, tmp
         run_profile(target, CHAT, SETTINGS, tmp_path)
 
 
+@pytest.mark.slow
 def test_oracles_search_along_later_turns_too(target, measured, tmp_path):
     profile, _ = measured
     found = run_oracle(target, profile, OracleSettings(40, 3), tmp_path / "oracle")

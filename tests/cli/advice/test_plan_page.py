@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from browser import opened
+from browser import opened, seen
 from page_layout import assert_fits, numbers_lead_to, sorted_by
 from speclight.advice.machine import prices_of
 from speclight.advice.plan import plan
@@ -93,36 +93,40 @@ def written(traced, timed, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def page(written):
+    with opened(written, 390) as opened_page:
+        yield opened_page
+
+
 @pytest.mark.browser
-def test_the_page_answers_first(written):
-    with opened(written) as page:
-        assert "plain decoding’s speed is possible on this machine" in page.locator("h1").inner_text()
-        assert "No setting traced pays" in page.locator("h1").inner_text()
-        assert page.locator("p.verdict").first.text_content().startswith("Do not speculate")
-        assert page.locator("#settings-table, #plan-table").count() == 1
-        assert "vLLM" in page.locator("#engines pre").inner_text()
+def test_the_page_answers_first(page):
+    assert "plain decoding’s speed is possible on this machine" in page.locator("h1").inner_text()
+    assert "No setting traced pays" in page.locator("h1").inner_text()
+    assert page.locator("p.verdict").first.text_content().startswith("Do not speculate")
+    assert page.locator("#settings-table, #plan-table").count() == 1
+    assert "vLLM" in page.locator("#engines pre").inner_text()
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_the_page_fits_and_its_words_are_whole(written, width, dark):
-    with opened(written, width, dark=dark) as page:
-        assert_fits(page, width)
+def test_the_page_fits_and_its_words_are_whole(page, width, dark):
+    seen(page, width, dark=dark)
+    assert_fits(page, width)
 
 
 @pytest.mark.browser
-def test_every_number_of_the_page_leads_to_a_definition_and_its_command(written):
-    with opened(written) as page:
-        assert numbers_lead_to(page) >= {"speed-bound", "speed-up", "step-drafting"}
-        commands = page.locator("#definitions code").all_text_contents()
-        assert any(command.startswith("speclight trace --drafter ngram") for command in commands)
+def test_every_number_of_the_page_leads_to_a_definition_and_its_command(page):
+    assert numbers_lead_to(page) >= {"speed-bound", "speed-up", "step-drafting"}
+    commands = page.locator("#definitions code").all_text_contents()
+    assert any(command.startswith("speclight trace --drafter ngram") for command in commands)
 
 
 @pytest.mark.browser
-def test_columns_sort_by_value(written):
-    with opened(written) as page:
-        sorted_by(page, "plan", "tokens per call")
+def test_columns_sort_by_value(page):
+    seen(page, 1280)
+    sorted_by(page, "plan", "tokens per call")
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,9 @@ def test_two_heads_stay_apart(toy, heads, tmp_path, monkeypatch, run_json):
 
     settings = LatencySettings((1, 2, 4, 8), (8,), rounds=1, warm_up=1, loop_calls=2)
     run_latency(toy, settings, times, heads, clock=lambda: float(next(seconds)))
-    plan, _ = run_json("plan", str(folder), "--latency", str(times))
+    chains = ("--latency", str(times), "--growth", "chain")
+    plan, _ = run_json("plan", str(folder), *chains)
     assert {row["drafter"] for row in plan["plans"][0]["predictions"]} == {"none", *LABELS}
     weights = str(Path(heads[1].weights))
-    alone, _ = run_json("plan", str(folder), "--latency", str(times), "--drafter", f"model={weights}")
+    alone, _ = run_json("plan", str(folder), *chains, "--drafter", f"model={weights}")
     assert {row["drafter"] for row in alone["plans"][0]["predictions"]} == {"none", LABELS[1]}

@@ -26,9 +26,9 @@ SUM_ATOL = 1e-10
 def records(tmp_path_factory):
     target = tiny_target(vocabulary_size=6, seed=3, end_of_text=frozenset({4}), window=256)
     folder = tmp_path_factory.mktemp("gaps")
-    settings = ProfileSettings(samples=4, max_tokens=20)
+    settings = ProfileSettings(samples=2, max_tokens=20)
     profile = run_profile(target, PROMPTS, settings, folder / "profile")
-    return profile, run_oracle(target, profile, OracleSettings(60, LARGEST), folder / "oracle")
+    return profile, run_oracle(target, profile, OracleSettings(24, LARGEST), folder / "oracle")
 
 
 @pytest.mark.parametrize("budget", [2, 4, 8])

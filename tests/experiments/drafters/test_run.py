@@ -84,6 +84,7 @@ def test_greedy_texts_are_plain_ones_and_the_oracle_wastes_no_call(comparison):
     assert rows["oracle", 1.0].tokens_per_call.value > rows["ngram", 1.0].tokens_per_call.value > 1.0
 
 
+@pytest.mark.slow
 def test_a_wrong_greedy_text_is_counted_as_no_near_tie(target, tmp_path):
     """Positive control: the plain texts are those of another model."""
     run_drafter_comparison(target, PROMPTS, (), SETTINGS, tmp_path)

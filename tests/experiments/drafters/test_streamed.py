@@ -24,6 +24,7 @@ def target(tmp_path_factory):
     return load(folder, offload="disk")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("node_budget", [4, "auto"])
 def test_drafters_are_compared(target, tmp_path, node_budget):
     settings = DrafterComparisonSettings(2, 12, node_budget, temperatures=(0.0, 1.0))

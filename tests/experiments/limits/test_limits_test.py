@@ -126,6 +126,22 @@ def test_question_files_become_families_that_know_their_categories(tmp_path):
         LimitsTestSettings(temperatures=(0.0,))
 
 
+def test_a_small_run_is_made_shown_and_read_again(tmp_path):
+    """Its numbers are held against theory in the test below."""
+    target = tiny_target(vocabulary_size=6, seed=3, window=128)
+    families = read_question_files((questions(tmp_path / "toys.jsonl", 4),), 80)
+    small = replace(
+        SETTINGS, max_tokens=16, contexts=8, continuations=4, splits=4, decode_texts=4, decode_tokens=8
+    )
+    result = run_limits_test(target, families, small, tmp_path / "out")
+    assert (result.sizes[0].prompts, result.sizes[0].contexts) == (4, 8)
+    assert [decode.texts for decode in result.decodes] == [4]
+    assert run_limits_test(target, families, small, tmp_path / "out") == result
+    assert "| all | 8 |" in markdown(result)
+    assert "theorem_1" in draw(result, tmp_path / "figure.svg").read_text()
+
+
+@pytest.mark.slow
 def test_the_whole_chain_on_a_toy(tmp_path):
     """The estimator is right within 4 standard errors, seen trees and Jensen lie on their sides, decode bound
     and walk near the oracle decode (false alarm below 1e-3 in all, seed fixed); a second run reads only."""

@@ -33,9 +33,28 @@ DRAFTER = ComparedDrafter("layer_skip", layers=1)
 
 
 @pytest.fixture(scope="module")
-def records(tmp_path_factory):
+def target():
+    return tiny_target(6, seed=3, window=256)
+
+
+def decoded(target, folder, tree, rule):
+    settings = DecodedRunSettings(node_budget=5, max_tokens=20, prompts_per_family=4, rounds=1)
+    kind = "race" if rule == "race" else "deterministic"
+    run_decoded(
+        target, PROMPTS, DraftedBy(DRAFTER, read_tree(tree, kind), tree, RULES[rule]), settings, folder
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(target, tmp_path_factory):
+    return decoded(target, tmp_path_factory.mktemp("run") / "run", "best_first", "target_sample")
+
+
+@pytest.fixture(scope="module")
+def records(target, run, tmp_path_factory):
     """Every kind of record that is checked: decodes of three kinds, and a trace with chains of samples."""
-    folder, target = tmp_path_factory.mktemp("records"), tiny_target(6, seed=3, window=256)
+    folder = tmp_path_factory.mktemp("records")
     profile = run_profile(target, PROMPTS, ProfileSettings(max_tokens=24), folder / "trace" / "texts")
     traced = TraceSettings(
         (2, 4, 8), ("best_first", "chain"), sampled=("block", "race"), noises=3, lookahead=3, window=6
@@ -45,14 +64,12 @@ def records(tmp_path_factory):
     run_score_test(target, trace, {trace.drafters[0]: DRAFTER}, spread, folder / "scores")
     shutil.copytree(folder / "trace" / "texts", folder / "o-texts")
     run_oracle_decode(target, profile, 5, (4, 8), 20, folder / "o-decode")
-    settings = DecodedRunSettings(node_budget=5, max_tokens=20, prompts_per_family=4, rounds=1)
-    for name, tree, rule in (("run", "best_first", "target_sample"), ("samples", "chain", "race")):
-        kind = "deterministic" if name == "run" else "race"
-        by = DraftedBy(DRAFTER, read_tree(tree, kind), tree, RULES[rule])
-        run_decoded(target, PROMPTS, by, settings, folder / name)
+    shutil.copytree(run, folder / "run")
+    decoded(target, folder / "samples", "chain", "race")
     return folder
 
 
+@pytest.mark.slow
 def test_nothing_recorded_exceeds_its_limit(records):
     found = check_records([records])
     assert not found.exceeding
@@ -77,10 +94,10 @@ def test_nothing_recorded_exceeds_its_limit(records):
         assert check.limit <= check.upper
 
 
-def test_a_record_that_claims_too_much_is_found(records, tmp_path, capsys):
+def test_a_record_that_claims_too_much_is_found(run, tmp_path, capsys):
     """Trees of 5 nodes said to be of 1 or 2: the decode made fewer calls than such trees allow."""
     claimed = tmp_path / "claimed"
-    shutil.copytree(records / "run", claimed)
+    shutil.copytree(run, claimed)
     plan = json.loads((claimed / "plan.json").read_text())
     plan["settings"]["node_budget"] = 1
     (claimed / SUMS_NAME).unlink()  # or the change would be found as damage
@@ -92,11 +109,12 @@ def test_a_record_that_claims_too_much_is_found(records, tmp_path, capsys):
         main(["experiment", "limits-check", str(claimed)])
     assert stopped.value.code == 1
     assert "a bug in decode or bound" in capsys.readouterr().out
-    assert main(["experiment", "limits-check", str(records), "--json"]) == 0
+    assert main(["experiment", "limits-check", str(run), "--json"]) == 0
     assert not any(check["exceeds"] for check in json.loads(capsys.readouterr().out)["checks"])
 
 
-def test_what_cannot_be_checked_says_why(records, tmp_path, capsys):
+@pytest.mark.slow
+def test_what_cannot_be_checked_says_why(records, tmp_path):
     shutil.copytree(records / "scores", tmp_path / "scores")
     (alone,) = check_records([tmp_path]).unchecked
     assert "name that one (or its trace) too" in alone.reason
@@ -105,6 +123,9 @@ def test_what_cannot_be_checked_says_why(records, tmp_path, capsys):
     assert "alone-texts" in reasons["alone-decode"]
     with pytest.raises(InvalidInput, match=r"plan\.json"):
         check_records([tmp_path / "scores" / "nothing"])
+
+
+def test_what_is_no_record_is_told(tmp_path, capsys):
     assert main(["experiment", "limits-check"]) == 2
     assert main(["experiment", "limits-check", str(tmp_path / "missing")]) == 2
     capsys.readouterr()

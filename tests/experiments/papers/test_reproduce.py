@@ -7,6 +7,7 @@ from math import log
 import numpy as np
 import pytest
 
+from speclight.cli.experiments import reproduce as command
 from speclight.cli.main import main
 from speclight.drafting.chosen_drafters import ComparedDrafter
 from speclight.errors import InvalidInput, StorageError
@@ -201,6 +202,19 @@ def test_call_times_say_whether_a_call_takes_the_same_time():
         measured_times(late, 60)
 
 
+def test_the_command_measures_all_of_it(tmp_path, monkeypatch, capsys):
+    """On very little; what the numbers are is held against the records below."""
+    monkeypatch.setattr(command, "load_target", lambda options: tiny_target())
+    few = ("--temperature", "1", "--max-tokens", "10", "--every", "5", "--contexts", "2")
+    budgets = ("--budget", "2,4", "--limit-budgets", "8", "--drafter", "ngram")
+    file = questions(tmp_path / "gsm8k.jsonl", 3)
+    out = tmp_path / "out"
+    assert main(["reproduce", "all", "--questions", str(file), "--out", str(out), *few, *budgets]) == 0
+    assert "**Figure 2, GSM8K, T = 1**" in capsys.readouterr().out
+    assert read_target_moments(out).moments[0].data == "GSM8K"
+
+
+@pytest.mark.slow
 def test_from_question_files_to_tables_and_figures(tmp_path):
     files = (questions(tmp_path / "gsm8k.jsonl", 6), questions(tmp_path / "own.jsonl", 5, turns=2))
     data = read_question_files(files, 4, FILE_NAMES)

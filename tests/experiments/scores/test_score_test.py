@@ -33,13 +33,21 @@ def target():
     return tiny_target(6, seed=1, end_of_text=frozenset(), window=256)
 
 
-@pytest.fixture(scope="module")
-def trace(target, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("trace")
+def traced(target, prompts, folder):
     sampled = ProfileSettings(max_tokens=20, batch_size=24, sampling=SamplingSettings(0.7))
-    run_profile(target, PROMPTS, sampled, folder / "texts")
+    run_profile(target, prompts, sampled, folder / "texts")
     settings = TraceSettings(node_budgets=(2, 8), growths=GROWTHS, window=8, lookahead=4)
     return run_trace(target, tuple(DRAFTERS.values()), settings, folder)
+
+
+@pytest.fixture(scope="module")
+def trace(target, tmp_path_factory):
+    return traced(target, PROMPTS, tmp_path_factory.mktemp("trace"))
+
+
+@pytest.fixture(scope="module")
+def small_trace(target, tmp_path_factory):
+    return traced(target, PROMPTS[:4], tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +56,24 @@ def out(tmp_path_factory):
     return tmp_path_factory.mktemp("decodes") / "out"
 
 
-def test_decodes_get_what_scores_say_and_are_not_made_twice(target, trace, out):
+def test_decodes_are_made_once_and_shown_beside_scores(target, small_trace, tmp_path):
+    """How near they are to each other is for the test below."""
+    few = replace(SETTINGS, configurations=2)
+    found = run_score_test(target, small_trace, DRAFTERS, few, tmp_path / "out")
+    for each in found.decodes:
+        assert each.difference.value == pytest.approx(each.measured.value - each.predicted.value)
+        assert 1.0 <= each.measured.value <= each.configuration.node_budget
+    assert f"{found.outside} of 2 predictions" in score_test_markdown(found)
+    assert run_score_test(target, small_trace, DRAFTERS, few, tmp_path / "out") == found
+
+
+@pytest.mark.slow
+def test_decodes_get_what_scores_say(target, trace, out):
     """4 configurations, 24 texts, fixed seed. False alarm, two or more outside of 95% intervals: 1.4%."""
     found = run_score_test(target, trace, DRAFTERS, SETTINGS, out)
     assert {each.configuration.drafter for each in found.decodes} == {"ngram", "layer_skip"}
     assert {each.configuration.growth for each in found.decodes} == set(GROWTHS)
     assert found.outside <= 1
-    for each in found.decodes:
-        assert each.difference.value == pytest.approx(each.measured.value - each.predicted.value)
-        assert 1.0 <= each.measured.value <= each.configuration.node_budget
-    assert f"{found.outside} of 4 predictions" in score_test_markdown(found)
-    assert run_score_test(target, trace, DRAFTERS, SETTINGS, out) == found
 
 
 def test_every_lossless_rule_gets_what_one_score_says(target, trace, tmp_path):
@@ -105,9 +120,9 @@ def test_wrong_scores_lie_outside(target, trace, out):
     assert all(each.difference.value > 0.0 for each in found.decodes)
 
 
-def test_another_target_is_refused(trace, tmp_path):
+def test_another_target_is_refused(small_trace, tmp_path):
     other = tiny_target(6, seed=2, end_of_text=frozenset(), window=256)
-    wrong = replace(trace, weights_sha256="0" * 64)
+    wrong = replace(small_trace, weights_sha256="0" * 64)
     with pytest.raises(InvalidInput, match="load the target that was traced"):
         run_score_test(other, wrong, DRAFTERS, SETTINGS, tmp_path)
 

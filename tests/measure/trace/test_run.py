@@ -1,6 +1,7 @@
 """A trace in its folder: read back as it was made, resumed to equal bytes, refused where it cannot serve."""
 
 import json
+import shutil
 from dataclasses import asdict, fields, replace
 
 import numpy as np
@@ -42,9 +43,9 @@ def target():
     return tiny_target(6, seed=1, end_of_text=frozenset({END}), window=128)
 
 
-def profiled(target, folder, temperature=1.0):
+def profiled(target, folder, temperature=1.0, prompts=PROMPTS):
     settings = ProfileSettings(max_tokens=14, batch_size=3, sampling=SamplingSettings(temperature))
-    return run_profile(target, PROMPTS, settings, folder)
+    return run_profile(target, prompts, settings, folder)
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,11 @@ def whole(target, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trace")
     profiled(target, folder / "texts")
     return folder, run_trace(target, DRAFTERS, SETTINGS, folder)
+
+
+def same_texts(whole, folder):
+    """The profile of the whole trace, copied."""
+    shutil.copytree(whole[0] / "texts", folder, ignore=shutil.ignore_patterns(".lock"))
 
 
 def contents(folder):
@@ -129,7 +135,7 @@ def test_a_start_takes_no_more_than_is_stated(whole):
 
 
 def test_a_run_interrupted_at_any_text_resumes_to_equal_bytes(target, whole, tmp_path):
-    profiled(target, tmp_path / "texts")
+    same_texts(whole, tmp_path / "texts")
     for stop in (1, 4):
 
         def interrupt(done, total, label, stop=stop):
@@ -145,19 +151,18 @@ def test_a_run_interrupted_at_any_text_resumes_to_equal_bytes(target, whole, tmp
     assert contents(tmp_path) == contents(whole[0])
 
 
-def test_a_profile_made_elsewhere_gives_the_same_trace(target, whole, tmp_path):
-    profiled(target, tmp_path / "profile")
+def test_a_profile_made_elsewhere_gives_the_same_texts_to_trace(target, whole, tmp_path):
+    same_texts(whole, tmp_path / "profile")
     copy_profile(read_profile(tmp_path / "profile"), tmp_path / "trace")
     copy_profile(read_profile(tmp_path / "profile"), tmp_path / "trace")
-    run_trace(target, DRAFTERS, SETTINGS, tmp_path / "trace")
-    assert contents(tmp_path / "trace") == contents(whole[0])
-    profiled(target, tmp_path / "cold", 0.5)
+    assert contents(tmp_path / "trace" / "texts") == contents(whole[0] / "texts")
+    profiled(target, tmp_path / "cold", 0.5, PROMPTS[:1])
     with pytest.raises(StorageError, match="another profile"):
         copy_profile(read_profile(tmp_path / "cold"), tmp_path / "trace")
 
 
 def test_greedy_texts_are_traced_too(target, tmp_path):
-    profiled(target, tmp_path / "texts", temperature=0.0)
+    profiled(target, tmp_path / "texts", 0.0, PROMPTS[:2])
     trace = run_trace(target, DRAFTERS, SETTINGS, tmp_path)
     assert trace.sampling.temperature == 0.0
     assert all(start.best.tolist() == [0.0] * len(start.best) for start in trace.starts)
@@ -177,16 +182,17 @@ def test_another_target_or_plan_is_refused(target, whole, tmp_path):
 
 
 @pytest.mark.parametrize(("growth", "message"), [("bush", "called 'bush'"), ("lists=2", "gls alone")])
-def test_growths_that_cannot_be_are_refused_before_anything_is_traced(target, tmp_path, growth, message):
-    profiled(target, tmp_path / "texts")
+def test_growths_that_cannot_be_are_refused_before_anything_is_traced(
+    target, whole, tmp_path, growth, message
+):
+    same_texts(whole, tmp_path / "texts")
     with pytest.raises(InvalidInput, match=message):
         run_trace(target, DRAFTERS, replace(SETTINGS, growths=(growth,)), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["texts"]
 
 
-def test_truncated_later_and_other_records_are_refused(target, whole, tmp_path):
-    profiled(target, tmp_path / "texts")
-    run_trace(target, DRAFTERS, SETTINGS, tmp_path)
+def test_truncated_later_and_other_records_are_refused(whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
     with pytest.raises(StorageError, match="holds records of the kind 'profile', expected 'trace'"):
         read_trace(tmp_path / "texts")
     file = tmp_path / "text-0003-drafters.parquet"

@@ -20,7 +20,7 @@ from speclight.models.sampling import SamplingSettings
 from toys import law_after, tiny_target
 
 VOCABULARY, END = 6, 5
-PROMPT, SAMPLED, STARTS = (0, 1, 2), (0, 1, 3, 4, 1, 2), (0, 2, 3)
+PROMPT, SAMPLED, STARTS = (0, 1, 2), (0, 1, 3, 4, 1, 2), (3,)
 NOISES = 300
 SETTINGS = TraceSettings(
     node_budgets=(1, 2, 4),

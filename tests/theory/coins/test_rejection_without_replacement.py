@@ -43,6 +43,7 @@ def simulate(target, drafter, candidates, rng, calls):
     return accepted / calls, emitted / calls
 
 
+@pytest.mark.slow
 def test_definition_against_simulation():
     """8 pairs x (3 candidates + up to 6 tokens), 4 SE at 3000 calls: family false alarm below 0.5%.
     Power: an acceptance off by 0.06 is more than 6 standard errors.

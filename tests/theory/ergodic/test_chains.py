@@ -104,6 +104,7 @@ def test_no_chain_exceeds_the_bound_of_a_start_law(source_and_texts, drafted):
     assert bound.value < 1.0 + drafted
 
 
+@pytest.mark.slow
 def test_uniform_laws_are_bounded_exactly():
     """Two equally likely tokens: a chain of K emits 2 - 2^-K tokens, wherever it starts."""
     texts = [SampledText(np.full(4000, np.log(2.0)), True, f"p{i}") for i in range(10)]

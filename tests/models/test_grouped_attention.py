@@ -1,11 +1,15 @@
 """Folding query heads into rows is the same attention as repeating keys and values."""
 
+import numpy as np
 import pytest
 import torch
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from speclight.models import grouped_attention as grouped
 from speclight.models.grouped_attention import NAME, grouped_attention, use_grouped_attention
-from toys import tiny_llama
+from speclight.models.scored_text import ScoredText
+from speclight.trees.draft_tree import root_only
+from toys import as_target, tiny_llama
 
 # Float64; the same dot products in another order.
 OUTPUT_ATOL = 1e-12
@@ -36,6 +40,30 @@ def test_equal_to_repeated_keys_and_values(heads, groups, new):
     ours, _ = grouped_attention(module, query, key, value, mask, scaling=0.3)
     theirs, _ = sdpa_attention_forward(module, query, key, value, mask, scaling=0.3)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=OUTPUT_ATOL)
+
+
+def test_a_mask_is_folded_once_and_forgotten_with_it():
+    held = len(grouped._FOLDED)
+    mask = torch.arange(24.0).view(2, 1, 3, 4)
+    folded = grouped._folded_mask(mask, 2)
+    assert folded.tolist() == torch.cat((mask, mask), dim=2).tolist()
+    assert grouped._folded_mask(mask, 2) is folded
+    assert grouped._folded_mask(mask, 3).shape == (2, 1, 9, 4)
+    assert grouped._folded_mask(torch.zeros(2, 1, 3, 4), 2).sum() == 0.0
+    del mask
+    assert len(grouped._FOLDED) == held
+
+
+def test_the_layers_of_a_pass_share_one(monkeypatch):
+    made = []
+    expand = torch.Tensor.expand
+    monkeypatch.setattr(torch.Tensor, "expand", lambda x, *sizes: made.append(x.dim()) or expand(x, *sizes))
+    text = ScoredText(as_target(tiny_llama(5, layers=4)), [1, 2, 3])
+    for token in (3, 1, 4):
+        made.clear()
+        text.score(root_only(token))
+        assert made.count(5) == 1
+        text.commit(np.array([0]), [1 if token == 3 else 4])
 
 
 def test_only_models_on_sdpa_are_switched():

@@ -10,14 +10,18 @@ Where a pass holds several texts one after the other, each is attended to by its
 from __future__ import annotations
 
 import itertools
+from collections.abc import MutableMapping
 from typing import Any
 
 import torch
+from torch.utils.weak import WeakTensorKeyDictionary
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 NAME = "speclight_grouped"
+# Of each mask in use, its rows as often as a group has queries, and that number; gone when the mask is.
+_FOLDED: MutableMapping[torch.Tensor, tuple[int, torch.Tensor]] = WeakTensorKeyDictionary()
 
 
 def grouped_attention(
@@ -74,16 +78,25 @@ def _folded(
     batch, heads, new, size = query.shape
     groups = key.shape[1]
     rows = heads // groups * new
-    mask = attention_mask[:, :, None].expand(-1, -1, heads // groups, -1, -1)
     output = torch.nn.functional.scaled_dot_product_attention(
         query.reshape(batch, groups, rows, size),
         key,
         value,
-        attn_mask=mask.reshape(mask.shape[0], 1, rows, -1),
+        attn_mask=_folded_mask(attention_mask, heads // groups),
         dropout_p=dropout,
         scale=scaling,
     )
     return output.reshape(batch, heads, new, size).transpose(1, 2).contiguous()
+
+
+def _folded_mask(attention_mask: torch.Tensor, per_group: int) -> torch.Tensor:
+    """[batch, 1, per_group * new, slots], made once for all layers of a pass: all are given the same mask."""
+    known = _FOLDED.get(attention_mask)
+    if known is None or known[0] != per_group:
+        batch, _, new, slots = attention_mask.shape
+        repeated = attention_mask[:, :, None].expand(-1, -1, per_group, -1, -1)
+        known = _FOLDED[attention_mask] = per_group, repeated.reshape(batch, 1, per_group * new, slots)
+    return known[1]
 
 
 def _slices(bounds: torch.Tensor) -> list[slice]:

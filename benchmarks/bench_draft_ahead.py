@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -56,27 +57,29 @@ class PairSizes:
 PAIR = PairSizes(hidden=768, layers=24, drafter_layers=3, node_budget=6)
 TINY = PairSizes(hidden=64, layers=6, drafter_layers=2, node_budget=4)
 VOCABULARY = 8192
-# What later layers add to the state is made so much smaller, which makes the first ones a drafter that is
-# right at about three of four tokens.
-LATER_LAYERS = 0.25
+# What all later layers add to the state is made smaller, to this size of one layer's, so that the first ones
+# are a drafter that is mostly right.
+LATER_LAYERS = 0.15
 # Random laws are nearly flat; logits this much larger make them as sharp as a text's.
 SHARPNESS = 12.0
 
 
 def random_pair(sizes: PairSizes, device: str, drafter_device: str) -> tuple[CausalLM, CausalLM]:
-    """Target and drafter; the drafter is a copy, unless both stand on one device."""
-    target = _random_target(sizes, device)
-    whole = target if drafter_device == device else _random_target(sizes, drafter_device)
-    return target, early_exit(whole, sizes.drafter_layers)
+    """Target and drafter, whose weights are the target's own where both stand on one device."""
+    target = _random_model(sizes, sizes.layers, device)
+    if drafter_device == device:
+        return target, early_exit(target, sizes.drafter_layers)
+    return target, _random_model(sizes, sizes.drafter_layers, drafter_device)
 
 
-def _random_target(sizes: PairSizes, device: str) -> CausalLM:
+def _random_model(sizes: PairSizes, layers: int, device: str) -> CausalLM:
+    """The target's first layers; a weight's numbers depend on its name alone."""
     shape = {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
         "hidden_size": sizes.hidden,
         "intermediate_size": 3 * sizes.hidden,
-        "num_hidden_layers": sizes.layers,
+        "num_hidden_layers": layers,
         "num_attention_heads": sizes.hidden // 64 or 1,
         "num_key_value_heads": sizes.hidden // 64 or 1,
         "vocab_size": VOCABULARY,
@@ -88,18 +91,19 @@ def _random_target(sizes: PairSizes, device: str) -> CausalLM:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.json"
         config.write_text(json.dumps(shape))
-        target = shaped_target(config, device).model
-    target.name = f"{sizes.layers} random layers of width {sizes.hidden}"
-    torch.manual_seed(0)
-    for name, weight in target.model.named_parameters():
-        if weight.dim() > 1:  # drawn on the CPU, so that all devices hold the same
-            weight.copy_(0.02 * torch.randn(weight.shape))
-            place = next((int(part) for part in name.split(".") if part.isdigit()), 0)
-            if place >= sizes.drafter_layers and name.endswith(("o_proj.weight", "down_proj.weight")):
-                weight.mul_(LATER_LAYERS)
-            if "lm_head" in name:
-                weight.mul_(SHARPNESS)
-    return target
+        made = shaped_target(config, device).model
+    made.name = f"{layers} random layers of width {sizes.hidden}"
+    for name, weight in made.model.named_parameters():
+        if weight.dim() < 2:
+            continue
+        generator = torch.Generator().manual_seed(crc32(name.encode()))
+        weight.copy_(0.02 * torch.randn(weight.shape, generator=generator))
+        layer = next((int(part) for part in name.split(".") if part.isdigit()), 0)
+        if layer >= sizes.drafter_layers and name.endswith(("o_proj.weight", "down_proj.weight")):
+            weight.mul_(LATER_LAYERS / (sizes.layers - sizes.drafter_layers) ** 0.5)
+        if name == "lm_head.weight":
+            weight.mul_(SHARPNESS)
+    return made
 
 
 def decoded(

@@ -79,6 +79,8 @@ class Sizes:
     pair: bench_draft_ahead.PairSizes
 
 
+# Many layers, each of which takes as long as its kernels take to start; and a drafter that a CPU is fit for.
+DEEP_PAIR = bench_draft_ahead.PairSizes(hidden=1024, layers=48, drafter_layers=1, node_budget=6)
 FULL = Sizes(
     SHAPE_8B,
     "bfloat16",
@@ -87,7 +89,7 @@ FULL = Sizes(
     15,
     128,
     1,
-    bench_draft_ahead.PAIR,
+    DEEP_PAIR,
 )
 SMALL = Sizes({**SHAPE_8B, **TINY}, "float32", (16, 32), (1, 2, 8), 2, 6, 1, bench_draft_ahead.TINY)
 

@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 from speclight.decoding.generate import generate_from_ids
 from speclight.decoding.settings import DecodeSettings
-from speclight.drafting.drafter_choices import NGram
+from speclight.drafting.drafter_choices import LayerSkip
 from speclight.drafting.drafters import new_drafter
 from speclight.drafting.tree_choices import Chain
 from speclight.measure.decoded_run import decoding
@@ -21,6 +21,7 @@ SETTINGS = DecodeSettings(
     max_tokens=20,
     seed=7,
     sampling=SamplingSettings(0.8, top_k=5),
+    draft_ahead=True,
     record_target_log_probs=True,
     record_expected_tokens=True,
     record_ranks=True,
@@ -37,13 +38,13 @@ def test_every_setting_but_the_seed_is_that_of_all_prompts(monkeypatch):
     assert all(getattr(SETTINGS, field.name) != getattr(default, field.name) for field in fields(SETTINGS))
     used = []
 
-    def noting(model, ids, drafter, rule, settings):
+    def noting(model, ids, drafter, rule, settings, text):
         used.append(settings)
-        return generate_from_ids(model, ids, drafter, rule, settings)
+        return generate_from_ids(model, ids, drafter, rule, settings, text=text)
 
     monkeypatch.setattr(decoding, "generate_from_ids", noting)
     target = tiny_target(6, seed=2)
-    drafter = new_drafter(NGram(), target, Chain(kind="race"))
+    drafter = new_drafter(LayerSkip(1), target, Chain(kind="race"))
     decoded = decoding.decode_turns(target, first_turns(PROMPTS), drafter, "race", SETTINGS)
     assert used == [replace(SETTINGS, seed=7), replace(SETTINGS, seed=8)]
     for item, settings in zip(decoded, used, strict=True):

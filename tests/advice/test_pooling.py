@@ -103,6 +103,9 @@ def test_what_one_prompt_says_cannot_be_drawn_and_has_no_interval():
     found = predictions(truth.calls(1, rng), np.full(FAMILIES, 1.0 / FAMILIES), 1)
     assert all(each.tokens_per_second.low is None for each in found)
     assert all(each.own_share == pytest.approx(1.0) for each in found)
+    for each in found:  # Python's own numbers, which pages write out
+        assert type(each.tokens_per_second.value) is type(each.tokens_per_call) is float
+        assert type(each.loop_seconds) is type(each.taken_off) is type(each.own_share) is float
 
 
 def test_a_family_of_one_prompt_leans_on_the_others():

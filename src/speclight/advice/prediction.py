@@ -66,17 +66,19 @@ def predictions(
     if min(prompts) > 1:
         left = ((mix * mixed.each_call) ** 2 * pooling.left_variance).sum(axis=0)
         error = np.hypot(chosen.error, np.sqrt(left) / mixed.seconds_per_token)
-    own_share = (mix * pooling.level).sum(axis=0)
+    columns = zip(
+        common,
+        (speeds * kept).tolist(),
+        [None] * len(common) if error is None else error.tolist(),
+        (kept / mixed.calls_per_token).tolist(),
+        mixed.seconds.T.tolist(),
+        (mix * pooling.level).sum(axis=0).tolist(),
+        (1.0 - kept).tolist(),
+        strict=True,
+    )
     return tuple(
-        Prediction(
-            configuration,
-            _around(speeds[place] * kept[place], None if error is None else error[place], clusters, freedom),
-            kept[place] / mixed.calls_per_token[place],
-            *mixed.seconds[:, place].tolist(),
-            own_share=float(own_share[place]),
-            taken_off=float(1.0 - kept[place]),
-        )
-        for place, configuration in enumerate(common)
+        Prediction(told, _around(speed, wide, clusters, freedom), tokens, *seconds, own, taken_off)
+        for told, speed, wide, tokens, seconds, own, taken_off in columns
     )
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from browser import opened, seen
 from page_layout import assert_fits, numbers_lead_to, sorted_by
+from speclight.advice.configuration import Configuration
 from speclight.advice.machine import prices_of
-from speclight.advice.plan import plan
+from speclight.advice.pooling import mean_calls
+from speclight.advice.priced_calls import priced_calls
 from speclight.advice.recorded_loads import TracedLoad, what_if_of
+from speclight.advice.start_set import start_set
 from speclight.advice.traced_calls import Choice
 from speclight.advice.what_if import outcome
 from speclight.cli.main import main
@@ -28,29 +32,32 @@ def recorded(traced, timed):
 
 
 @pytest.mark.parametrize("mix", [{"code": 0.5, "qa": 0.5}, {"code": 0.8, "qa": 0.2}, {"qa": 1.0}])
-def test_the_machine_as_measured_gives_what_the_plan_predicts(recorded, mix):
-    """Every configuration, the mix of families included: the same tokens per second, call and seconds."""
+def test_the_machine_as_measured_gives_what_the_texts_gave(recorded, mix):
+    """Every configuration, the mix of families included, as plans see it before they pool and choose."""
     trace, prices = recorded
-    planned = {each.configuration: each for each in plan(trace.starts, RULE, prices, mix).predictions}
+    families = [
+        priced_calls(start_set(trace.of_family(family)), RULE, prices, Choice(), with_auto=False)
+        for family in mix
+    ]
+    shares = np.array(list(mix.values()))[:, None]
+    calls_per_token, *seconds = mean_calls(families)
+    calls_per_token = shares * calls_per_token
+    per_token = [(calls_per_token * each).sum(axis=0) for each in seconds]
     what_if = what_if_of([_load(trace, prices, mix)])
     load, measured = what_if.loads[0], what_if.call_times[0].seconds
     compared = 0
     for way in load.drafted:
         for calls in way.calls:
-            (prediction,) = [
-                each
-                for told, each in planned.items()
-                if (told.drafter, told.growth, told.rule, told.node_budget)
-                == (way.drafter, way.growth, way.rule, calls.node_budget)
-            ]
+            told = Configuration(way.drafter, way.growth, way.rule, calls.node_budget)
+            place = families[0].configurations.index(told)
             found = outcome(load, way, calls.node_budget, measured, what_if.plain_loop_seconds)
-            assert found.tokens_per_second.value == pytest.approx(
-                prediction.tokens_per_second.value, rel=1e-9
-            )
-            assert found.tokens.value == pytest.approx(prediction.tokens_per_call, rel=1e-9)
-            assert calls.draft_seconds == pytest.approx(prediction.draft_seconds, rel=1e-9)
+            whole = sum(each[place] for each in per_token)
+            assert found.tokens_per_second.value == pytest.approx(1.0 / whole, rel=1e-9)
+            a_token = calls_per_token[:, place].sum()
+            assert found.tokens.value == pytest.approx(1.0 / a_token, rel=1e-9)
+            assert calls.draft_seconds == pytest.approx(per_token[1][place] / a_token, rel=1e-9)
             compared += 1
-    assert compared == len(planned) - 1  # all but plain decoding
+    assert compared == len(families[0].configurations)
 
 
 def test_no_tree_is_worth_more_than_the_targets_own(recorded):

@@ -77,8 +77,10 @@ def predictions(
         strict=True,
     )
     return tuple(
-        Prediction(told, _around(speed, wide, clusters, freedom), tokens, *seconds, own, taken_off)
-        for told, speed, wide, tokens, seconds, own, taken_off in columns
+        Prediction(
+            told, _around(speed, wide, clusters, freedom), tokens, *seconds, own_share=own, taken_off=off
+        )
+        for told, speed, wide, tokens, seconds, own, off in columns
     )
 
 

@@ -26,7 +26,7 @@ from speclight.decoding.settings import DecodeSettings
 from speclight.drafting.chosen_drafters import ComparedDrafter
 from speclight.drafting.tree_names import read_tree
 from speclight.errors import InvalidInput
-from speclight.experiments.scores.settings import CHAIN, CHAINS_ONLY, ScoreTestSettings
+from speclight.experiments.scores.settings import ScoreTestSettings
 from speclight.measure.estimates import CONFIDENCE, Estimate, half_width, ratio_of_totals
 from speclight.measure.plan import run_plan
 from speclight.measure.profile import ProfiledText
@@ -37,6 +37,8 @@ from speclight.progress import Progress, silent
 from speclight.verification.rules import rule_named
 
 Item = TypeVar("Item")
+CHAIN = "chain"
+CHAINS_ONLY = frozenset({"block"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,10 @@ def run_score_test(
     """Decode configurations spread over the trace, each a unit of a resumable record.
 
     drafters: by the labels of the trace, with what it was made from. Raises InvalidInput for a trace of
-    another target or without runs of neighbouring starts, StorageError if the folder holds another test.
+    another target or without runs of neighbouring starts, and for rules that are lossy or verify no
+    deterministic trees; StorageError if the folder holds another test.
     """
+    _check_rules(settings.rules)
     if trace.weights_sha256 != model.loaded.weights_sha256:
         raise InvalidInput(
             f"the trace is of {trace.target}, and its weights are not those of {model.name}; load the target "
@@ -134,6 +138,22 @@ def _chosen(
         (replace(told, rule=_rule(settings.rules, number, told)), calls, place)
         for number, (told, calls, place) in enumerate(chosen)
     ]
+
+
+def _check_rules(names: Sequence[str]) -> None:
+    for name in names:
+        rule = rule_named(name)
+        if not rule.is_lossless or "deterministic" not in rule.draft_kinds:
+            raise InvalidInput(
+                f"got the rule {name!r}, expected a lossless one for deterministic trees, which are what is "
+                "decoded here; leave it out",
+                argument="rules",
+            )
+    if names and set(names) <= CHAINS_ONLY:
+        raise InvalidInput(
+            f"got the rules {', '.join(names)} alone, expected one that verifies trees too; add one",
+            argument="rules",
+        )
 
 
 def _rule(rules: Sequence[str], number: int, told: Configuration) -> str:

@@ -6,10 +6,6 @@ from dataclasses import dataclass
 
 from speclight.checks import check_whole_numbers
 from speclight.errors import InvalidInput
-from speclight.verification.rules import rule_named
-
-CHAINS_ONLY = frozenset({"block"})
-CHAIN = "chain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +32,3 @@ class ScoreTestSettings:
         check_whole_numbers(self, "seed", at_least=0)
         if not self.node_budgets or min(self.node_budgets) < 2:
             raise InvalidInput(f"node_budgets must each be at least 2, got {self.node_budgets}")
-        for name in self.rules:
-            rule = rule_named(name)
-            if not rule.is_lossless or "deterministic" not in rule.draft_kinds:
-                raise InvalidInput(
-                    f"got the rule {name!r}, expected a lossless one for deterministic trees, which are what "
-                    "is decoded here; leave it out",
-                    argument="rules",
-                )
-        if self.rules and set(self.rules) <= CHAINS_ONLY:
-            raise InvalidInput(
-                f"got the rules {', '.join(self.rules)} alone, expected one that verifies trees too; add one",
-                argument="rules",
-            )

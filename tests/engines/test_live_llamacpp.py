@@ -96,6 +96,7 @@ def test_the_engines_oracle_is_the_local_one(client: EngineClient, target, top: 
             )
 
 
+@pytest.mark.slow
 def test_oracle_records_of_a_profile(client: EngineClient, tmp_path: Path) -> None:
     profile = profile_engine(client, PROMPTS, ProfileSettings(max_tokens=20), tmp_path / "profile")
     settings = OracleSettings(contexts=4, node_budget=6)
@@ -114,6 +115,7 @@ def test_what_the_server_means_is_found_out(client: EngineClient) -> None:
     assert all(one.trust is not Trust.UNUSABLE for one in found.values())
 
 
+@pytest.mark.slow
 def test_plain_sampling_passes(client: EngineClient) -> None:
     verdict = engine_verdict(sample_from_server(client, PROMPTS, 600, 20, 1.0))
     assert verdict.whole.is_passed

@@ -69,6 +69,7 @@ def test_best_trees_are_those_of_the_servers_law(tmp_path: Path) -> None:
     assert read_trace(tmp_path / "trace").drafters == ()
 
 
+@pytest.mark.slow
 def test_what_was_not_listed_bounds_the_best_tree(tmp_path: Path) -> None:
     profile = profiled(tmp_path / "profile")
     few = traced(tmp_path / "few", 2, Behaviour())

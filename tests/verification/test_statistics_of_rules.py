@@ -21,6 +21,8 @@ from speclight.verification.noise import UniformNoise, noise_shape, uniform_nois
 from speclight.verification.rules import RULES
 from tabular import TabularPair, all_texts, draft, target_laws
 
+# The laws are enumerated exactly in test_losslessness_of_rules.py; here seconds of sampling each.
+pytestmark = pytest.mark.slow
 PAIR = TabularPair(7, ("unrelated",))
 ONE, BATCH, CHAIN, FORK = by_level([1]), by_level([2]), by_level([1, 1]), by_level([2, 1])
 TEXTS, FAULTY_TEXTS = 3000, 1500
@@ -82,8 +84,6 @@ def p_value(counts, length):
     return stats.chisquare(observed, expected).pvalue
 
 
-# Enumerated exactly in test_losslessness_of_rules.py; here seconds of sampling each.
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind", "shape"),
     [
@@ -105,7 +105,7 @@ def test_texts_follow_the_targets_law(name, kind, shape):
             RULES["rejection"], ONE, lambda tree: tree, noise_of_the_draft, id="residual from draft noise"
         ),
         *(
-            pytest.param(rule, BATCH, altered, independent_noise, id=name, marks=pytest.mark.slow)
+            pytest.param(rule, BATCH, altered, independent_noise, id=name)
             for name, rule, altered in (
                 ("fresh sample on mismatch", FreshSampleOnMismatch(), lambda tree: tree),
                 ("raw drafter law", RULES["rejection"], with_raw_laws),

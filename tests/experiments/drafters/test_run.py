@@ -201,6 +201,7 @@ def test_every_drafter_is_checked_against_the_limit_of_its_texts(comparison, tar
     assert all(item.check.share > 1.5 for item in planted)
 
 
+@pytest.mark.slow
 def test_all_drafters_answer_a_later_turn_after_plain_decodings_answers(target, tmp_path):
     chat = (Prompt("chat-0", "chat", ("t2 t3", "t4")), PROMPTS[0])
     settings = replace(SETTINGS, prompts_per_family=1, temperatures=(1.0,))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn.functional import rms_norm
 from transformers import LlamaConfig
 from transformers.models.llama.modeling_llama import (
     LlamaMLP,
@@ -33,14 +32,6 @@ class Projected:
     values: torch.Tensor
 
 
-class _RmsNorm(LlamaRMSNorm):
-    """Llama's norm in one operation instead of seven, which take longer to start than to compute."""
-
-    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        """[..., size] states, each normed."""
-        return rms_norm(hidden_states, self.weight.shape, self.weight, self.variance_epsilon)
-
-
 class _Attention(nn.Module):
     """The four projections; named as the checkpoints name them."""
 
@@ -55,8 +46,8 @@ class _Attention(nn.Module):
         self.o_proj = nn.Linear(query, sizes.hidden, bias=conventions.has_output_bias)
         self.has_norms = conventions.has_head_norms
         if self.has_norms:
-            self.q_norm = _RmsNorm(sizes.head_size, eps=eps)
-            self.k_norm = _RmsNorm(sizes.head_size, eps=eps)
+            self.q_norm = LlamaRMSNorm(sizes.head_size, eps=eps)
+            self.k_norm = LlamaRMSNorm(sizes.head_size, eps=eps)
 
     def forward(self, read: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """[batch, heads or key-value heads, new, head size] queries, keys and values, not rotated yet."""
@@ -83,10 +74,10 @@ class _DecoderLayer(nn.Module):
         self.self_attn = _Attention(sizes.hidden * (2 if reads_both else 1), sizes, conventions, eps)
         self.mlp = LlamaMLP(config)
         if reads_both or not is_first:
-            self.input_layernorm = _RmsNorm(sizes.hidden, eps=eps)
+            self.input_layernorm = LlamaRMSNorm(sizes.hidden, eps=eps)
         if reads_both:
-            self.hidden_norm = _RmsNorm(sizes.hidden, eps=eps)
-        self.post_attention_layernorm = _RmsNorm(sizes.hidden, eps=eps)
+            self.hidden_norm = LlamaRMSNorm(sizes.hidden, eps=eps)
+        self.post_attention_layernorm = LlamaRMSNorm(sizes.hidden, eps=eps)
 
 
 class Eagle3Network(nn.Module):
@@ -105,9 +96,11 @@ class Eagle3Network(nn.Module):
             width = sizes.hidden + fused if conventions.joins_embedding else fused
             self.fc = nn.Linear(width, sizes.hidden, bias=conventions.has_fusion_bias)
         if conventions.has_input_norm:
-            self.input_norm = _RmsNorm(fused, eps=eps)
+            self.input_norm = LlamaRMSNorm(fused, eps=eps)
         if conventions.has_layer_norms:
-            self.fc_norm = nn.ModuleList(_RmsNorm(sizes.target_hidden, eps=eps) for _ in conventions.layers)
+            self.fc_norm = nn.ModuleList(
+                LlamaRMSNorm(sizes.target_hidden, eps=eps) for _ in conventions.layers
+            )
         self.midlayer = _DecoderLayer(sizes, conventions, config, is_first=True)
         self.layers = nn.ModuleDict(
             {
@@ -116,7 +109,7 @@ class Eagle3Network(nn.Module):
             }
         )
         if not conventions.joins_embedding:
-            self.norm = _RmsNorm(sizes.hidden, eps=eps)
+            self.norm = LlamaRMSNorm(sizes.hidden, eps=eps)
         self.lm_head = nn.Linear(sizes.hidden, sizes.draft_vocabulary, bias=False)
         self.rotary = LlamaRotaryEmbedding(config)
 

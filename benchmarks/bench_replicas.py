@@ -14,19 +14,34 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from llamacpp_server import llama_cpp_server
 from speclight.engines.client import EngineClient, EngineSettings
 from speclight.engines.profile_run import profile_engine
 from speclight.measure.profile import Profile, ProfileSettings
 from speclight.measure.prompts import Prompt, shipped_prompts
-from speclight.models.default_target import default_gguf
 
 WARM_TOKENS = 4
+SERVER = Path(__file__).with_name("llamacpp_server.py")
+
+
+@contextmanager
+def server_process() -> Iterator[str]:
+    """The address of a server of one thread in a process of its own, as replicas are."""
+    process = subprocess.Popen([sys.executable, str(SERVER)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        with process.stdout as lines:
+            yield lines.readline().strip()
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def timed_profile(urls: tuple[str, ...], prompts: tuple[Prompt, ...], tokens: int) -> tuple[float, Profile]:
@@ -51,7 +66,7 @@ def main() -> None:
     prompts = shipped[:: max(1, len(shipped) // options.texts)][: options.texts]
     seconds: dict[int, list[float]] = {1: [], 2: []}
     with ExitStack() as stack:
-        urls = tuple(stack.enter_context(llama_cpp_server(default_gguf(), slots=2)) for _ in range(2))
+        urls = tuple(stack.enter_context(server_process()) for _ in range(2))
         for url in urls:
             timed_profile((url,), prompts[:1], WARM_TOKENS)
         for number in range(options.rounds):

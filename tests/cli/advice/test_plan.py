@@ -19,6 +19,7 @@ from speclight.measure.trace.record import read_trace
 RULE = "target_sample"
 
 
+@pytest.mark.slow
 def test_a_plan_for_every_batch_size_timed(traced, timed, run_json):
     document, shown = run_json("plan", traced, "--latency", timed, "--growth", "chain", "--budget", "2,4")
     single, pair = document["plans"]

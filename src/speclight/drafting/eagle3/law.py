@@ -44,12 +44,18 @@ class Eagle3Law:
         self._laws: dict[TokenPath, CandidateLaw] = {}
         self._slots: dict[TokenPath, int] = {}
 
+    @torch.inference_mode()
     def begin(self, token_ids: list[int], features: torch.Tensor | None) -> None:
         """See LawSource."""
         self._cache = PathCache(self._network.sizes.decoder_layers)
         self._tokens = []
         self._unread = []
         self.extend(token_ids, features)
+        if features is not None and len(features) > 1:
+            # Reading the prompt is no part of the first draft; its last position is, as after every call.
+            self._check_read(len(features))
+            self._read(self._unread[0][:-1])
+            self._unread = [self._unread[0][-1:]]
 
     def extend(self, token_ids: list[int], features: torch.Tensor | None) -> None:
         """See LawSource."""
@@ -76,20 +82,28 @@ class Eagle3Law:
 
     def _read_committed(self) -> None:
         features = torch.cat(self._unread)
-        first = self._cache.committed
-        end = first + len(features)
-        if end != len(self._tokens) - 1:
-            raise InvalidInput(
-                f"got features of {end} positions for a text of {len(self._tokens)} tokens, expected one "
-                f"fewer than tokens; ask decoding for the states entering layers {self.hidden_layers}"
-            )
-        tokens = self._tokens[first + 1 : end + 1]
-        hidden = self._network.fuse(features)
-        visible = causal(len(tokens), first)
-        states = self._forward(tokens, hidden, list(range(first, end)), visible, wanted=1)
-        self._cache.keep(list(range(first, end)))
+        self._check_read(self._cache.committed + len(features))
+        states = self._read(features)
         self._unread = []
         self._remember([()], states)
+
+    def _check_read(self, positions: int) -> None:
+        """Every token but the last must have its features."""
+        if positions != len(self._tokens) - 1:
+            raise InvalidInput(
+                f"got features of {positions} positions for a text of {len(self._tokens)} tokens, expected "
+                f"one fewer than tokens; ask decoding for the states entering layers {self.hidden_layers}"
+            )
+
+    def _read(self, features: torch.Tensor) -> torch.Tensor:
+        """[1, hidden size] state at the last of the positions read, which are committed."""
+        first = self._cache.committed
+        positions = list(range(first, first + len(features)))
+        tokens = self._tokens[first + 1 : first + len(features) + 1]
+        visible = causal(len(tokens), first)
+        states = self._forward(tokens, self._network.fuse(features), positions, visible, wanted=1)
+        self._cache.keep(positions)
+        return states
 
     def _read_drafted(self, paths: list[TokenPath]) -> None:
         committed, filled = self._cache.committed, self._cache.filled

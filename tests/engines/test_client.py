@@ -230,7 +230,7 @@ def test_later_turns_are_asked_after_the_answers_to_earlier_ones(tmp_path) -> No
         ("chat-2", 1),
     ]
     before: list[int] = []
-    for text, question in zip(profile.texts, ([3, 2], [4], [1]), strict=False):
+    for text, question in zip(profile.texts[:3], ([3, 2], [4], [1]), strict=True):
         before += question
         assert list(text.prompt_token_ids) == before
         before += [token for token in text.token_ids if token]

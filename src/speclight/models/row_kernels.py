@@ -24,28 +24,19 @@ HEAD = 4
 ZERO = np.float32(0.0)
 
 
-@_compiled
-def _widened(half: Any) -> Any:
-    """The float32 that begins with the 16 bits of a bfloat16."""
-    return np.uint32(np.uint32(half) << np.uint32(16)).view(np.float32)
-
-
 def _factor(number: Any) -> Any:
-    """A weight as it is multiplied. Compiled, `_factor_of` stands in, which tells weights apart by type."""
+    """A weight as it is multiplied: itself. Compiled, `_factor_of` says so by its type."""
     return number
+
+
+def _widened(number: Any) -> Any:
+    """The float32 that begins with the 16 bits of a bfloat16."""
+    return np.uint32(np.uint32(number) << np.uint32(16)).view(np.float32)
 
 
 @overload(_factor, jit_options={"fastmath": True})
 def _factor_of(number: Any) -> Any:  # pyright: ignore[reportUnusedFunction]
-    return _widened_factor if number == types.uint16 else _same_factor
-
-
-def _widened_factor(number: Any) -> Any:
-    return _widened(number)
-
-
-def _same_factor(number: Any) -> Any:
-    return number
+    return _widened if number == types.uint16 else _factor
 
 
 @_compiled

@@ -16,7 +16,7 @@ def test_each_bar_begins_or_ends_where_the_one_before_left_off():
     assert len(rows) == len(LOSSES.waterfall.factors) + 1
     assert max(row.begin + row.length for row in rows) == pytest.approx(100.0)
     level = 0.0
-    for row, factor in zip(rows, LOSSES.waterfall.factors, strict=False):
+    for row, factor in zip(rows[:-1], LOSSES.waterfall.factors, strict=True):
         ends = (row.begin, row.begin + row.length)
         assert min(abs(end - level) for end in ends) < 1e-9
         level = ends[0] if factor.value.value < 1.0 else ends[1]

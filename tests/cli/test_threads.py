@@ -1,23 +1,53 @@
-"""Commands choose how threads wait only where the user has not."""
+"""Commands choose how threads wait by what else runs, only where the user has not chosen."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
-from speclight.cli.threads import WAITING, set_waiting
+from speclight.cli import threads
+from speclight.cli.threads import SLEEP, SPIN_A_WHILE, others_running, set_waiting, waiting_beside
 
 
 @pytest.mark.parametrize("name", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"])
 def test_what_the_user_set_is_left_alone(monkeypatch, name):
-    for other in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
-        monkeypatch.delenv(other, raising=False)
-    monkeypatch.setenv(name, "ACTIVE")
+    monkeypatch.setattr(os, "environ", {name: "ACTIVE"})
     set_waiting()
-    assert os.environ[name] == "ACTIVE"
-    assert not (WAITING.keys() - {name}) & os.environ.keys()
+    assert os.environ == {name: "ACTIVE"}
 
 
-def test_otherwise_they_spin_a_while(monkeypatch):
+@pytest.mark.parametrize(
+    ("others", "cores", "expected"),
+    [(0, 2, SPIN_A_WHILE), (1, 2, SLEEP), (2, 2, SPIN_A_WHILE), (7, 8, SLEEP), (1, 1, SPIN_A_WHILE)],
+)
+def test_threads_sleep_only_beside_work_that_leaves_a_core_idle(others, cores, expected):
+    assert waiting_beside(others, cores) == expected
+
+
+def test_the_choice_follows_what_runs_now(monkeypatch):
     monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr(threads, "others_running", lambda: 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
     set_waiting()
-    assert os.environ == WAITING
+    assert os.environ == SLEEP
+
+
+def test_the_median_of_what_runs_counts_without_this_process(monkeypatch, tmp_path):
+    load = tmp_path / "loadavg"
+    load.write_text("1.52 0.98 0.71 3/412 12345\n", encoding="ascii")
+    monkeypatch.setattr(threads, "LOAD", load)
+    assert others_running() == 2
+    load.unlink()
+    assert others_running() == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's own file, which other systems lack")
+def test_a_busy_process_is_seen():
+    with subprocess.Popen(
+        [sys.executable, "-c", "print(flush=True)\nwhile True: pass"], stdout=subprocess.PIPE
+    ) as busy:
+        busy.stdout.readline()
+        seen = others_running()
+        busy.kill()
+    assert seen >= 1

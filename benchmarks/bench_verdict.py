@@ -5,7 +5,7 @@ contradict each other: all are the same, or "not decided". Runs share the record
 no times, so all decode the same texts; quiet and busy runs alternate. Prints a line for each run, then one
 line of JSON; exits with 1 where one run says "faster" and another "slower".
 
-    python benchmarks/bench_verdict.py [--runs 10] [--neighbours 1]
+    python benchmarks/bench_verdict.py [--quiet 10] [--busy 10] [--neighbours 1]
 """
 
 from __future__ import annotations
@@ -41,16 +41,19 @@ def verdict_of_run(folder: Path, busy: int) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="The quick demo's verdict on speed, again and again.")
-    parser.add_argument("--runs", type=int, default=10, help="quiet ones, and as many busy (default: 10)")
+    parser.add_argument("--quiet", type=int, default=10, help="runs with nothing else to do (default: 10)")
+    parser.add_argument("--busy", type=int, default=10, help="runs beside busy processes (default: 10)")
     parser.add_argument("--neighbours", type=int, default=1, help="busy processes beside (default: 1)")
     options = parser.parse_args()
-    if options.runs < 1 or options.neighbours < 1:
-        parser.error("--runs and --neighbours must be at least 1")
+    if options.quiet < 0 or options.busy < 0 or options.quiet + options.busy < 2 or options.neighbours < 1:
+        parser.error("--quiet and --busy must be at least 0, together at least 2; --neighbours at least 1")
+    both = min(options.quiet, options.busy)
+    left = [0] * (options.quiet - both) + [options.neighbours] * (options.busy - both)
     runs: list[dict[str, object]] = []
     folder = Path(tempfile.mkdtemp(prefix="speclight-verdict-"))
     try:
-        for place in range(2 * options.runs):
-            run = verdict_of_run(folder, options.neighbours if place % 2 else 0)
+        for busy in [0, options.neighbours] * both + left:
+            run = verdict_of_run(folder, busy)
             runs.append(run)
             machine = "busy" if run["neighbours"] else "quiet"
             interval = f"{run['value']:.3f} ({run['low']:.3f} to {run['high']:.3f})"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from advice.test_plan import FLAT, FREE, LEVEL, RULE, STEEP, curve, drafting, prices
-from speclight.advice.auto import auto_calls
+from speclight.advice.auto import TracedLaws, auto_calls
 from speclight.advice.configuration import Configuration
 from speclight.advice.plan import plan
 from speclight.advice.planted import DRAFTER, PlantedPair, random_pair
@@ -57,7 +57,7 @@ def test_where_nodes_cost_too_much_it_decodes_plainly(starts):
 def test_its_tokens_are_those_of_the_trees_it_scores(starts):
     """Tokens over calls, and seconds of whole calls: a single text's sums, start by start."""
     together, machine = start_set(starts), prices(FLAT, LEVEL)
-    calls = auto_calls(together, DRAFTER, machine)
+    calls = auto_calls(TracedLaws(together, DRAFTER), machine)
     counted = calls.calls > 0
     assert counted.any()
     assert np.all(calls.tokens[counted] >= calls.calls[counted] - 1e-9)

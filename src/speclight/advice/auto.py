@@ -72,13 +72,13 @@ def auto_ceiling(starts: StartSet, drafter: str, prices: CallPrices) -> int:
     return min(CEILING, starts.largest_budget(drafter), prices.largest)
 
 
-def auto_calls(starts: StartSet, drafter: str, prices: CallPrices) -> AutoCalls:
+def auto_calls(laws: TracedLaws, prices: CallPrices) -> AutoCalls:
     """Lead a pace through all windows, once to teach it and then from each of ENTRIES.
 
     As for `visits`, calls that start in the first half of a window only settle the walk; where all windows
     hold one start, all count. Raises KeyError for a drafter that was not timed.
     """
-    decode = _Replay(starts, drafter, prices)
+    starts, decode = laws.starts, _Replay(laws, prices)
     lengths = np.diff(starts.window_begins)
     settling = settling_starts(lengths) if lengths.max() > 1 else 0
     sums = np.zeros((5, len(starts)))
@@ -93,66 +93,83 @@ def auto_calls(starts: StartSet, drafter: str, prices: CallPrices) -> AutoCalls:
     return AutoCalls(*sums)
 
 
+class TracedLaws:
+    """A drafter's laws at every start of a set, as far as its traced trees tell them; each read once."""
+
+    def __init__(self, starts: StartSet, drafter: str) -> None:
+        self.starts, self.drafter = starts, drafter
+        self._read: dict[int, _LawsAt] = {}
+
+    def at(self, row: int) -> _LawsAt:
+        """Those at one start."""
+        if row not in self._read:
+            self._read[row] = _LawsAt(self.starts.starts[row].drafters[self.drafter].tree)
+        return self._read[row]
+
+
 class _Replay:
     """A decode with `auto` that can be set down at any start."""
 
-    def __init__(self, starts: StartSet, drafter: str, prices: CallPrices) -> None:
-        self._starts, self._drafter, self._prices = starts.starts, drafter, prices
-        self._pace, self._ceiling = Pace(), auto_ceiling(starts, drafter, prices)
+    def __init__(self, laws: TracedLaws, prices: CallPrices) -> None:
+        self._laws, self._prices = laws, prices
+        self._pace, self._ceiling = Pace(), auto_ceiling(laws.starts, laws.drafter, prices)
 
     def call(self, row: int) -> tuple[_Call, OneCall, float]:
         """One call at a start, its seconds, those of all texts of a batch, and the tokens expected of it."""
-        start = self._starts[row]
-        laws = _TracedLaws(start.drafters[self._drafter].tree)
+        laws = self._laws.at(row)
         draft = self._draft(laws)
         spent = self._prices.of_one(
-            self._drafter, GROWTH, len(draft.tree), draft.cost.calls, draft.cost.expanded_nodes
+            self._laws.drafter, GROWTH, len(draft.tree), draft.cost.calls, draft.cost.expanded_nodes
         )
         texts = self._prices.target.batch_size
         total = spent.target + spent.draft + spent.loop
+        following = self._laws.starts.starts[row].following
         call = _Call(
             draft.tree,
             draft.cost,
-            np.concatenate([[0], draft.tree.follow(start.following)]).astype(np.int64),
+            np.concatenate([[0], draft.tree.follow(following)]).astype(np.int64),
             _Seconds(spent.draft / texts, total / texts),
         )
         self._pace.learn(call)
         return call, spent, laws.expected_tokens(draft.tree)
 
-    def _draft(self, laws: _TracedLaws) -> Draft:
+    def _draft(self, laws: _LawsAt) -> Draft:
         budget = min(self._pace.node_budget(grows=True), self._ceiling)
         if budget == 1:
             return Draft(root_only(laws.root), DraftCost(0, 0))
         return grown(PacedGrowth(BestFirstGrowth(laws.root, budget), self._pace), laws)
 
 
-class _TracedLaws:
-    """A drafter's laws at one start, as far as its traced trees tell them. See LawsAfter."""
+class _LawsAt:
+    """The laws at one start. See LawsAfter."""
 
     def __init__(self, tree: TracedTree) -> None:
         self.root = int(tree.tokens[0])
-        self._tree = tree
+        self._by_target = tree.target_path_log_probs
         self._places: dict[tuple[int, ...], int] = {(): 0}
-        self._children: dict[int, list[int]] = {}
+        children: dict[int, list[int]] = {}
         paths: list[tuple[int, ...]] = [()]
         for node, (parent, token) in enumerate(
             zip(tree.parents[1:].tolist(), tree.tokens[1:].tolist(), strict=True), start=1
         ):
             paths.append((*paths[parent], token))
             self._places[paths[node]] = node
-            self._children.setdefault(parent, []).append(node)
+            children.setdefault(parent, []).append(node)
+        self._laws = {
+            node: CandidateLaw(tree.tokens[below], tree.drafter_log_probs[below])
+            for node, below in children.items()
+        }
+        self._unknown = CandidateLaw(tree.tokens[:0], tree.drafter_log_probs[:0])
 
     def __call__(self, known: GrowingTree, nodes: list[int]) -> Sequence[CandidateLaw]:
         return [self._law(known.token_path(node)) for node in nodes]
 
     def expected_tokens(self, tree: DraftTree) -> float:
         """E[X] of a tree made of traced nodes (Lemma 1 of arXiv 2512.11718v1)."""
-        by_target = self._tree.target_path_log_probs
         paths: list[tuple[int, ...]] = [()]
         for node in range(1, len(tree)):
             paths.append((*paths[tree.parents[node]], int(tree.tokens[node])))
-        return float(np.exp([by_target[self._places[path]] for path in paths]).sum())
+        return float(np.exp([self._by_target[self._places[path]] for path in paths]).sum())
 
     def _law(self, path: tuple[int, ...]) -> CandidateLaw:
-        children = self._children.get(self._places[path], [])
-        return CandidateLaw(self._tree.tokens[children], self._tree.drafter_log_probs[children])
+        return self._laws.get(self._places[path], self._unknown)

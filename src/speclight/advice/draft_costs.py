@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from speclight.advice.start_set import StartSet
-from speclight.arrays import FloatArray
+from speclight.arrays import FloatArray, IntArray
 from speclight.errors import InvalidInput
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class DraftCosts:
     """Mean cost of one draft at every start and node budget; both [starts, budgets].
 
@@ -21,6 +22,16 @@ class DraftCosts:
 
     calls: FloatArray
     nodes: FloatArray
+
+    @cached_property
+    def kinds(self) -> tuple[list[tuple[float, float]], IntArray]:
+        """The (calls, nodes) that there are, to two decimals, and [starts, budgets] the number of each.
+
+        Drafts are alike at many starts.
+        """
+        calls, nodes = self.calls.round(2), self.nodes.round(2)
+        kinds, places = np.unique(calls + 1j * nodes, return_inverse=True)
+        return [(float(kind.real), float(kind.imag)) for kind in kinds], places.reshape(calls.shape)
 
 
 class TracedCosts:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from speclight.advice.configuration import Configuration
 from speclight.advice.prediction import Prediction, predictions
-from speclight.advice.priced_calls import priced_calls
+from speclight.advice.priced_calls import PricedCalls, priced_calls
 from speclight.advice.prices import CallPrices
 from speclight.advice.start_set import StartSet, start_set
 from speclight.advice.traced_calls import Choice
@@ -88,6 +88,18 @@ class Plan:
         return Estimate(speed.value / plain, error, low, high, speed.clusters)
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a plan is for.
+
+    mix: share of the emitted tokens by family, positive, whatever their sum; equal shares of all families of
+    the trace if None.
+    """
+
+    prices: CallPrices
+    mix: Mapping[str, float] | None = None
+
+
 def plan(
     starts: Sequence[TracedStart],
     rule: str,
@@ -97,19 +109,50 @@ def plan(
     *,
     with_auto: bool = False,
 ) -> Plan:
-    """Price every configuration chosen.
+    """The plan for one machine and mix, see `plans`."""
+    (found,) = plans(starts, rule, [Wanted(prices, mix)], choice, with_auto=with_auto)
+    return found
 
-    rule: as for `score`. mix: share of the emitted tokens by family, positive, whatever their sum; equal
-    shares of all families of the trace if None. with_auto: whether budgets that each call sets are among the
+
+def plans(
+    starts: Sequence[TracedStart],
+    rule: str,
+    wanted: Sequence[Wanted],
+    choice: Choice = ALL,
+    *,
+    with_auto: bool = False,
+) -> tuple[Plan, ...]:
+    """Price every configuration chosen, for each machine and mix; what they share is worked out once.
+
+    rule: as for `score`. with_auto: whether budgets that each call sets are among the
     configurations, see `advice.auto`. Few prompts of a family are drawn towards all families of the
     trace (`advice.pooling`), what choosing the fastest of many flatters is taken off, and intervals are those
     of the whole choice (`advice.selection`).
-    Raises InvalidInput as `score`, and for a family in the mix that the trace does not hold.
+    Raises InvalidInput as `score`, and for a family in a mix that the trace does not hold.
     """
-    by_family, shares = _families(starts, mix)
+    by_family: dict[str, list[TracedStart]] = {}
+    for start in starts:
+        by_family.setdefault(start.family, []).append(start)
+    if not by_family:
+        start_set(starts)  # says that there are none
+    mixes = [_shares(by_family, each.mix) for each in wanted]
     together = {family: start_set(own) for family, own in by_family.items()}
+    prices = [each.prices for each in wanted]
     priced = [priced_calls(own, rule, prices, choice, with_auto=with_auto) for own in together.values()]
-    of_all = [shares.get(family, 0.0) for family in by_family]
+    return tuple(
+        _plan(together, families, machine, mix)
+        for families, machine, mix in zip(zip(*priced, strict=True), prices, mixes, strict=True)
+    )
+
+
+def _plan(
+    together: Mapping[str, StartSet],
+    priced: Sequence[PricedCalls],
+    prices: CallPrices,
+    shares: Mapping[str, float],
+) -> Plan:
+    """priced: of each family."""
+    of_all = [shares.get(family, 0.0) for family in together]
     drafting = predictions(priced, of_all, prices.target.batch_size)
     prompts = sum(len(together[family].prompts) for family in shares)
     found = [_plain(prices, prompts), *drafting]
@@ -123,18 +166,13 @@ def plan(
     )
 
 
-def _families(
-    starts: Sequence[TracedStart], mix: Mapping[str, float] | None
-) -> tuple[dict[str, list[TracedStart]], dict[str, float]]:
-    """The starts of every family of the trace, and the shares of those in the mix, summing to 1."""
-    by_family: dict[str, list[TracedStart]] = {}
-    for start in starts:
-        by_family.setdefault(start.family, []).append(start)
-    wanted = dict.fromkeys(by_family, 1.0) if mix is None else dict(mix)
+def _shares(families: Collection[str], mix: Mapping[str, float] | None) -> dict[str, float]:
+    """Those of the families in the mix, summing to 1. families: of the trace."""
+    wanted = dict.fromkeys(families, 1.0) if mix is None else dict(mix)
     for family, share in wanted.items():
-        if family not in by_family:
+        if family not in families:
             raise InvalidInput(
-                f"the mix names the family {family!r}, expected one of {', '.join(by_family)}, which the "
+                f"the mix names the family {family!r}, expected one of {', '.join(families)}, which the "
                 "trace holds",
                 argument="mix",
             )
@@ -144,10 +182,9 @@ def _families(
                 argument="mix",
             )
     if not wanted:
-        start_set(starts)  # says that there are none
         raise InvalidInput("got an empty mix, expected at least one family", argument="mix")
     total = sum(wanted.values())
-    return by_family, {family: share / total for family, share in wanted.items()}
+    return {family: share / total for family, share in wanted.items()}
 
 
 def _plain(prices: CallPrices, prompts: int) -> Prediction:
@@ -159,7 +196,7 @@ def _plain(prices: CallPrices, prompts: int) -> Prediction:
 
 
 def _oracle(families: Sequence[tuple[float, StartSet]], prices: CallPrices) -> FreeOracle:
-    seconds = prices.by_size() + prices.plain_loop
+    seconds = prices.by_size + prices.plain_loop
     reached = min(prices.largest, *(starts.best_tokens.shape[1] for _, starts in families))
     of_family = [share / starts.best_tokens[:, :reached].mean(axis=0) for share, starts in families]
     calls = np.sum(of_family, axis=0)  # of a token

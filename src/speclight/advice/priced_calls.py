@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from speclight.advice.auto import GROWTH, auto_calls, auto_ceiling
+from speclight.advice.auto import GROWTH, TracedLaws, auto_calls, auto_ceiling
 from speclight.advice.configuration import Configuration
 from speclight.advice.prices import CallPrices
 from speclight.advice.start_set import StartSet
@@ -60,23 +60,35 @@ class PricedCalls:
 
 
 def priced_calls(
-    starts: StartSet, rule: str, prices: CallPrices, choice: Choice, *, with_auto: bool
-) -> PricedCalls:
-    """All configurations chosen that could be priced, as `plan` has them."""
-    parts: list[PricedCalls] = []
-    unpriced: dict[str, None] = {}
+    starts: StartSet, rule: str, prices: Sequence[CallPrices], choice: Choice, *, with_auto: bool
+) -> tuple[PricedCalls, ...]:
+    """All configurations chosen that could be priced, as `plan` has them, for each of the prices.
+
+    Which calls a configuration makes depends on no price, so that is worked out once for all of them.
+    """
+    parts = [list[PricedCalls]() for _ in prices]
+    unpriced = [dict[str, None]() for _ in prices]
     for calls in traced_calls(starts, rule, choice):
-        if prices.can_price(calls):
-            parts.extend(_of_growth(starts, calls, prices))
-        else:
-            is_timed = calls.drafter in prices.drafters
-            unpriced[f"{calls.drafter}, {calls.growth}" if is_timed else calls.drafter] = None
+        for found, unknown, machine in zip(parts, unpriced, prices, strict=True):
+            if machine.can_price(calls):
+                found.extend(_of_growth(starts, calls, machine))
+            else:
+                is_timed = calls.drafter in machine.drafters
+                unknown[f"{calls.drafter}, {calls.growth}" if is_timed else calls.drafter] = None
     if with_auto:
-        parts.extend(_auto(starts, rule, prices, choice))
-    return PricedCalls(
-        tuple(each for part in parts for each in part.configurations),
-        np.concatenate([np.zeros((5, len(starts.prompts), 0)), *(part.sums for part in parts)], axis=2),
-        tuple(unpriced),
+        for drafter in _paced_drafters(starts, choice):
+            laws = TracedLaws(starts, drafter)
+            for found, machine in zip(parts, prices, strict=True):
+                if drafter in machine.drafters:
+                    found.extend(_auto(laws, rule, machine))
+    none = np.zeros((5, len(starts.prompts), 0))
+    return tuple(
+        PricedCalls(
+            tuple(each for part in found for each in part.configurations),
+            np.concatenate([none, *(part.sums for part in found)], axis=2),
+            tuple(unknown),
+        )
+        for found, unknown in zip(parts, unpriced, strict=True)
     )
 
 
@@ -84,7 +96,8 @@ def _of_growth(starts: StartSet, calls: TracedCalls, prices: CallPrices) -> Iter
     kept = [place for place, budget in enumerate(calls.node_budgets) if budget <= prices.largest]
     if not kept:
         return
-    calls = calls.at(kept)
+    if len(kept) < len(calls.node_budgets):
+        calls = calls.at(kept)
     seconds, weights = prices.of(calls), calls.weights
     values = (1.0, calls.expected_tokens, seconds.target, seconds.draft, seconds.loop)
     yield PricedCalls(
@@ -95,20 +108,25 @@ def _of_growth(starts: StartSet, calls: TracedCalls, prices: CallPrices) -> Iter
     )
 
 
-def _auto(starts: StartSet, rule: str, prices: CallPrices, choice: Choice) -> Iterator[PricedCalls]:
-    """Best-first trees of every drafter chosen and timed, each call with a budget of its own."""
+def _paced_drafters(starts: StartSet, choice: Choice) -> list[str]:
+    """The drafters chosen whose best-first trees were traced, unless other growths alone are chosen."""
     if choice.growths and GROWTH not in choice.growths:
-        return
-    for drafter, growths in starts.growths.items():
-        is_chosen = not choice.drafters or drafter in choice.drafters
-        if not is_chosen or GROWTH not in growths or drafter not in prices.drafters:
-            continue
-        calls = auto_calls(starts, drafter, prices)
-        if not calls.calls.sum():
-            continue  # windows too short to say
-        ceiling = auto_ceiling(starts, drafter, prices)
-        sums = (calls.calls, calls.tokens, calls.target, calls.draft, calls.loop)
-        yield PricedCalls(
-            (Configuration(drafter, GROWTH, rule, ceiling, is_auto=True),),
-            np.stack([starts.by_prompt(each)[:, None] for each in sums]),
-        )
+        return []
+    return [
+        drafter
+        for drafter, growths in starts.growths.items()
+        if GROWTH in growths and (not choice.drafters or drafter in choice.drafters)
+    ]
+
+
+def _auto(laws: TracedLaws, rule: str, prices: CallPrices) -> Iterator[PricedCalls]:
+    """Best-first trees of a drafter, each call with a budget of its own."""
+    calls, starts = auto_calls(laws, prices), laws.starts
+    if not calls.calls.sum():
+        return  # windows too short to say
+    ceiling = auto_ceiling(starts, laws.drafter, prices)
+    sums = (calls.calls, calls.tokens, calls.target, calls.draft, calls.loop)
+    yield PricedCalls(
+        (Configuration(laws.drafter, GROWTH, rule, ceiling, is_auto=True),),
+        np.stack([starts.by_prompt(each)[:, None] for each in sums]),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -64,7 +65,7 @@ class OneCall:
     loop: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CallPrices:
     """The machine, as far as speed depends on it.
 
@@ -110,6 +111,7 @@ class CallPrices:
         """Of a call of plain decoding, what is around the target's pass."""
         return float(self._loop(NO_DRAFTER, NO_DRAFTER, 1.0))
 
+    @cached_property
     def by_size(self) -> FloatArray:
         """[largest] seconds of the target's pass with 1, 2, ... nodes."""
         measured = self.target.at(self.context_tokens)
@@ -122,7 +124,7 @@ class CallPrices:
         sizes = np.rint(calls.sizes).astype(np.int64)
         drafting = _drafting(self.drafters[drafter], calls.costs)
         return CallSeconds(
-            self.by_size()[sizes - 1],
+            self.by_size[sizes - 1],
             self._whole_drafting(drafter, growth, drafting, calls.sizes),
             self._loop(drafter, growth, calls.sizes),
         )
@@ -132,7 +134,7 @@ class CallPrices:
         levels = np.array(self.drafters[drafter].seconds(draft_calls, draft_nodes))
         drafting = self._whole_drafting(drafter, growth, levels, float(size)) if draft_calls else levels
         return OneCall(
-            self.target.seconds(size, self.context_tokens),
+            float(self.by_size[size - 1]),
             float(drafting),
             float(self._loop(drafter, growth, float(size))),
         )
@@ -175,8 +177,6 @@ class CallPrices:
 
 
 def _drafting(drafter: DraftTime, costs: DraftCosts) -> FloatArray:
-    """[starts, budgets] seconds. Drafts are alike at many starts, so each kind is priced once."""
-    calls, nodes = costs.calls.round(2), costs.nodes.round(2)
-    kinds, places = np.unique(calls + 1j * nodes, return_inverse=True)
-    seconds = np.array([drafter.seconds(float(kind.real), float(kind.imag)) for kind in kinds])
-    return seconds[places].reshape(calls.shape)
+    """[starts, budgets] seconds."""
+    kinds, places = costs.kinds
+    return np.array([drafter.seconds(calls, nodes) for calls, nodes in kinds])[places]

@@ -51,7 +51,7 @@ def what_if_of(traced: Sequence[TracedLoad]) -> WhatIf:
     prices = traced[0].prices
     return WhatIf(
         tuple(load for each in traced for load in _loads(each)),
-        call_time_presets(prices.by_size().tolist()),
+        call_time_presets(prices.by_size.tolist()),
         prices.plain_loop,
     )
 

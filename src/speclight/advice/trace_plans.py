@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from speclight.advice.configuration import deterministic_rule
 from speclight.advice.machine import mean_context_tokens, prices_of
-from speclight.advice.plan import Plan, plan
+from speclight.advice.plan import Plan, Wanted, plans
+from speclight.advice.prices import CallPrices
 from speclight.advice.speed_limit import limit_of_mix
 from speclight.advice.traced_calls import Choice
 from speclight.errors import InvalidInput
@@ -45,14 +46,20 @@ class NamedPlan:
 def plans_of_trace(trace: Trace, times: LatencyRecord, request: PlanRequest) -> tuple[NamedPlan, ...]:
     """By family, and within it by batch size, the smallest first.
 
-    Raises what `plan` and `prices_of` raise.
+    Raises what `plans` and `prices_of` raise.
     """
-    mixes = _mixes(trace, request)
     sizes = request.batch_sizes or tuple(curve.batch_size for curve in times.curves)
-    return tuple(
-        NamedPlan(name, _planned(trace, times, size, mix, request))
-        for name, mix in mixes.items()
+    wanted = [
+        (name, Wanted(_prices(trace, times, size, mix, request), mix))
+        for name, mix in _mixes(trace, request).items()
         for size in sizes
+    ]
+    rule = deterministic_rule(trace.sampling.temperature)
+    machines = [each for _, each in wanted]
+    found = plans(trace.starts, rule, machines, request.choice, with_auto=request.with_auto)
+    return tuple(
+        NamedPlan(name, replace(own, limit=limit_of_mix(trace.profile, own.mix, machine.prices.target)))
+        for (name, machine), own in zip(wanted, found, strict=True)
     )
 
 
@@ -63,20 +70,17 @@ def _mixes(trace: Trace, request: PlanRequest) -> Mapping[str, Mapping[str, floa
     return {family: {family: 1.0} for family in families}
 
 
-def _planned(
+def _prices(
     trace: Trace,
     times: LatencyRecord,
     batch_size: int,
     mix: Mapping[str, float] | None,
     request: PlanRequest,
-) -> Plan:
+) -> CallPrices:
     context = request.context_tokens
     if context is None:
         context = mean_context_tokens(trace, None if mix is None else tuple(mix))
-    prices = prices_of(trace, times, batch_size, context, request.loop_seconds)
-    rule = deterministic_rule(trace.sampling.temperature)
-    found = plan(trace.starts, rule, prices, mix, request.choice, with_auto=request.with_auto)
-    return replace(found, limit=limit_of_mix(trace.profile, found.mix, prices.target))
+    return prices_of(trace, times, batch_size, context, request.loop_seconds)
 
 
 def equal_mix(trace: Trace, families: Sequence[str]) -> dict[str, float] | None:

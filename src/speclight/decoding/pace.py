@@ -120,12 +120,14 @@ class RecentSeconds:
     """Seconds of a target call, drafting left out, by the size of its tree: medians of recent calls."""
 
     _recent: dict[int, deque[float]] = field(default_factory=dict[int, deque[float]])
-    _curve: FloatArray | None = None
+    _told: list[tuple[int, int, float]] | None = None  # sizes, calls and medians that the curve is drawn from
+    _curve: FloatArray = field(default_factory=lambda: np.zeros(CEILING))
+    _is_stale: bool = True
 
     def learn(self, size: int, seconds: float) -> None:
         """One call more."""
         self._recent.setdefault(_size_class(size), deque(maxlen=RECENT)).append(seconds)
-        self._curve = None
+        self._is_stale = True
 
     @property
     def plain(self) -> float:
@@ -135,18 +137,24 @@ class RecentSeconds:
     @property
     def curve(self) -> FloatArray:
         """[CEILING] seconds of trees of 1, 2, ... nodes: measured sizes joined by lines, then as hoped."""
-        curve = self._curve
-        if curve is None:
-            known = sorted(self._recent)
-            # A larger tree takes no less: a size that seems faster is noise, which would draw trees to it.
-            weights = [len(self._recent[size]) for size in known]
-            medians = [median(self._recent[size]) for size in known]
-            seconds = isotonic_regression(medians, weights=weights).x.tolist()
-            if known[-1] < CEILING:
-                seconds.append(seconds[-1] + HOPED_GROWTH * seconds[0] * (CEILING - known[-1]))
-                known.append(CEILING)
-            curve = self._curve = np.interp(np.arange(1, CEILING + 1), known, seconds)
-        return curve
+        if self._is_stale:
+            self._is_stale = False
+            told = [(size, len(seconds), median(seconds)) for size, seconds in sorted(self._recent.items())]
+            if told != self._told:
+                self._told, self._curve = told, _joined(told)
+        return self._curve
+
+
+def _joined(told: list[tuple[int, int, float]]) -> FloatArray:
+    """[CEILING] seconds by size. told: sizes measured, rising; of each how many calls, and their median."""
+    known = [size for size, _, _ in told]
+    # A larger tree takes no less: a size that seems faster is noise, which would draw trees to it.
+    fitted = isotonic_regression([own for _, _, own in told], weights=[calls for _, calls, _ in told])
+    seconds = fitted.x.tolist()
+    if known[-1] < CEILING:
+        seconds.append(seconds[-1] + HOPED_GROWTH * seconds[0] * (CEILING - known[-1]))
+        known.append(CEILING)
+    return np.interp(np.arange(1, CEILING + 1), known, seconds)
 
 
 def _size_class(size: int) -> int:
@@ -165,6 +173,7 @@ class Pace:
         self.calibration, self.call_seconds = Calibration(), RecentSeconds()
         self._level_seconds: deque[float] = deque(maxlen=RECENT)
         self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT_CALLS)
+        self._recent_tokens, self._recent_seconds = 0, 0.0  # of all of those
         # Of a node that was accepted and had children: how often one of them was accepted too.
         self._went_on, self._could_go_on = HOPED_CONTINUATION * PRIOR_TRIALS, PRIOR_TRIALS
         self._wait, self._since_draft = FIRST_WAIT, 0
@@ -223,6 +232,9 @@ class Pace:
         if trace.draft_cost.calls:
             self._level_seconds.append(seconds.draft / trace.draft_cost.calls)
         self._recent.append((trace.tokens_emitted, seconds.total))
+        # Summed anew: a running sum would drift.
+        self._recent_tokens = sum(emitted for emitted, _ in self._recent)
+        self._recent_seconds = sum(spent for _, spent in self._recent)
         if len(tree) == 1:
             self._since_draft += 1
             return
@@ -238,14 +250,6 @@ class Pace:
     def rate(self) -> float:
         """Tokens per second that this decode reaches, no less than plain decoding's. Needs a plain call."""
         return max(1.0 / self.call_seconds.plain, self._recent_tokens / self._recent_seconds)
-
-    @property
-    def _recent_tokens(self) -> int:
-        return sum(tokens for tokens, _ in self._recent)
-
-    @property
-    def _recent_seconds(self) -> float:
-        return sum(seconds for _, seconds in self._recent)
 
     @property
     def _level(self) -> float:

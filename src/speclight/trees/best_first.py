@@ -47,6 +47,7 @@ class BestFirstGrowth:
         self._never_drafted = np.array(sorted(never_drafted), dtype=np.int64)
         self._children: dict[int, range] = {}  # expanded node -> its known children, best first
         self._best: list[int] | None = None
+        self._tree: DraftTree | None = None
 
     def unexpanded(self) -> list[int]:
         """Nodes of the present best tree whose children must be looked at, in the tree's order.
@@ -66,18 +67,20 @@ class BestFirstGrowth:
         count = min(self._most_children, self.node_budget - 1)
         best = law.likeliest(count, self._never_drafted)
         self._children[node] = self.known.add(node, best.tokens, best.log_probs)
-        self._best = None
+        self._best = self._tree = None
 
     def tree(self) -> DraftTree:
         """The best tree among the nodes known so far, nodes in order of falling path probability."""
-        best = self._best_nodes()
-        place = {node: index for index, node in enumerate(best)}
-        place[-1] = -1
-        return DraftTree(
-            tokens=np.array([self.known.tokens[node] for node in best]),
-            parents=np.array([place[self.known.parents[node]] for node in best]),
-            log_probs=np.array([self.known.log_probs[node] for node in best]),
-        )
+        if self._tree is None:
+            best = self._best_nodes()
+            place = {node: index for index, node in enumerate(best)}
+            place[-1] = -1
+            self._tree = DraftTree(
+                tokens=np.array([self.known.tokens[node] for node in best]),
+                parents=np.array([place[self.known.parents[node]] for node in best]),
+                log_probs=np.array([self.known.log_probs[node] for node in best]),
+            )
+        return self._tree
 
     def _best_nodes(self) -> list[int]:
         if self._best is not None:

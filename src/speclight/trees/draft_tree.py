@@ -75,18 +75,19 @@ class DraftTree:
     @property
     def depths(self) -> IntArray:
         """[nodes] number of edges between each node and the root (the root has depth 0)."""
-        depths = np.zeros(len(self), dtype=np.int64)
-        for node in range(1, len(self)):
-            depths[node] = depths[self.parents[node]] + 1
-        return depths
+        depths, parents = [0], list[int](self.parents[1:].tolist())
+        for parent in parents:
+            depths.append(depths[parent] + 1)
+        return np.array(depths, dtype=np.int64)
 
     @property
     def path_log_probs(self) -> FloatArray:
         """[nodes] the drafter's log-probability of the whole path from the root to each node."""
-        totals = np.zeros(len(self))
-        for node in range(1, len(self)):
-            totals[node] = totals[self.parents[node]] + self.log_probs[node]
-        return totals
+        totals, parents = [0.0], list[int](self.parents[1:].tolist())
+        log_probs = list[float](self.log_probs[1:].tolist())
+        for parent, log_prob in zip(parents, log_probs, strict=True):
+            totals.append(totals[parent] + log_prob)
+        return np.array(totals)
 
     def children(self, node: int) -> IntArray:
         """The children of a node, in the order the drafter gave them."""
@@ -145,8 +146,8 @@ def _check(tokens: IntArray, parents: IntArray, log_probs: FloatArray) -> None:
         raise InvalidInput(f"token ids must be >= 0, got {int(tokens.min())}")
     if not (log_probs <= 0.0).all():  # also catches NaN
         raise InvalidInput("drafter log-probabilities must be <= 0 and not NaN; normalise the drafter's law")
-    edges = np.stack([parents[1:], tokens[1:]])
-    if np.unique(edges, axis=1).shape[1] != edges.shape[1]:
+    edges = set(zip(parents[1:].tolist(), tokens[1:].tolist(), strict=True))
+    if len(edges) != len(parents) - 1:
         raise InvalidInput("siblings must carry distinct tokens; merge duplicates into one node")
 
 

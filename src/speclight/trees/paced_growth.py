@@ -60,6 +60,8 @@ class PacedGrowth:
         # Stable, and parents stand before their children: where they tie, the parent stays first.
         order = np.argsort(-tree.path_log_probs, kind="stable")
         kept = np.sort(order[: self._worth.worth_scoring(tree.path_log_probs[order])])
+        if len(kept) == len(tree):
+            return tree
         place = {-1: -1, **{int(node): number for number, node in enumerate(kept)}}
         parents = np.array([place[int(tree.parents[node])] for node in kept])
         return DraftTree(tree.tokens[kept], parents, tree.log_probs[kept])

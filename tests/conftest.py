@@ -86,10 +86,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def _compiled_loops(root: Path) -> Path:
-    """Where compiled loops of the package as it is are kept; those of other states of it are removed."""
+    """Where compiled loops are kept; those of other states of the modules that hold some are removed."""
     content = hashlib.sha256()
     for path in sorted((root / "src").rglob("*.py")):
-        content.update(path.read_bytes())
+        text = path.read_bytes()
+        if b"compiled" in text or b"numba" in text:
+            content.update(text)
     folder = root / ".pytest_cache" / "numba" / content.hexdigest()
     for other in folder.parent.glob("*"):
         if other != folder:

@@ -3,11 +3,8 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-from speclight.cli.main import main
 
 # What is typed, and what the message names.
 BAD = [
@@ -89,40 +86,59 @@ MISSING_RECORDS = [
 SLOW = ("torch", "transformers", "pyarrow", "matplotlib", "plotly", "numba")
 # One process for all of them: it stays as quick as it is because nothing slow is ever imported.
 RUN = """
-import json, sys
+import contextlib, io, json, sys
 from speclight.cli.main import main
-codes = [main(arguments) for arguments in json.loads(sys.argv[1])]
-print(json.dumps({"codes": codes, "modules": sorted(sys.modules)}))
+
+def told(arguments):
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(arguments)
+    return code, out.buffer.getvalue().decode(), err.buffer.getvalue().decode()
+
+said = [told(arguments) for arguments in json.loads(sys.argv[1])]
+print(json.dumps({"said": said, "modules": sorted(sys.modules)}))
 """
 
 
-@pytest.mark.parametrize(("arguments", "named"), BAD, ids=lambda value: " ".join(value[:4]) if value else "")
-def test_bad_input_exits_2_and_is_named(arguments, named, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    Path("FILE").write_text("in the way")
-    Path("FOLDER").mkdir()
-    assert main(arguments) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("speclight: error: ")
-    assert captured.err.count("\n") == 1
-    assert named in captured.err
-
-
-def test_bad_input_is_told_without_a_slow_import(tmp_path):
-    (tmp_path / "FILE").write_text("in the way")
-    (tmp_path / "FOLDER").mkdir()
-    command = [sys.executable, "-c", RUN, json.dumps([arguments for arguments, _ in BAD])]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+def told_alone(cases, folder):
+    """What the commands return and write, and the modules imported, in a process of their own."""
+    command = [sys.executable, "-c", RUN, json.dumps(cases)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
     found = json.loads(done.stdout)
-    assert found["codes"] == [2] * len(BAD)
-    assert not set(found["modules"]) & set(SLOW)
+    return found["said"], set(found["modules"])
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bad")
+    (folder / "FILE").write_text("in the way")
+    (folder / "FOLDER").mkdir()
+    return told_alone([arguments for arguments, _ in BAD], folder)
+
+
+def case_name(value):
+    return " ".join(value[:4]) if isinstance(value, list) else None
+
+
+@pytest.mark.parametrize(
+    ("number", "arguments", "named"), [(number, *case) for number, case in enumerate(BAD)], ids=case_name
+)
+def test_bad_input_exits_2_and_is_named(bad, number, arguments, named):
+    code, out, err = bad[0][number]
+    assert code == 2
+    assert out == ""
+    assert err.startswith("speclight: error: ")
+    assert err.count("\n") == 1
+    assert named in err
+
+
+def test_bad_input_is_told_without_a_slow_import(bad):
+    assert not bad[1] & set(SLOW)
 
 
 def test_missing_records_are_told_without_a_model_library(tmp_path):
-    command = [sys.executable, "-c", RUN, json.dumps(MISSING_RECORDS)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
-    found = json.loads(done.stdout)
-    assert found["codes"] == [2] * len(MISSING_RECORDS)
-    assert not set(found["modules"]) & {*SLOW, "scipy"} - {"pyarrow"}
-    assert done.stderr.count("missing holds no plan.json") == len(MISSING_RECORDS)
+    said, modules = told_alone(MISSING_RECORDS, tmp_path)
+    assert not modules & {*SLOW, "scipy"} - {"pyarrow"}
+    for code, _, err in said:
+        assert code == 2
+        assert "missing holds no plan.json" in err

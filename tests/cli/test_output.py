@@ -13,7 +13,7 @@ from speclight.cli.output import command_output, json_line
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 documents = st.dictionaries(
     st.text(),
-    st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8),
+    st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=4),
 )
 
 

@@ -161,7 +161,7 @@ def test_the_first_call_is_plain():
 
 def test_of_the_texts_of_a_batch_one_is_tried():
     world, pace = World(growth=0.6, level=0.3, honesty=0.0), Pace()
-    for number in range(3 * CALLS):
+    for number in range(2 * CALLS):
         budgets = [pace.node_budget(grows=True) for _ in range(4)]  # all draft before any is verified
         if number > CALLS:  # by then it is known that drafting does not pay, and what is drafted is a trial
             assert sum(budget > 1 for budget in budgets) <= 1

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from cases import thinned
 from every_outcome import law_of
 from speclight.decoding.decode import decode
 from speclight.decoding.fitting_drafters import drafter_for
@@ -73,7 +74,7 @@ def penalised(text, logits):
     return logits
 
 
-@pytest.mark.parametrize("rule", ["target_sample", "rejection", "traversal"])
+@pytest.mark.parametrize("rule", thinned(["traversal", "rejection", "target_sample"]))
 def test_a_repetition_penalty_follows_each_nodes_own_prefix(rule):
     target = tiny_target(seed=1)
     law = enumerated_law(target, DecodeSettings(5, 3, repetition_penalty=1.8), rule=rule)
@@ -109,8 +110,8 @@ def test_processing_with_the_roots_prefix_is_noticed():
         logits[len(text) % 3] += 1.5
         return logits
 
-    law = enumerated_law(target, DecodeSettings(5, 3, processors=(by_the_root,)))
-    exact = exact_law(target, 3, right)
+    law = enumerated_law(target, DecodeSettings(5, 2, processors=(by_the_root,)))
+    exact = exact_law(target, 2, right)
     assert max(abs(law[text] - exact[text]) for text in exact) > 1e-3
 
 

@@ -107,7 +107,7 @@ def test_the_pieces_are_the_text(kind, cleans_up):
     of_bytes = [vocabulary[name] for byte in BYTES if (name := f"<0x{byte:02X}>") in vocabulary]
     token = st.integers(0, size - 1) | st.sampled_from(of_bytes or [0])
 
-    @settings(max_examples=4 * settings.default.max_examples, derandomize=True)
+    @settings(max_examples=2 * settings.default.max_examples, derandomize=True)
     @given(st.lists(st.lists(token, min_size=1, max_size=4), max_size=12))
     def holds(parts):
         pieces = TextPieces(target)

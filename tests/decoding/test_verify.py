@@ -90,7 +90,7 @@ def test_planted_faults_fail():
     target = tiny_target(9, seed=1)
     law = StringLaw(target, PROMPT, 4.0)  # spread out: the drafted token is far from certain
     assert not rule_test(target, FAULTY, PROMPT, law, 500).is_passed
-    assert not loop_test(target, FAULTY, PROMPT, law, 200).strings.is_passed
+    assert not loop_test(target, FAULTY, PROMPT, law, 60).strings.is_passed
     greedy = greedy_test(target, FAULTY, [PROMPT], 12)
     assert greedy.bugs == 1
     assert greedy.divergences[0].margin > NEAR_TIE_LOGITS
@@ -135,7 +135,7 @@ def test_rounding_alone_is_no_bug_in_any_type(dtype):
     assert near_tie_margin(torch.float32, 20.0) == NEAR_TIE_LOGITS
     assert near_tie_margin(torch.bfloat16, 20.0) == 8 * 20 * 2.0**-7
     rng = np.random.default_rng(0)
-    for _ in range(20):
+    for _ in range(8):
         ids = torch.from_numpy(rng.integers(0, 40, (1, 30)))
         whole = target.model(ids, use_cache=False).logits[0].float()
         cache = DynamicCache(config=target.model.config)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from models.tiny_gguf import vocabulary, write_tiny_gguf
 from speclight.errors import CorruptWeights, InvalidInput
 from speclight.models.conversion import converted_folder
-from speclight.models.default_target import default_gguf
+from speclight.models.default_target import GGUF_SHA256, default_gguf
 from speclight.models.gguf_file import open_gguf
 from speclight.models.tokenizer import load_tokenizer, tokenizer_from_gguf
 
@@ -37,7 +37,9 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def smollm():
-    return tokenizer_from_gguf(open_gguf(default_gguf()), 8192)
+    """As it was converted: reading it from the GGUF takes seconds, which is left to a slow test."""
+    folder = converted_folder(default_gguf(), expected_sha256=GGUF_SHA256)
+    return load_tokenizer(folder, trust_remote_code=False, local_files_only=True)
 
 
 def llama_cpp_pieces(string):
@@ -117,6 +119,15 @@ def test_token_ids_outside_the_vocabulary_are_refused(tmp_path):
     path = write_tiny_gguf(tmp_path / "tiny.gguf", eos_token_id=len(vocabulary()))
     with pytest.raises(CorruptWeights, match="eos_token_id"):
         tokenizer_from_gguf(open_gguf(path), WINDOW)
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_default_target_is_read_from_its_gguf_as_it_was_converted(smollm):
+    read = tokenizer_from_gguf(open_gguf(default_gguf()), 8192)
+    assert json.loads(read.backend_tokenizer.to_str()) == json.loads(smollm.backend_tokenizer.to_str())
+    assert read.chat_template == smollm.chat_template
+    assert read.special_tokens_map == smollm.special_tokens_map
 
 
 @pytest.mark.model

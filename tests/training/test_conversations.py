@@ -34,20 +34,24 @@ def sampled(count, seed=0, target=None):
     return list(itertools.islice(sampler.conversations(), count))
 
 
-def test_states_equal_a_plain_pass_over_each_text():
+@pytest.fixture(scope="module")
+def texts():
+    return sampled(40)
+
+
+def test_states_equal_a_plain_pass_over_each_text(texts):
     """Rows of different ages share one cache and are restarted in place; none may see another's slots."""
     plain = toy()
-    for text in sampled(30):
+    for text in texts:
         output = plain.model(text.tokens.long()[None], use_cache=False, output_hidden_states=True)
         expected = torch.cat([output.hidden_states[layer][0] for layer in LAYERS], dim=-1)
         np.testing.assert_allclose(text.features, expected, rtol=0, atol=ATOL)
         np.testing.assert_allclose(text.last_states, output.hidden_states[-1][0], rtol=0, atol=ATOL)
 
 
-def test_texts_have_the_frame_and_the_limits():
+def test_texts_have_the_frame_and_the_limits(texts):
     frame = chat_frame(toy())
     assert (frame.before, frame.between) == ((1, 2), (3, 4))
-    texts = sampled(40)
     assert {text.temperature for text in texts} == {0.0, 1.0}
     requests = []
     for text in texts:
@@ -61,9 +65,9 @@ def test_texts_have_the_frame_and_the_limits():
     assert len(set(requests)) == len(requests)
 
 
-def test_greedy_answers_are_greedy():
+def test_greedy_answers_are_greedy(texts):
     plain = toy()
-    greedy = [text for text in sampled(40) if text.temperature == 0.0]
+    greedy = [text for text in texts if text.temperature == 0.0]
     assert len(greedy) > 5
     for text in greedy:
         logits = plain.model(text.tokens.long()[None], use_cache=False).logits[0]
@@ -74,7 +78,7 @@ def test_greedy_answers_are_greedy():
 def test_a_greedy_share_of_one_samples_no_answer():
     settings = dataclasses.replace(SETTINGS, greedy_share=1.0)
     sampler = ConversationSampler(toy(), LAYERS, settings, 0)
-    assert {text.temperature for text in itertools.islice(sampler.conversations(), 20)} == {0.0}
+    assert {text.temperature for text in itertools.islice(sampler.conversations(), 8)} == {0.0}
 
 
 def test_sampling_goes_on_where_it_stopped(tmp_path):

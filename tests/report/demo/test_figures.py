@@ -50,15 +50,15 @@ def test_every_curve_of_the_record_is_drawn(written, tmp_path):
         replace(limits, curves=tuple(curve for curve in limits.curves if curve.name != "limit"))
         for limits in record.limits
     )
-    without = write_figures(replace(record, limits=fewer), tmp_path)
+    without = write_figures(replace(record, limits=fewer, overall=()), tmp_path)
     paths = [
         figure.svg_content.count(b'id="line2d_') for figure in (written.limits, without.limits)
     ]  # one less per family, and one less in the legend
     assert paths[0] - paths[1] == len(record.limits) + 1
 
 
-@pytest.mark.parametrize("odd", ["$\\frac$", "a_b^$c$ 问答 <b>&" + "long" * 60])
-def test_names_are_shown_and_not_interpreted(tmp_path, odd):
+def test_names_are_shown_and_not_interpreted(tmp_path):
+    odd = "$\\frac$ a_b^$c$ 问答 <b>&" + "long" * 60
     record = with_every_text(synthetic_record(("code",)), lambda text: text + odd)
     assert write_figures(record, tmp_path).limits.png.stat().st_size > 0
 

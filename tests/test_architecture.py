@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -51,8 +52,8 @@ class Import:
         return f"{self.path.relative_to(SOURCE)}:{self.line} imports {self.module}"
 
 
-def imports_of(path: Path, source: str) -> Iterator[Import]:
-    for node in ast.walk(ast.parse(source)):
+def imports_of(path: Path, nodes: list[ast.AST]) -> Iterator[Import]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield Import(path, node.lineno, alias.name)
@@ -62,8 +63,42 @@ def imports_of(path: Path, source: str) -> Iterator[Import]:
                 yield Import(path, node.lineno, f"{node.module}.{alias.name}")
 
 
+@dataclass(frozen=True)
+class Module:
+    """What the rules ask of a module, all found in one reading of it."""
+
+    path: Path
+    source: str
+    imports: list[Import]
+    flags_in_messages: list[str]
+    begins_with_arguments: list[str]
+    long_functions: list[str]
+
+
+@cache
+def modules() -> list[Module]:
+    return [read(path) for path in MODULES]
+
+
+def read(path: Path) -> Module:
+    source = path.read_text(encoding="utf-8")
+    nodes = nodes_of(source)
+    return Module(
+        path,
+        source,
+        list(imports_of(path, nodes)),
+        flags_in_messages(nodes),
+        begins_with_arguments(nodes),
+        long_functions(nodes),
+    )
+
+
+def nodes_of(source: str) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(source)))
+
+
 def all_imports() -> list[Import]:
-    return [found for path in MODULES for found in imports_of(path, path.read_text(encoding="utf-8"))]
+    return [found for module in modules() for found in module.imports]
 
 
 def package_of(path: Path) -> str:
@@ -118,11 +153,11 @@ def makes_a_generator(source: str) -> bool:
     return re.search(r"np\.random\.(Generator|SeedSequence|RandomState|default_rng)\(", source) is not None
 
 
-def flags_in_messages(source: str) -> list[str]:
+def flags_in_messages(nodes: list[ast.AST]) -> list[str]:
     """Command-line flags in the texts of `raise` statements."""
     texts = [
         part.value
-        for node in ast.walk(ast.parse(source))
+        for node in nodes
         if isinstance(node, ast.Raise)
         for part in ast.walk(node)
         if isinstance(part, ast.Constant) and isinstance(part.value, str)
@@ -131,19 +166,29 @@ def flags_in_messages(source: str) -> list[str]:
     return [flag for flag in flags if flag != "--force-reinstall"]  # of pip
 
 
-def begins_with_arguments(source: str) -> list[str]:
+def begins_with_arguments(nodes: list[ast.AST]) -> list[str]:
     """Functions and classes whose docstring explains arguments or fields before saying what the thing is."""
     return [
         node.name
-        for node in ast.walk(ast.parse(source))
+        for node in nodes
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
         and re.match(r"[a-z_, ]+:", ast.get_docstring(node) or "")
     ]
 
 
+def long_functions(nodes: list[ast.AST]) -> list[str]:
+    return [
+        f"{node.name}: {node.end_lineno - node.lineno + 1} lines"
+        for node in nodes
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno is not None
+        and node.end_lineno - node.lineno + 1 >= FUNCTION_LINES_BELOW
+    ]
+
+
 def planted(package: str, source: str) -> list[Import]:
     path = SOURCE / "speclight" / package
-    return list(imports_of(path if path.suffix else path / "planted.py", source))
+    return list(imports_of(path if path.suffix else path / "planted.py", nodes_of(source)))
 
 
 def test_every_package_has_its_layer() -> None:
@@ -164,8 +209,7 @@ def test_the_tree_that_contributors_read_is_the_layers() -> None:
 
 @pytest.mark.parametrize(("pattern", "places"), ONE_PLACE.values(), ids=ONE_PLACE)
 def test_there_is_one_of_each(pattern: str, places: set[str]) -> None:
-    written = {path.name for path in MODULES if re.search(pattern, path.read_text(encoding="utf-8"))}
-    assert written == places
+    assert {module.path.name for module in modules() if re.search(pattern, module.source)} == places
 
 
 def test_data_flows_one_way() -> None:
@@ -198,44 +242,42 @@ def test_a_deep_learning_import_is_found() -> None:
 
 def test_array_types_are_named_once() -> None:
     assert array_aliases("BoolArray = npt.NDArray[np.bool_]\n") == ["BoolArray"]
-    elsewhere = [path for path in MODULES if path.stem != "arrays"]
-    assert [path.name for path in elsewhere if array_aliases(path.read_text(encoding="utf-8"))] == []
+    elsewhere = [module for module in modules() if module.path.stem != "arrays"]
+    assert [module.path.name for module in elsewhere if array_aliases(module.source)] == []
 
 
 def test_random_streams_are_opened_in_one_place() -> None:
     assert makes_a_generator("rng = np.random.default_rng(0)")
-    found = [path.name for path in MODULES if makes_a_generator(path.read_text(encoding="utf-8"))]
+    found = [module.path.name for module in modules() if makes_a_generator(module.source)]
     # The reference sources are drawn once and for all by NumPy's default generator.
     assert sorted(found) == ["seeds.py", "sources.py"]
 
 
 def test_errors_of_the_library_name_arguments_and_no_flags() -> None:
-    assert flags_in_messages('raise InvalidInput(f"got {x}; lower --max-tokens")') == ["--max-tokens"]
+    planted_flag = nodes_of('raise InvalidInput(f"got {x}; lower --max-tokens")')
+    assert flags_in_messages(planted_flag) == ["--max-tokens"]
     # Errors about inference servers name flags of those servers.
-    library = [path for path in MODULES if package_of(path) not in {"cli", "engines"}]
-    assert [path.name for path in library if flags_in_messages(path.read_text(encoding="utf-8"))] == []
+    library = [module for module in modules() if package_of(module.path) not in {"cli", "engines"}]
+    assert [module.path.name for module in library if module.flags_in_messages] == []
 
 
 def test_docstrings_begin_with_what_the_thing_is() -> None:
-    assert begins_with_arguments('class A:\n    """values, rows: [n] tokens per call."""') == ["A"]
-    assert begins_with_arguments('def f():\n    """A curve. values: [n] tokens per call."""') == []
-    named = {path: begins_with_arguments(path.read_text(encoding="utf-8")) for path in MODULES}
-    assert {path: wrong for path, wrong in named.items() if wrong} == {}
+    arguments_first = nodes_of('class A:\n    """values, rows: [n] tokens per call."""')
+    assert begins_with_arguments(arguments_first) == ["A"]
+    assert begins_with_arguments(nodes_of('def f():\n    """A curve. values: [n] tokens per call."""')) == []
+    assert {each.path: each.begins_with_arguments for each in modules() if each.begins_with_arguments} == {}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_modules_and_functions_are_short_and_finished(path: Path) -> None:
-    source = path.read_text(encoding="utf-8")
-    assert source.count("\n") < MODULE_LINES_BELOW
-    too_long = [
-        f"{node.name}: {node.end_lineno - node.lineno + 1} lines"
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.end_lineno is not None
-        and node.end_lineno - node.lineno + 1 >= FUNCTION_LINES_BELOW
-    ]
-    assert too_long == []
-    assert UNFINISHED.findall(source) == []
+def test_modules_and_functions_are_short_and_finished() -> None:
+    assert long_functions(nodes_of("def f():\n" + FUNCTION_LINES_BELOW * "    pass\n")) == ["f: 51 lines"]
+    wrong: dict[str, list[str]] = {}
+    for module in modules():
+        found = [*module.long_functions, *UNFINISHED.findall(module.source)]
+        if module.source.count("\n") >= MODULE_LINES_BELOW:
+            found.append(f"{MODULE_LINES_BELOW} lines or more")
+        if found:
+            wrong[str(module.path.relative_to(SOURCE))] = found
+    assert wrong == {}
 
 
 def test_modules_are_named_by_a_noun_of_the_field() -> None:

@@ -151,7 +151,7 @@ def _plan(
     prices: CallPrices,
     shares: Mapping[str, float],
 ) -> Plan:
-    """priced: of each family."""
+    """The plan of families whose calls are priced for its machine, in the order of `together`."""
     of_all = [shares.get(family, 0.0) for family in together]
     drafting = predictions(priced, of_all, prices.target.batch_size)
     prompts = sum(len(together[family].prompts) for family in shares)

@@ -92,7 +92,7 @@ def test_drafters_of_earlier_tokens_are_kept(run_json, target, tmp_path):
     ],
 )
 def test_bad_input_ends_with_code_2_and_says_why(capsys, tmp_path, arguments, words):
-    chosen = {"--text-tokens": "8", "--rows": "1", "--draft-vocabulary": "9", "--training-tokens": "60"}
+    chosen = {"--text-tokens": "60", "--rows": "4", "--draft-vocabulary": "9", "--training-tokens": "60"}
     chosen |= dict(zip(arguments[::2], arguments[1::2], strict=True))
     words_given = [word for pair in chosen.items() for word in pair]
     assert main(["train-head", "--out", str(tmp_path), *words_given]) == 2
@@ -102,6 +102,6 @@ def test_bad_input_ends_with_code_2_and_says_why(capsys, tmp_path, arguments, wo
 
 def test_a_checkpoint_of_another_target_is_refused(capsys, tmp_path):
     (tmp_path / "eagle3.pt").write_bytes(b"no checkpoint")
-    arguments = ("--text-tokens", "8", "--rows", "1", "--training-tokens", "60")
+    arguments = ("--text-tokens", "60", "--rows", "4", "--training-tokens", "60")
     assert main(["train-head", "--out", str(tmp_path), *arguments]) == 2
     assert "eagle3.pt is no checkpoint" in capsys.readouterr().err

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import shutil
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +66,17 @@ def toy_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     head = write_head(tmp_path / "shipped-head", "SpecForge")
     monkeypatch.setattr(shipped, "shipped_head_folder", lambda: head)
     monkeypatch.setattr(speclight, "load", lambda: toy)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported and collected here stays to the end, so no search for garbage goes through it."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

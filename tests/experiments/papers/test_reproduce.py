@@ -97,7 +97,8 @@ def test_a_line_is_found_and_a_cloud_is_not():
         for d, base in (("a", 1.0), ("b", 1.7), ("c", 2.9))
         for j, r in enumerate((base, base + 0.2, base + 0.5))
     ]
-    (fit, *_) = line_fits(on_line)
+    fits = line_fits(on_line)
+    fit = fits[0]
     assert (fit.slope, fit.intercept, fit.r_squared) == pytest.approx((2.0, 0.5, 1.0))
     assert fit.low == pytest.approx(1.0)
     assert fit.points == 9
@@ -109,7 +110,7 @@ def test_a_line_is_found_and_a_cloud_is_not():
     fit = line_fits(cloud)[0]
     assert fit.high is not None
     assert fit.r_squared < 0.5
-    found = Evidence(fits=line_fits(on_line)[:1])
+    found = Evidence(fits=fits[:1])
     claims = {claim.claim: claim.verdict for claim in judged_claims(found)}
     assert claims["Tokens per call are near linear in Lemma 7, a constant below it missing."] == "confirmed"
     assert line_fits(on_line[:1]) == ()

@@ -90,9 +90,9 @@ def test_every_lossless_rule_gets_what_one_score_says(target, trace, tmp_path):
 
 
 @pytest.mark.parametrize("rules", [("typical",), ("k_seq",), ("block",), ("law",)])
-def test_rules_that_no_score_is_of(target, trace, tmp_path, rules):
+def test_rules_that_no_score_is_of(target, small_trace, tmp_path, rules):
     with pytest.raises(InvalidInput):
-        run_score_test(target, trace, DRAFTERS, replace(SETTINGS, rules=rules), tmp_path)
+        run_score_test(target, small_trace, DRAFTERS, replace(SETTINGS, rules=rules), tmp_path)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import pytest
 
 from speclight.errors import ContextOverflow
 from speclight.models.batch_sampling import sample_continuations
+from speclight.models.readings import Readings
 from speclight.models.sampling import SamplingSettings
 from toys import law_after, tiny_target
 
@@ -56,6 +57,37 @@ def test_end_of_text_stops_a_text_and_not_its_batch():
         assert 2 not in text.token_ids[:-1]
         assert text.ended == (text.token_ids[-1] == 2)
         assert text.ended or len(text.token_ids) == 12
+
+
+def test_a_text_that_ended_is_read_no_further_and_the_others_keep_their_laws(monkeypatch):
+    target = tiny_target(vocabulary_size=5, seed=2, end_of_text=frozenset({4}))
+    prompts = [[0], [1, 1, 0], [0, 1], [1, 0, 1, 0]] * 3
+    read: list[int] = []
+    seen: list[list[np.ndarray]] = [[] for _ in prompts]
+    forward = target.forward
+
+    def counted(cache, tokens, *args, **kwargs):
+        read.append(len(tokens))
+        return forward(cache, tokens, *args, **kwargs)
+
+    def observe(rows, laws, tokens):
+        assert rows.tolist() == sorted(rows.tolist())
+        for row, law in zip(rows, laws, strict=True):
+            seen[row].append(law)
+
+    readings = Readings(target)
+    for prompt in prompts:
+        readings.begun(prompt)
+    monkeypatch.setattr(target, "forward", counted)
+    texts = sample_continuations(target, prompts, 12, SamplingSettings(), list(range(12)), observe, readings)
+    monkeypatch.undo()
+    lengths = [len(text.token_ids) for text in texts]
+    assert len(set(lengths)) > 3  # they end at various places
+    assert read == [sum(length > step for length in lengths) for step in range(max(lengths))]
+    for prompt, text, laws in zip(prompts, texts, seen, strict=True):
+        for step, law in enumerate(laws):
+            expected = law_after(target, prompt + list(text.token_ids[:step]))
+            np.testing.assert_allclose(law, expected, rtol=0, atol=LAW_ATOL)
 
 
 def test_no_room_for_the_tokens_asked_for():

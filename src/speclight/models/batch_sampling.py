@@ -62,15 +62,17 @@ def sample_continuations(
     running = np.arange(len(prompts))
     logits = batch.read_prompts()
     for step in range(max_tokens):
-        laws = processed_probabilities(logits[torch.from_numpy(running)].cpu().numpy(), sampling)
+        laws = processed_probabilities(logits.cpu().numpy(), sampling)
         tokens = _draw(laws, uniforms[running, step])
         if observe is not None:
             observe(running, laws, tokens)
         for row, token in zip(running.tolist(), tokens.tolist(), strict=True):
             texts[row].append(token)
-        running = running[~np.isin(tokens, list(model.end_of_text))]
-        if len(running) == 0:
+        ended = np.isin(tokens, list(model.end_of_text))
+        if ended.all():
             break
+        batch.drop(running[ended].tolist())
+        running = running[~ended]
         if step + 1 < max_tokens:
             logits = batch.read_tokens([text[-1] for text in texts])
     return [SampledContinuation(tuple(text), text[-1] in model.end_of_text) for text in texts]
@@ -90,7 +92,7 @@ def _draw(laws: FloatArray, uniforms: FloatArray) -> IntArray:
 
 
 class _PaddedBatch:
-    """The cache of a batch of texts of unequal length, padded on the left."""
+    """The cache of a batch of texts of unequal length, padded on the left; texts that ended leave it."""
 
     def __init__(
         self, model: CausalLM, prompts: Sequence[list[int]], max_tokens: int, readings: Readings
@@ -102,6 +104,7 @@ class _PaddedBatch:
         self._length = max(len(prompt) for prompt in prompts) - 1
         self._slots = self._length + 1 + max_tokens  # all at once: nothing is copied while texts grow
         self._padding = torch.tensor([self._length - len(prompt) + 1 for prompt in prompts])
+        self._texts = list(range(len(prompts)))  # which text is in each of the cache's rows
 
     @torch.inference_mode()
     def read_prompts(self) -> torch.Tensor:
@@ -129,14 +132,27 @@ class _PaddedBatch:
         return self.read_tokens([prompt[-1] for prompt in self._prompts])
 
     def read_tokens(self, tokens: list[int]) -> torch.Tensor:
-        """[batch, vocab] logits after one more token of each text."""
-        filled = self._cache.committed
-        visible = ~below(self._padding, filled + 1)[:, None]
-        positions = filled - self._padding[:, None]
-        one_each = torch.tensor(tokens)[:, None]
+        """[texts left, vocab] logits after one more token of each, in their order. tokens: of all texts."""
+        filled, padding = self._cache.committed, self._padding[self._texts]
+        visible = ~below(padding, filled + 1)[:, None]
+        positions = filled - padding[:, None]
+        one_each = torch.tensor([tokens[text] for text in self._texts])[:, None]
         logits = self._model.forward(self._cache, one_each, positions, visible, logit_rows=1).logits[:, -1]
         self._cache.keep([filled])
-        return logits
+        return logits[np.argsort(self._texts)]
+
+    def drop(self, texts: list[int]) -> None:
+        """Read these no further. Each one's row goes to the last text, so that little is moved."""
+        for text in texts:
+            row, last = self._texts.index(text), self._texts.pop()
+            if last != text:
+                self._texts[row] = last
+            self._cache.drop_row(row)
 
     def _buffer(self, states: torch.Tensor) -> torch.Tensor:
-        return states.new_zeros((len(self._prompts), states.shape[1], self._slots, states.shape[3]))
+        """Room for all texts; only what a pass reads before it is written, the padding, needs a number."""
+        shape = (len(self._prompts), states.shape[1], self._slots, states.shape[3])
+        buffer = states.new_empty(shape)
+        for row, padding in enumerate(self._padding.tolist()):
+            buffer[row, :, :padding] = 0.0
+        return buffer

@@ -61,6 +61,19 @@ class PathLayer(CacheLayerMixin):
             self.slot_positions = torch.cat(kept, dim=1)
         self._filled_to(end)
 
+    @torch.inference_mode()
+    def drop_row(self, row: int) -> None:
+        """Forget one text of the batch; the last one moves to its row."""
+        rows = self._keys.shape[0] - 1
+        if row < rows:
+            self._keys[row, :, : self.length] = self._keys[rows, :, : self.length]
+            self._values[row, :, : self.length] = self._values[rows, :, : self.length]
+        self._keys, self._values = self._keys[:rows], self._values[:rows]
+        if self.slot_positions is not None:
+            left = [rows if place == row else place for place in range(rows)]
+            self.slot_positions = self.slot_positions[left]
+        self._filled_to(self.length)
+
     def filled_slots(self) -> tuple[torch.Tensor, torch.Tensor]:
         """[batch, heads, filled, head size] keys and values."""
         return self._keys[:, :, : self.length], self._values[:, :, : self.length]
@@ -130,6 +143,11 @@ class PathCache(Cache):
         for layer in self.path_layers:
             layer.keep(self.committed, index)
         self.committed += len(slots)
+
+    def drop_row(self, row: int) -> None:
+        """Forget one text of the batch; the last one moves to its row."""
+        for layer in self.path_layers:
+            layer.drop_row(row)
 
     def filled_slots(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """By layer, [batch, heads, filled, head size] keys and values."""

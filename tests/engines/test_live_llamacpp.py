@@ -136,6 +136,7 @@ def test_log_probs_out_of_drafts_are_refused() -> None:
         assert report.counts.drafts > 0
 
 
+@pytest.mark.slow
 def test_commands(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     questions = tmp_path / "questions.jsonl"
     lines = [{"question_id": n, "category": "qa", "turns": [f"the {n} the"]} for n in range(3)]

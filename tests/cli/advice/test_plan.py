@@ -76,6 +76,7 @@ AMOUNTS = ("--prompts-per-family", "2", "--max-tokens", "6", "--rounds", "1")
 CHAINS = ("--growth", "chain", "--drafter", "layer_skip", "--layers", "1", "--budget", "2,4")
 
 
+@pytest.mark.slow
 def test_predictions_are_held_against_decoding(toy, traced, timed, runs_on, run_json, tmp_path):
     runs_on(toy, plan_command)
     arguments = (

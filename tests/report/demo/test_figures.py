@@ -34,6 +34,7 @@ def test_figures_are_readable_and_not_blank(written, name):
     assert figure.svg_content == figure.svg.read_bytes()
 
 
+@pytest.mark.slow
 def test_equal_records_give_equal_svg_files_whatever_the_reader_set(written, tmp_path):
     with matplotlib.rc_context({"font.size": 30.0, "svg.hashsalt": "other", "axes.facecolor": "red"}):
         again = write_figures(synthetic_record(FAMILIES), tmp_path)

@@ -157,6 +157,7 @@ def test_drafts_stay_inside_with_nearly_all_mass_on_one_token():
     assert found == pytest.approx(0.5, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("candidates", [2, 8])
 @pytest.mark.parametrize("disagreement", thinned([0.5, 0.05, 3.0]))
 def test_large_vocabulary_against_all_prefixes(candidates, disagreement):

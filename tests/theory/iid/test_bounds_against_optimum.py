@@ -172,6 +172,7 @@ def has_the_shape(source, bound, curve):
     return bound == "leaf_entropy" or nats_below_renewal > 1.4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHOWN)
 def test_optimum_is_known_to_half_a_per_cent(name):
     truth = optimum(name)

@@ -101,6 +101,7 @@ def test_ranks_need_not_be_monotone():
     np.testing.assert_allclose(law, [0.01, 0.99], rtol=0, atol=1e-6)  # the 1e-9 moves both by less
 
 
+@pytest.mark.slow
 def test_large_vocabulary_error_is_below_the_one_stated():
     """3000 tokens: rank 1 and the mean have closed forms; a coarse run must agree with a fine one."""
     rng = np.random.default_rng(202)

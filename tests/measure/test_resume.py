@@ -61,7 +61,6 @@ def kill_after(process, folder, new_files, delay):
     return process.wait() == -signal.SIGKILL
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("script", "kills"), KILLS)
 def test_a_run_killed_at_random_moments_resumes_to_equal_bytes(tmp_path, script, kills):
     assert start(tmp_path / "whole", script).wait() == 0

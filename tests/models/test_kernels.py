@@ -269,7 +269,6 @@ def test_an_unknown_word_is_refused_by_its_argument():
     assert refused.value.argument == "kernels"
 
 
-@pytest.mark.slow
 @pytest.mark.model
 def test_the_default_target_scores_a_tree_as_eager_does(default_target):
     fast, eager = default_target, speclight.load(kernels="eager")

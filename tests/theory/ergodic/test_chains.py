@@ -49,7 +49,6 @@ def best_call(source: TokenSource, drafted: int) -> float:
     return 1.0 + float(source.start @ best)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("drafted", thinned([3, 1, 2, 8]))
 def test_the_best_chain_decode_lies_between_the_limits(source_and_texts, drafted):
     """At most 6.5% below the upper one, and no more than 6% above the lower one."""

@@ -27,12 +27,13 @@ from collections.abc import Mapping
 from busy_neighbours import busy_neighbours
 from speclight.cli.threads import others_running, waiting_beside
 
+CHOSEN = "command line"
 POLICIES: dict[str, Mapping[str, str]] = {
     "torch's default": {},
     "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
     "spin 10000": {"GOMP_SPINCOUNT": "10000"},
+    CHOSEN: {},  # by what else runs when the process starts
 }
-CHOSEN = "command line"  # by what else runs when the process starts
 ROWS = (1, 8)
 CLAIM = 1.10
 MEASURE = """
@@ -64,9 +65,8 @@ def measured(policy: str, rounds: int, kernels: str) -> dict[str, list[float]]:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))
     }
-    waiting = POLICIES.get(policy, {})
-    if policy == CHOSEN:
-        waiting = waiting_beside(others_running(), os.cpu_count() or 1)
+    beside = waiting_beside(others_running(), os.cpu_count() or 1)
+    waiting = beside if policy == CHOSEN else POLICIES[policy]
     finished = subprocess.run(
         [sys.executable, "-c", MEASURE, str(rounds), kernels, ",".join(map(str, ROWS))],
         env={**environment, **waiting},
@@ -84,13 +84,11 @@ def main() -> None:
     parser.add_argument("--kernels", default="auto", help="auto, compiled, fast or eager (default: auto)")
     options = parser.parse_args()
     print(
-        f"{'busy':>4} {'P':>3}"
-        + "".join(f"{policy:>24}" for policy in (*POLICIES, CHOSEN))
-        + "   ratio to the better"
+        f"{'busy':>4} {'P':>3}" + "".join(f"{policy:>24}" for policy in POLICIES) + "   ratio to the better"
     )
     results: list[dict[str, object]] = []
     for load in map(int, options.loads.split(",")):
-        taken: dict[str, list[dict[str, list[float]]]] = {policy: [] for policy in (*POLICIES, CHOSEN)}
+        taken: dict[str, list[dict[str, list[float]]]] = {policy: [] for policy in POLICIES}
         with busy_neighbours(load):
             for _ in range(2):
                 for policy, processes in taken.items():
@@ -116,7 +114,7 @@ def row(load: int, rows: int, seconds: dict[str, list[list[float]]]) -> dict[str
     ratio = medians[CHOSEN] / min(medians["passive"], medians["torch's default"])
     cells = (
         f"{1000 * medians[policy]:.0f} ({', '.join(f'{1000 * one:.0f}' for one in each[policy])})"
-        for policy in (*POLICIES, CHOSEN)
+        for policy in POLICIES
     )
     print(f"{load:4} {rows:3}" + "".join(f"{cell:>24}" for cell in cells) + f"{ratio:10.2f}", flush=True)
     return {

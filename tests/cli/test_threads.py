@@ -42,12 +42,11 @@ def test_the_median_of_what_runs_counts_without_this_process(monkeypatch, tmp_pa
     assert others_running() == 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's own file, which other systems lack")
-def test_a_busy_process_is_seen():
+def test_a_busy_process_is_seen_where_the_system_tells():
     with subprocess.Popen(
         [sys.executable, "-c", "print(flush=True)\nwhile True: pass"], stdout=subprocess.PIPE
     ) as busy:
         busy.stdout.readline()
         seen = others_running()
         busy.kill()
-    assert seen >= 1
+    assert seen >= 1 if threads.LOAD.exists() else seen == 0

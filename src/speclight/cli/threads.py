@@ -12,9 +12,8 @@ from types import MappingProxyType
 # machine; threads that sleep at once must be woken at every operation. These spin for some ten microseconds,
 # the time between two operations of a pass, and sleep after that (benchmarks/bench_wait_policy.py).
 SPIN_A_WHILE = MappingProxyType({"GOMP_SPINCOUNT": "3000"})
-# Beside other work that leaves a core idle, a thread that sleeps at once gives its core to the thread it
-# waits for and is woken on the idle one. Where no core is idle, spinning a while was better again (the same
-# benchmark): each thread woken there would queue up anew.
+# Beside other work that leaves a core idle, threads that sleep at once were faster; where no core is idle,
+# spinning a while was again (the same benchmark, docs/results/lab_log.md; why was not looked into).
 SLEEP = MappingProxyType({"OMP_WAIT_POLICY": "PASSIVE"})
 # What a user may have set, and is then left alone.
 DECIDED_BY_USER = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")

@@ -8,7 +8,13 @@ import pytest
 import torch
 
 from speclight.errors import InvalidInput, StorageError
-from speclight.training.conversations import ConversationSampler, ConversationSettings, chat_frame
+from speclight.training.conversations import (
+    ChatFrame,
+    ConversationSampler,
+    ConversationSettings,
+    _Row,
+    chat_frame,
+)
 from speclight.training.sampling_run import sample_until, stored_tokens
 from speclight.training.shards import read_shard, shard_paths
 from toy_texts import chatting
@@ -47,6 +53,34 @@ def test_states_equal_a_plain_pass_over_each_text(texts):
         expected = torch.cat([output.hidden_states[layer][0] for layer in LAYERS], dim=-1)
         np.testing.assert_allclose(text.features, expected, rtol=0, atol=ATOL)
         np.testing.assert_allclose(text.last_states, output.hidden_states[-1][0], rtol=0, atol=ATOL)
+
+
+@pytest.mark.cuda
+def test_states_sampled_on_a_device_equal_a_plain_pass_on_the_cpu():
+    there = toy()
+    there.model.to("cuda")
+    there.device = there.model.device
+    texts = sampled(40, target=there)
+    assert {text.features.device.type for text in texts} == {"cpu"}
+    test_states_equal_a_plain_pass_over_each_text(texts)
+
+
+def test_an_answer_loops_where_its_last_tokens_stood_twice_before():
+    """Against the sentence itself, over the whole answer, at every token."""
+    rng = np.random.default_rng(0)
+    frame, length, looped = ChatFrame((9, 9), (8,)), 2, 0
+    for _ in range(40):
+        row = _Row(frame, 0.0)
+        row.tokens += [7, 8]
+        row.answer_from = len(row.tokens)
+        for token in rng.integers(0, 3, 24).tolist():
+            row.tokens.append(token)
+            answer = row.tokens[row.answer_from :]
+            before = [answer[start : start + length] for start in range(len(answer) - length)]
+            expected = len(answer) >= 3 * length and before.count(answer[-length:]) >= 2
+            assert row.has_looped(length) == expected
+            looped += expected
+    assert looped > 40
 
 
 def test_texts_have_the_frame_and_the_limits(texts):

@@ -7,6 +7,7 @@ drafter for it should predict. The states that a head is trained on are those of
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -60,17 +61,21 @@ class _Row:
         self.read = len(frame.before) - 1
         self.answer_from = 0  # 0 while the request is being written
         self.temperature = temperature
+        self._stood: Counter[tuple[int, ...]] = Counter()
 
     @property
     def sampling_temperature(self) -> float:
         return self.temperature if self.answer_from else 1.0
 
     def has_looped(self, length: int) -> bool:
-        answer = self.tokens[self.answer_from :]
-        tail = answer[-length:]
-        if len(answer) < 3 * length:
+        """Whether the last tokens, this many, stood in the answer twice before; asked after every token."""
+        answered = len(self.tokens) - self.answer_from
+        if answered < length:
             return False
-        return sum(answer[i : i + length] == tail for i in range(len(answer) - length)) >= 2
+        tail = tuple(self.tokens[-length:])
+        stood = self._stood[tail]
+        self._stood[tail] += 1
+        return stood >= 2 and answered >= 3 * length
 
 
 class ConversationSampler:
@@ -99,6 +104,7 @@ class ConversationSampler:
             + 1
         )
         self._cache = RowCache(prefix, settings.rows, slots)
+        # Where the model is: a row's states come to the CPU when it is done.
         self._states = states.new_zeros((settings.rows, slots, states.shape[1]))
         self._states[:, : len(start)] = states
         self._rows = [self._new_row() for _ in range(settings.rows)]
@@ -128,32 +134,31 @@ class ConversationSampler:
 
     def _read_next_tokens(self) -> torch.Tensor:
         place = self._cache.place
-        place.slots = torch.tensor([row.read for row in self._rows])
+        place.move_to([row.read for row in self._rows])
         tokens = torch.tensor([[row.tokens[row.read]] for row in self._rows])
-        output = self._model.forward(
-            self._cache, tokens, place.slots[:, None], place.visible(), 1, self._layers
-        )
+        output = self._model.forward(self._cache, tokens, place.positions(), place.visible(), 1, self._layers)
         assert output.features is not None  # layers were asked for
-        self._states[torch.arange(len(self._rows)), place.slots] = output.features[:, 0]
+        self._states[place.rows, place.slots] = output.features[:, 0]
         return output.logits[:, -1]
 
     def _draw(self, logits: torch.Tensor) -> list[int]:
         tokens = logits.argmax(dim=1)
         sampled = torch.tensor([row.sampling_temperature > 0.0 for row in self._rows]).nonzero()[:, 0]
+        uniforms = torch.rand((len(sampled), 1), generator=self._generator).to(logits.device)
+        sampled = sampled.to(logits.device)
         cumulated = torch.softmax(logits[sampled], dim=1).cumsum(dim=1)
-        uniforms = torch.rand((len(sampled), 1), generator=self._generator) * cumulated[:, -1:]
-        drawn = torch.searchsorted(cumulated, uniforms, right=True)[:, 0]
+        drawn = torch.searchsorted(cumulated, uniforms * cumulated[:, -1:], right=True)[:, 0]
         tokens[sampled] = drawn.clamp(max=logits.shape[1] - 1)
         return tokens.tolist()
 
     def _goes_on(self, row: _Row) -> bool:
         """Take in a new token of a request; False if the request is to be thrown away."""
-        request = tuple(row.tokens[len(self._frame.before) :])
-        token, length = request[-1], len(request) - 1
+        token, length = row.tokens[-1], len(row.tokens) - len(self._frame.before) - 1
         if token == self._frame.between[0] or token in self._model.end_of_text:
-            if length < self._settings.shortest_request or request[:-1] in self._seen:
+            request = tuple(row.tokens[len(self._frame.before) : -1])
+            if length < self._settings.shortest_request or request in self._seen:
                 return False
-            self._seen.add(request[:-1])
+            self._seen.add(request)
             row.tokens[-1:] = self._frame.between
             row.answer_from = len(row.tokens)
             return True
@@ -169,7 +174,8 @@ class ConversationSampler:
     def _finished(self, index: int) -> ScoredConversation:
         row = self._rows[index]
         size = self._states.shape[2] // len(self._layers)
-        states = self._states[index, : row.read].clone()  # the last token has not been read
+        # A copy: the row is written over. The last token has not been read.
+        states = self._states[index, : row.read].to("cpu", copy=True)
         return ScoredConversation(
             tokens=torch.tensor(row.tokens[: row.read], dtype=torch.int32),
             features=states[:, :-size],

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from speclight.errors import InvalidInput
-from speclight.training.shards import ScoredConversation, read_shard, shard_paths
+from speclight.training.shards import ScoredConversation, read_shard, shard_paths, tokens_of_shard
 
 # One text in this many is held out for measuring and never trained on.
 HELD_OUT_EVERY = 16
 # Shards whose texts are mixed with each other; what is in memory at a time.
 SHARDS_MIXED = 8
+# Tokens that a head's start, its scales and its vocabulary are computed from, of however many there are.
+ENOUGH_TOKENS = 250_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +27,8 @@ class TextBatch:
     At position p a head is given the target's features there and the token after it, and asked for the law of
     the token after that. token_ids: [texts, positions + 1], all of each text. features: [texts, positions,
     layers * hidden size]. next_states: [texts, positions, hidden size] the target's last states at p + 1,
-    which give that law. weights: [texts, positions] of each position in the loss, 0 where nothing is learnt.
+    which give that law; both in the type they are stored in. weights: [texts, positions] of each position in
+    the loss, 0 where nothing is learnt.
     """
 
     token_ids: torch.Tensor
@@ -33,11 +37,11 @@ class TextBatch:
     weights: torch.Tensor
 
     def on(self, device: torch.device) -> TextBatch:
-        """The same batch on a device."""
+        """The same batch on a device, its states in float32."""
         return TextBatch(
             self.token_ids.to(device),
-            self.features.to(device),
-            self.next_states.to(device),
+            self.features.to(device).float(),
+            self.next_states.to(device).float(),
             self.weights.to(device),
         )
 
@@ -57,8 +61,8 @@ def text_batch(texts: list[ScoredConversation], request_weight: float) -> TextBa
     length = max(len(text.tokens) for text in texts) - 1
     first = texts[0]
     token_ids = torch.zeros(len(texts), length + 1, dtype=torch.long)
-    features = torch.zeros(len(texts), length, first.features.shape[1])
-    next_states = torch.zeros(len(texts), length, first.last_states.shape[1])
+    features = first.features.new_zeros(len(texts), length, first.features.shape[1])
+    next_states = first.last_states.new_zeros(len(texts), length, first.last_states.shape[1])
     weights = torch.zeros(len(texts), length)
     for row, text in enumerate(texts):
         end = len(text.tokens) - 1
@@ -77,28 +81,45 @@ def training_texts(paths: list[Path]) -> list[ScoredConversation]:
 
 
 def some_texts(folder: Path) -> list[ScoredConversation]:
-    """All texts that may be trained on. Raises InvalidInput for a folder without any."""
-    texts = training_texts(shard_paths(folder))
+    """Texts that may be trained on, those of the first shards, enough for scales and a vocabulary.
+
+    Raises InvalidInput for a folder without any.
+    """
+    texts: list[ScoredConversation] = []
+    tokens = 0
+    for path in shard_paths(folder):
+        texts += training_texts([path])
+        tokens += tokens_of_shard(path)
+        if tokens >= ENOUGH_TOKENS:
+            break
     if not texts:
         raise InvalidInput(f"{folder} holds no texts to train on; sample some first")
     return texts
 
 
-def held_out_texts(paths: list[Path]) -> list[ScoredConversation]:
-    """The texts of some shards that are never trained on."""
-    return [text for path in paths for text in read_shard(path)[::HELD_OUT_EVERY]]
+def held_out_texts(paths: list[Path]) -> Iterator[ScoredConversation]:
+    """The texts of some shards that are never trained on; a shard is read when its turn comes."""
+    for path in paths:
+        yield from read_shard(path)[::HELD_OUT_EVERY]
 
 
 def epoch_batches(
     paths: list[Path], batch_tokens: int, request_weight: float, generator: torch.Generator
 ) -> Iterator[TextBatch]:
-    """Every training text once, in random order; texts of like length share a batch, to save padding."""
-    order = torch.randperm(len(paths), generator=generator).tolist()
-    for start in range(0, len(order), SHARDS_MIXED):
-        texts = training_texts([paths[index] for index in order[start : start + SHARDS_MIXED]])
-        groups = _alike_in_length(texts, batch_tokens, generator)
-        for index in torch.randperm(len(groups), generator=generator).tolist():
-            yield text_batch(groups[index], request_weight)
+    """Every training text once, in random order; texts of like length share a batch, to save padding.
+
+    The next shards are read while these are trained on.
+    """
+    order = [paths[index] for index in torch.randperm(len(paths), generator=generator).tolist()]
+    mixed = [order[start : start + SHARDS_MIXED] for start in range(0, len(order), SHARDS_MIXED)]
+    with ThreadPoolExecutor(1, "speclight-shards") as reader:
+        waiting = reader.submit(training_texts, mixed[0])
+        for following in [*mixed[1:], []]:
+            texts = waiting.result()
+            waiting = reader.submit(training_texts, following)
+            groups = _alike_in_length(texts, batch_tokens, generator)
+            for index in torch.randperm(len(groups), generator=generator).tolist():
+                yield text_batch(groups[index], request_weight)
 
 
 def _alike_in_length(

@@ -6,6 +6,7 @@ import io
 import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -196,7 +197,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def measured_texts(folder: Path) -> list[ScoredConversation]:
     """The held-out texts that progress is measured on: always those of the first shards."""
-    return held_out_texts(shard_paths(folder))[:MEASURED_TEXTS]
+    return list(islice(held_out_texts(shard_paths(folder)), MEASURED_TEXTS))
 
 
 def train(

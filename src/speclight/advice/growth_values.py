@@ -37,13 +37,8 @@ def growth_values(
     node_budgets: P >= 1, each at most `largest`. Raises InvalidInput for a growth of samples or races, and
     for a budget at which a fixed shape has nodes that it has not at the largest (see `nested_budgets`).
     """
-    if isinstance(growth, FixedShape) and growth.kind == "deterministic":
-        places = _shape_places(trees, growth.shape(largest))
-        members = _shape_members(growth, node_budgets, largest)
-    else:
-        places = _best_first_places(trees, growth)
-        members = np.arange(largest) < np.array(node_budgets)[:, None]
-    inside = (places >= 0) & (places < largest)
+    places, members = _places_and_members(trees, growth, node_budgets, largest)
+    inside = places >= 0
     cells = trees.rows[inside], places[inside]
 
     def summed(values: FloatArray) -> FloatArray:
@@ -58,6 +53,14 @@ def growth_values(
     )
 
 
+def drafted_nodes(
+    trees: OrderedTrees, growth: TreeChoice, node_budgets: Sequence[int], largest: int
+) -> BoolArray:
+    """[budgets, nodes] which of the traced nodes the growth drafts at each budget; see `growth_values`."""
+    places, members = _places_and_members(trees, growth, node_budgets, largest)
+    return members[:, places] & (places >= 0)
+
+
 def nested_budgets(growth: TreeChoice, node_budgets: Sequence[int], largest: int) -> tuple[int, ...]:
     """Those budgets at which the growth's tree is part of its tree at the largest one.
 
@@ -67,6 +70,20 @@ def nested_budgets(growth: TreeChoice, node_budgets: Sequence[int], largest: int
         return tuple(node_budgets)
     whole = set(_rank_paths(growth.shape(largest)))
     return tuple(budget for budget in node_budgets if whole.issuperset(_rank_paths(growth.shape(budget))))
+
+
+def _places_and_members(
+    trees: OrderedTrees, growth: TreeChoice, node_budgets: Sequence[int], largest: int
+) -> tuple[IntArray, BoolArray]:
+    """[nodes] place among the nodes that the growth drafts at the largest budget, -1 for all others.
+
+    And [budgets, places] which of those places it drafts at each budget.
+    """
+    if isinstance(growth, FixedShape) and growth.kind == "deterministic":
+        return _shape_places(trees, growth.shape(largest)), _shape_members(growth, node_budgets, largest)
+    places = _best_first_places(trees, growth)
+    members = np.arange(largest) < np.array(node_budgets)[:, None]
+    return np.where(places < largest, places, -1), members
 
 
 def _best_first_places(trees: OrderedTrees, growth: TreeChoice) -> IntArray:

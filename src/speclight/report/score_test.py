@@ -14,7 +14,7 @@ def score_test_markdown(found: ScoreTest) -> str:
     rows = [
         [
             each.configuration.drafter,
-            each.configuration.growth,
+            each.configuration.growth + (f" and {len(each.alike)} alike" if each.alike else ""),
             each.configuration.rule,
             str(each.configuration.node_budget),
             _told(each.predicted),
@@ -28,7 +28,9 @@ def score_test_markdown(found: ScoreTest) -> str:
     return (
         f"**{found.target}, T = {found.temperature:g}**: tokens per call, ± one standard error by prompt; "
         f"{found.outside} of {len(rows)} predictions outside of their {found.level:.0%} interval, "
-        f"{(1 - found.level) * len(rows):.1f} expected.\n\n{markdown_table(heads, rows)}"
+        f"{(1 - found.level) * len(rows):.1f} expected. "
+        f"{found.distinct} of the {len(rows)} decodes differ from one another; growths alike draft the same "
+        f"trees at all starts of the trace.\n\n{markdown_table(heads, rows)}"
     )
 
 

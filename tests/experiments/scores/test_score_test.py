@@ -68,6 +68,17 @@ def test_decodes_are_made_once_and_shown_beside_scores(target, small_trace, tmp_
     assert run_score_test(target, small_trace, DRAFTERS, few, tmp_path / "out") == found
 
 
+def test_rules_that_decode_the_same_texts_are_not_counted_twice(target, small_trace, tmp_path):
+    """With a single node drafted, rejection and traversal toss the same coin for it."""
+    settings = ScoreTestSettings(configurations=4, node_budgets=(2,), rules=("rejection", "traversal"))
+    found = run_score_test(target, small_trace, DRAFTERS, settings, tmp_path / "out")
+    assert len({each.configuration for each in found.decodes}) == 4
+    assert {each.alike for each in found.decodes} == {("chain",)}
+    assert found.distinct == 2
+    assert "best_first and 1 alike" in score_test_markdown(found)
+    assert "2 of the 4 decodes differ" in score_test_markdown(found)
+
+
 @pytest.mark.slow
 def test_decodes_get_what_scores_say(target, trace, out):
     """4 configurations, 24 texts, fixed seed. False alarm, two or more outside of 95% intervals: 1.4%."""

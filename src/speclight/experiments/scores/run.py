@@ -9,7 +9,7 @@ prompt.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +18,6 @@ import pyarrow as pa
 
 from speclight.advice.configuration import Configuration
 from speclight.advice.start_set import StartSet, start_set
-from speclight.advice.traced_calls import Choice, TracedCalls, traced_calls
 from speclight.arrays import FloatArray
 from speclight.decoding.fitting_drafters import drafters_for
 from speclight.decoding.generate import generate_batch_from_ids
@@ -26,6 +25,11 @@ from speclight.decoding.settings import DecodeSettings
 from speclight.drafting.chosen_drafters import ComparedDrafter
 from speclight.drafting.tree_names import read_tree
 from speclight.errors import InvalidInput
+from speclight.experiments.scores.choice import (
+    CHAINS_ONLY,
+    ChosenConfiguration,
+    chosen_configurations,
+)
 from speclight.experiments.scores.settings import ScoreTestSettings
 from speclight.measure.estimates import CONFIDENCE, Estimate, half_width, ratio_of_totals
 from speclight.measure.plan import run_plan
@@ -37,15 +41,17 @@ from speclight.progress import Progress, silent
 from speclight.verification.rules import rule_named
 
 Item = TypeVar("Item")
-CHAIN = "chain"
-CHAINS_ONLY = frozenset({"block"})
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredDecode:
-    """One configuration: tokens per call predicted and decoded, and their difference prompt by prompt."""
+    """One configuration: tokens per call predicted and decoded, and their difference prompt by prompt.
+
+    alike: other growths that draft the same trees at every start of the trace.
+    """
 
     configuration: Configuration
+    alike: tuple[str, ...]
     predicted: Estimate
     measured: Estimate
     difference: Estimate
@@ -60,11 +66,16 @@ class ScoredDecode:
 
 @dataclass(frozen=True, slots=True)
 class ScoreTest:
-    """All configurations of one trace. level: of the intervals."""
+    """All configurations of one trace. level: of the intervals.
+
+    distinct: how many of the decodes differ from one another in the tokens or calls of some prompt; rules
+    that treat a draft's trees alike decode the same texts.
+    """
 
     target: str
     temperature: float
     decodes: tuple[ScoredDecode, ...]
+    distinct: int
     level: float = CONFIDENCE
 
     @property
@@ -88,14 +99,15 @@ def run_score_test(
     deterministic trees; StorageError if the folder holds another test.
     """
     _check_rules(settings.rules)
-    if trace.weights_sha256 != model.loaded.weights_sha256:
-        raise InvalidInput(
-            f"the trace is of {trace.target}, and its weights are not those of {model.name}; load the target "
-            "that was traced"
-        )
+    _check_target(trace, model)
     starts = start_set(trace.starts)
-    rule = "greedy" if trace.sampling.temperature == 0.0 else "target_sample"
-    chosen = _chosen(starts, rule, settings)
+    chosen = chosen_configurations(
+        starts,
+        trace.sampling.temperature,
+        settings.rules,
+        settings.node_budgets,
+        settings.configurations,
+    )
     texts = _spread(trace.profile.texts, settings.texts)
     plan = run_plan(
         "score test",
@@ -105,39 +117,28 @@ def run_score_test(
         sampling=asdict(trace.sampling),
         drafters=[drafter.plan() for drafter in drafters.values()],
         texts=[list(text.key) for text in texts],
-        configurations=[str(configuration) for configuration, _, _ in chosen],
+        configurations=[str(each.configuration) for each in chosen],
     )
     decodes: list[ScoredDecode] = []
+    totals: set[tuple[int, ...]] = set()
     with recording(folder, plan) as records:
-        for number, (configuration, calls, place) in enumerate(chosen):
-            unit = f"configuration-{number:03d}"
+        for number, each in enumerate(chosen):
+            unit, told = f"configuration-{number:03d}", each.configuration
             if not records.has(unit):
-                drafter = drafters[configuration.drafter]
-                records.write(unit, _decoded(model, trace, texts, configuration, drafter, settings))
-            decodes.append(_beside(starts, configuration, calls, place, read_table(folder, unit)))
+                records.write(unit, _decoded(model, trace, texts, told, drafters[told.drafter], settings))
+            decoded = read_table(folder, unit)
+            decodes.append(_beside(starts, each, decoded))
+            totals.add((*decoded["tokens"].to_pylist(), *decoded["calls"].to_pylist()))
             progress(number + 1, len(chosen), "configurations decoded")
-    return ScoreTest(model.name, trace.sampling.temperature, tuple(decodes))
+    return ScoreTest(model.name, trace.sampling.temperature, tuple(decodes), len(totals))
 
 
-def _chosen(
-    starts: StartSet, rule: str, settings: ScoreTestSettings
-) -> list[tuple[Configuration, TracedCalls, int]]:
-    every = [
-        (Configuration(calls.drafter, calls.growth, calls.rule, budget), calls, place)
-        for calls in traced_calls(starts, rule, Choice(node_budgets=settings.node_budgets))
-        if calls.visits is not None
-        for place, budget in enumerate(calls.node_budgets)
-    ]
-    if not every:
+def _check_target(trace: Trace, model: CausalLM) -> None:
+    if trace.weights_sha256 != model.loaded.weights_sha256:
         raise InvalidInput(
-            "the trace holds no configuration whose decode it can predict, expected runs of neighbouring "
-            "starts; trace with a window above 1"
+            f"the trace is of {trace.target}, and its weights are not those of {model.name}; load the target "
+            "that was traced"
         )
-    chosen = _spread(every, settings.configurations)
-    return [
-        (replace(told, rule=_rule(settings.rules, number, told)), calls, place)
-        for number, (told, calls, place) in enumerate(chosen)
-    ]
 
 
 def _check_rules(names: Sequence[str]) -> None:
@@ -154,12 +155,6 @@ def _check_rules(names: Sequence[str]) -> None:
             f"got the rules {', '.join(names)} alone, expected one that verifies trees too; add one",
             argument="rules",
         )
-
-
-def _rule(rules: Sequence[str], number: int, told: Configuration) -> str:
-    """The next of the rules in turn that verifies such trees; the trace's own if there are none."""
-    fitting = [rule for rule in rules if told.growth == CHAIN or rule not in CHAINS_ONLY]
-    return fitting[number % len(fitting)] if fitting else told.rule
 
 
 def _spread(items: Sequence[Item], count: int) -> list[Item]:
@@ -197,9 +192,8 @@ def _decoded(
     )
 
 
-def _beside(
-    starts: StartSet, configuration: Configuration, calls: TracedCalls, place: int, decoded: pa.Table
-) -> ScoredDecode:
+def _beside(starts: StartSet, chosen: ChosenConfiguration, decoded: pa.Table) -> ScoredDecode:
+    calls, place = chosen.draft.calls, chosen.draft.place
     weights = calls.weights[:, place]
     predicted = dict(
         zip(
@@ -219,7 +213,8 @@ def _beside(
         totals = measured.setdefault(row["prompt_id"], np.zeros(2))
         totals += (row["tokens"], row["calls"])
     return ScoredDecode(
-        configuration,
+        chosen.configuration,
+        chosen.alike,
         _ratio(predicted),
         _ratio(measured),
         _difference(measured, predicted),

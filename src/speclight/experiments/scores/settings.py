@@ -13,13 +13,15 @@ class ScoreTestSettings:
     """How many configurations of a trace are decoded, and how far. Raises InvalidInput for counts below 1."""
 
     configurations: int = 32
-    """Configurations decoded, spread evenly over the trace's drafters, trees and the node budgets below."""
+    """Configurations decoded, spread evenly over the trace's drafters and growths, the node budgets and the
+    rules below. Growths that draft the same trees at every start of the trace count once."""
     node_budgets: tuple[int, ...] = (2, 4, 8, 16)
     """Node budgets P to choose among, as 4,8,16."""
     rules: tuple[str, ...] = ()
-    """Lossless rules that verify the trees, in turn, as --rule target_sample --rule race; block takes chains
-    alone. All emit alike with deterministic trees, so that one score is held against each. If not given,
-    greedy at temperature 0 and target_sample above."""
+    """Lossless rules that verify the trees, as --rule target_sample --rule race; block takes chains alone.
+    All emit alike with deterministic trees, so that one score is held against each; at temperature 0 all
+    emit the same text, so that each tree is decoded with one of them. If not given, greedy at temperature 0
+    and target_sample above."""
     texts: int = 40
     """Texts of the trace whose prompts are decoded by each, at the most, spread evenly over its families."""
     batch_size: int = 8

@@ -25,6 +25,8 @@ VOCABULARY = 12
 END = 4
 # Float64 passes of other shapes over the same tokens; norms and rotary tables are float32 inside.
 ATOL = 1e-5
+# On a device the float32 parts are rounded otherwise (2.4e-5 seen on states of up to 5).
+DEVICE_ATOL = 1e-4
 SETTINGS = ConversationSettings(
     rows=5, shortest_request=1, longest_request=12, longest_answer=9, loop_length=3
 )
@@ -45,14 +47,18 @@ def texts():
     return sampled(40)
 
 
-def test_states_equal_a_plain_pass_over_each_text(texts):
-    """Rows of different ages share one cache and are restarted in place; none may see another's slots."""
+def assert_states_of_plain_passes(texts, atol):
     plain = toy()
     for text in texts:
         output = plain.model(text.tokens.long()[None], use_cache=False, output_hidden_states=True)
         expected = torch.cat([output.hidden_states[layer][0] for layer in LAYERS], dim=-1)
-        np.testing.assert_allclose(text.features, expected, rtol=0, atol=ATOL)
-        np.testing.assert_allclose(text.last_states, output.hidden_states[-1][0], rtol=0, atol=ATOL)
+        np.testing.assert_allclose(text.features, expected, rtol=0, atol=atol)
+        np.testing.assert_allclose(text.last_states, output.hidden_states[-1][0], rtol=0, atol=atol)
+
+
+def test_states_equal_a_plain_pass_over_each_text(texts):
+    """Rows of different ages share one cache and are restarted in place; none may see another's slots."""
+    assert_states_of_plain_passes(texts, ATOL)
 
 
 @pytest.mark.cuda
@@ -62,7 +68,7 @@ def test_states_sampled_on_a_device_equal_a_plain_pass_on_the_cpu():
     there.device = there.model.device
     texts = sampled(40, target=there)
     assert {text.features.device.type for text in texts} == {"cpu"}
-    test_states_equal_a_plain_pass_over_each_text(texts)
+    assert_states_of_plain_passes(texts, DEVICE_ATOL)
 
 
 def test_an_answer_loops_where_its_last_tokens_stood_twice_before():

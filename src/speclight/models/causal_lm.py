@@ -13,7 +13,7 @@ import torch
 from speclight.errors import BrokenModelOutput, ContextOverflow, InvalidInput
 from speclight.models.attention_layout import attention_layout
 from speclight.models.attention_masks import attention_mask_for
-from speclight.models.grouped_attention import use_grouped_attention
+from speclight.models.grouped_attention import growing_attention, use_grouped_attention
 from speclight.models.joint_cache import JointCache
 from speclight.models.kernels import Kernels, KernelsInUse, use_kernels
 from speclight.models.kv_cache import PathCache
@@ -116,7 +116,10 @@ class CausalLM:
         positions, visible = positions.to(self.device), visible.to(self.device)
         slot_positions = cache.positions_with(positions)
         unnormed = self.layers in hidden_layers
-        with last_layer_outputs(self.model, self.layers) if unnormed else nullcontext([]) as last_outputs:
+        with (
+            growing_attention(self.device),
+            last_layer_outputs(self.model, self.layers) if unnormed else nullcontext([]) as last_outputs,
+        ):
             output = self.model(
                 input_ids=tokens.to(self.device),
                 attention_mask=attention_mask_for(

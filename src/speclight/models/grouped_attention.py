@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import MutableMapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.weak import WeakTensorKeyDictionary
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -22,6 +24,14 @@ from transformers.masking_utils import sdpa_mask
 NAME = "speclight_grouped"
 # Of each mask in use, its rows as often as a group has queries, and that number; gone when the mask is.
 _FOLDED: MutableMapping[torch.Tensor, tuple[int, torch.Tensor]] = WeakTensorKeyDictionary()
+# All but cuDNN's, which makes a plan for every number of slots, and a growing text has each but once: a pass of
+# 2,048 rows through the default target took 214 ms with it and 45 without (one H200, bfloat16).
+_BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+
+
+def growing_attention(device: torch.device) -> AbstractContextManager[None]:
+    """Attention of texts that grow: while it lasts, no implementation that is slow for a new length."""
+    return sdpa_kernel(_BACKENDS) if device.type == "cuda" else nullcontext()
 
 
 def grouped_attention(

@@ -16,6 +16,8 @@ from speclight.training.shards import ScoredConversation, read_shard, shard_path
 HELD_OUT_EVERY = 16
 # Shards whose texts are mixed with each other; what is in memory at a time.
 SHARDS_MIXED = 8
+# Shards read at the same time, while others are trained on: reading is mostly copying and checksums.
+READERS = 4
 # Tokens that a head's start, its scales and its vocabulary are computed from, of however many there are.
 ENOUGH_TOKENS = 250_000
 
@@ -75,9 +77,9 @@ def text_batch(texts: list[ScoredConversation], request_weight: float) -> TextBa
     return TextBatch(token_ids, features, next_states, weights)
 
 
-def training_texts(paths: list[Path]) -> list[ScoredConversation]:
-    """The texts of some shards that may be trained on."""
-    return [text for path in paths for index, text in enumerate(read_shard(path)) if index % HELD_OUT_EVERY]
+def _training_texts(path: Path) -> list[ScoredConversation]:
+    """The texts of a shard that may be trained on."""
+    return [text for index, text in enumerate(read_shard(path)) if index % HELD_OUT_EVERY]
 
 
 def some_texts(folder: Path) -> list[ScoredConversation]:
@@ -88,7 +90,7 @@ def some_texts(folder: Path) -> list[ScoredConversation]:
     texts: list[ScoredConversation] = []
     tokens = 0
     for path in shard_paths(folder):
-        texts += training_texts([path])
+        texts += _training_texts(path)
         tokens += tokens_of_shard(path)
         if tokens >= ENOUGH_TOKENS:
             break
@@ -112,11 +114,11 @@ def epoch_batches(
     """
     order = [paths[index] for index in torch.randperm(len(paths), generator=generator).tolist()]
     mixed = [order[start : start + SHARDS_MIXED] for start in range(0, len(order), SHARDS_MIXED)]
-    with ThreadPoolExecutor(1, "speclight-shards") as reader:
-        waiting = reader.submit(training_texts, mixed[0])
+    with ThreadPoolExecutor(READERS, "speclight-shards") as readers:
+        waiting = readers.map(_training_texts, mixed[0])
         for following in [*mixed[1:], []]:
-            texts = waiting.result()
-            waiting = reader.submit(training_texts, following)
+            texts = [text for shard in waiting for text in shard]
+            waiting = readers.map(_training_texts, following)
             groups = _alike_in_length(texts, batch_tokens, generator)
             for index in torch.randperm(len(groups), generator=generator).tolist():
                 yield text_batch(groups[index], request_weight)

@@ -12,6 +12,7 @@ from speclight.arrays import IntArray
 from speclight.drafting.eagle3.network import Eagle3Network
 from speclight.drafting.path_scorer import TokenPath
 from speclight.errors import InvalidInput
+from speclight.models.grouped_attention import growing_attention
 from speclight.models.kv_cache import PathCache
 from speclight.models.visibility import below, causal, near
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
@@ -134,13 +135,14 @@ class Eagle3Law:
             # Of the other positions the last layer gives keys and values alone.
             rows = slice(-wanted if layer == network.sizes.decoder_layers - 1 else None, None)
             seen = self._within(network.conventions.window(layer), visible, positions)[rows]
-            attended = scaled_dot_product_attention(
-                projected.queries[:, :, rows],
-                keys,
-                values,
-                attn_mask=seen.to(device),
-                enable_gqa=network.sizes.heads > network.sizes.kv_heads,
-            )
+            with growing_attention(device):
+                attended = scaled_dot_product_attention(
+                    projected.queries[:, :, rows],
+                    keys,
+                    values,
+                    attn_mask=seen.to(device),
+                    enable_gqa=network.sizes.heads > network.sizes.kv_heads,
+                )
             state = network.finish(projected.residual[:, rows], attended, layer)
         return state[0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from speclight.models.causal_lm import CausalLM
@@ -38,13 +39,18 @@ def sample_until(
     sampler = ConversationSampler(target, layers, settings, seed * 100_003 + shard)
     texts: list[ScoredConversation] = []
     waiting = 0
-    for text in sampler.conversations():
-        texts.append(text)
-        waiting += len(text.tokens)
-        if waiting >= SHARD_TOKENS or done + waiting >= tokens:
-            write_shard(folder / f"shard-{seed:04d}-{shard:05d}.safetensors", texts)
-            done, shard, texts, waiting = done + waiting, shard + 1, [], 0
-        progress(min(done + waiting, tokens), tokens, "tokens sampled")
-        if done >= tokens:
-            break
+    with ThreadPoolExecutor(1, "speclight-shards") as writer:  # a GPU samples faster than a shard is written
+        written = writer.submit(lambda: None)
+        for text in sampler.conversations():
+            texts.append(text)
+            waiting += len(text.tokens)
+            if waiting >= SHARD_TOKENS or done + waiting >= tokens:
+                written.result()  # whatever it raised, before the next one
+                path = folder / f"shard-{seed:04d}-{shard:05d}.safetensors"
+                written = writer.submit(write_shard, path, texts)
+                done, shard, texts, waiting = done + waiting, shard + 1, [], 0
+            progress(min(done + waiting, tokens), tokens, "tokens sampled")
+            if done >= tokens:
+                break
+        written.result()
     return done

@@ -51,6 +51,14 @@ def drafters_calls(record: Path) -> str:
     return markdown_of(drafter_times(read_latency(record)))
 
 
+def seconds_around_calls(record: Path) -> str:
+    from speclight.measure.latency.record import read_latency
+    from speclight.report.latency import loop_times
+    from speclight.report.markdown import markdown_of
+
+    return markdown_of(loop_times(read_latency(record)))
+
+
 def moments(record: Path) -> str:
     from speclight.experiments.papers.other_targets import read_target_moments
     from speclight.report.papers import moments_table
@@ -63,6 +71,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "waterfall": waterfall,
     "call times": call_times,
     "drafters' calls": drafters_calls,
+    "seconds around calls": seconds_around_calls,
     "moments": moments,
 }
 

@@ -187,6 +187,14 @@ def test_what_is_around_calls_is_part_of_the_prediction(starts):
     assert by_name(fixed)["chain", 4].loop_seconds == pytest.approx(LOOP, rel=1e-12)
 
 
+def test_no_tree_is_verified_in_less_than_a_single_node():
+    """Timed in a good moment, the drafter's loop would undercut that of plain decoding by half."""
+    loops = {"none": Around(6e-3), DRAFTER: Around(1e-3)}
+    machine = CallPrices(FLAT, 100.0, {DRAFTER: LEVEL}, None, loops)
+    found = [machine.of_one(DRAFTER, "chain", nodes, 1, nodes).loop for nodes in (1, 4, 8)]
+    np.testing.assert_allclose(found, [6e-3, 6e-3, 8e-3])
+
+
 def test_what_was_not_timed_is_left_out_and_named(starts):
     short = plan(starts, RULE, prices(curve((1, 4), (10e-3, 11e-3))), choice=CHOICE)
     assert {each.configuration.node_budget for each in short.predictions} == {1, 2, 4}

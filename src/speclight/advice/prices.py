@@ -71,8 +71,9 @@ class CallPrices:
 
     target: T(nodes, context). context_tokens: committed tokens before a call, on average. drafters: how long
     each takes, by the names of the trace. loops: what calls take besides, by the same names and that of
-    plain decoding; nothing where it is not known. loop_seconds: around each call, >= 0, in place of what
-    `loops` say. Texts of a batch are scored together; they are drafted for and committed one after the other.
+    plain decoding, of which they take no less; nothing where it is not known. loop_seconds: around each call,
+    >= 0, in place of what `loops` say. Texts of a batch are scored together; they are drafted for and
+    committed one after the other.
     Raises InvalidInput for a curve without single nodes, which plain decoding needs.
     """
 
@@ -106,7 +107,7 @@ class CallPrices:
         """One call of plain decoding."""
         return self.target.seconds(1, self.context_tokens) + self.plain_loop
 
-    @property
+    @cached_property
     def plain_loop(self) -> float:
         """Of a call of plain decoding, what is around the target's pass."""
         return float(self._loop(NO_DRAFTER, NO_DRAFTER, 1.0))
@@ -173,7 +174,9 @@ class CallPrices:
             return np.full_like(np.asarray(nodes, dtype=np.float64), self.loop_seconds)
         if drafter not in self.loops:
             return np.zeros_like(np.asarray(nodes, dtype=np.float64))
-        return self.target.batch_size * self.loops[drafter].loop_seconds(growth, nodes)
+        seconds = self.target.batch_size * self.loops[drafter].loop_seconds(growth, nodes)
+        # A single node is verified and committed in no more than any tree.
+        return seconds if drafter == NO_DRAFTER else np.maximum(seconds, self.plain_loop)
 
 
 def _drafting(drafter: DraftTime, costs: DraftCosts) -> FloatArray:

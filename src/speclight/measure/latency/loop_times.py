@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from math import pi, sqrt
 from typing import Literal
 
 import numpy as np
 
 from speclight.arrays import FloatArray
 from speclight.measure.latency.level_times import LevelTimes
+from speclight.measure.latency.pooled_lines import PooledLines, TimedRun, pooled_lines
 
 Phase = Literal["growing", "loop"]
+PHASES: tuple[Phase, ...] = ("growing", "loop")
+NORMAL_DEVIATION = 1.4826  # of a normal law, over its median distance from the middle
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +41,13 @@ class LoopCall:
     loop: float
 
 
-@dataclass(frozen=True, slots=True)
-class SecondsByNodes:
-    """Seconds on a straight line over the nodes of the tree."""
-
-    of_none: float
-    per_node: float
-
-    def at(self, nodes: FloatArray | float) -> FloatArray:
-        """[any] seconds of trees of so many nodes, >= 0 unless they stand for a difference."""
-        return self.of_none + self.per_node * np.asarray(nodes, dtype=np.float64)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class LoopTimes:
     """One drafter's calls. calls: as they were taken. levels: seconds of its own calls; None for plain ones.
 
-    Each growth has a line of its own for each phase; a growth that was not timed has that of all together.
-    Growths of one name and other numbers, such as EAGLE-2's, share a line.
+    Each growth has a line of its own for each phase, drawn towards the one of all together as far as the
+    calls bid (`pooled_lines`); a growth that was not timed has the latter. Growths of one name and other
+    numbers, such as EAGLE-2's, share a line.
     """
 
     drafter: str
@@ -62,23 +56,41 @@ class LoopTimes:
 
     def loop_seconds(self, growth: str, nodes: FloatArray | float) -> FloatArray:
         """[any] verifying, committing and all else around trees of so many nodes."""
-        return np.maximum(self._line("loop", growth).at(nodes), 0.0)
+        return np.maximum(self._loop.of(_kind(growth)).at(nodes), 0.0)
 
     def growing_seconds(self, growth: str, nodes: FloatArray | float) -> FloatArray:
         """[any] what drafting takes beyond the drafter's calls as `levels` has them; may be below 0."""
-        return self._line("growing", growth).at(nodes)
+        return self._growing.of(_kind(growth)).at(nodes)
+
+    def runs(self, phase: Phase) -> list[TimedRun]:
+        """What the lines of a phase go through: the calls of each kind of tree at each node budget."""
+        runs: dict[tuple[str, int], list[LoopCall]] = {}
+        for call in self.calls:
+            runs.setdefault((_kind(call.growth), call.node_budget), []).append(call)
+        return [self._run(kind, phase, calls) for (kind, _), calls in runs.items()]
 
     @property
     def growths(self) -> tuple[str, ...]:
         """Those timed, in order."""
         return tuple(dict.fromkeys(call.growth for call in self.calls))
 
-    def _line(self, phase: Phase, growth: str) -> SecondsByNodes:
-        own = [call for call in self.calls if _kind(call.growth) == _kind(growth)] or list(self.calls)
-        groups = [[call for call in own if call.node_budget == budget] for budget in _budgets(own)]
-        nodes = [float(np.mean([call.nodes for call in group])) for group in groups]
-        seconds = [float(np.median([self._seconds(phase, call) for call in group])) for group in groups]
-        return _line_through(nodes, seconds)
+    @cached_property
+    def _loop(self) -> PooledLines:
+        return pooled_lines(self.runs("loop"))
+
+    @cached_property
+    def _growing(self) -> PooledLines:
+        return pooled_lines(self.runs("growing"))
+
+    def _run(self, kind: str, phase: Phase, calls: Sequence[LoopCall]) -> TimedRun:
+        seconds = np.array([self._seconds(phase, call) for call in calls])
+        whole = np.median([call.loop if phase == "loop" else call.draft for call in calls])
+        middle = float(np.median(seconds))
+        # Calls of a normal law, but for a few slow ones: from their median distance, the error of a median.
+        deviation = NORMAL_DEVIATION * float(np.median(np.abs(seconds - middle)))
+        error = sqrt(pi / 2.0 / len(calls)) * deviation
+        nodes = float(np.mean([call.nodes for call in calls]))
+        return TimedRun(kind, nodes, middle, error, float(whole))
 
     def _seconds(self, phase: Phase, call: LoopCall) -> float:
         if phase == "loop":
@@ -88,17 +100,5 @@ class LoopTimes:
         return call.draft - self.levels.seconds(call.draft_calls, call.expanded_nodes)
 
 
-def _budgets(calls: Sequence[LoopCall]) -> list[int]:
-    return sorted({call.node_budget for call in calls})
-
-
 def _kind(growth: str) -> str:
     return growth.partition("=")[0]
-
-
-def _line_through(nodes: Sequence[float], seconds: Sequence[float]) -> SecondsByNodes:
-    """The line of least squares; level where all trees are of about one size."""
-    if max(nodes) - min(nodes) < 1.0:
-        return SecondsByNodes(float(np.mean(seconds)), 0.0)
-    slope, start = np.polyfit(nodes, seconds, 1)
-    return SecondsByNodes(float(start), float(slope))

@@ -61,7 +61,7 @@ def toy_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from toy_heads import VOCABULARY, write_head
     from toys import as_target, tiny_llama
 
-    toy = as_target(tiny_llama(VOCABULARY, seed=1, layers=6, window=512))
+    toy = as_target(tiny_llama(VOCABULARY, seed=1, layers=4, window=512))
     toy.name = shipped.DEFAULT_NAME
     head = write_head(tmp_path / "shipped-head", "SpecForge")
     monkeypatch.setattr(shipped, "shipped_head_folder", lambda: head)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from speclight.cli import main as cli
 from speclight.cli.main import main
 
 FAMILIES = ("code", "qa")
@@ -31,6 +32,18 @@ def runs_on(monkeypatch):
             monkeypatch.setattr(command, "load_target", lambda options: target)
 
     return run_on
+
+
+@pytest.fixture
+def bound_does(monkeypatch):
+    """bound_does(function): the command `bound` is this function, in a command line made for the test."""
+
+    monkeypatch.setattr(cli, "command_app", cli.command_app.__wrapped__)  # which keeps nothing
+
+    def do(function):
+        monkeypatch.setitem(cli.COMMANDS["How far from the limit"], "bound", function)
+
+    return do
 
 
 @pytest.fixture

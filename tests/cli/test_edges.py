@@ -29,9 +29,13 @@ def run(arguments, **environment):
     )
 
 
-def command(monkeypatch, function):
-    monkeypatch.setitem(cli.COMMANDS["How far from the limit"], "bound", function)
-    return cli.main(["bound"])
+@pytest.fixture
+def command(bound_does):
+    def run(function):
+        bound_does(function)
+        return cli.main(["bound"])
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -76,7 +80,7 @@ def test_any_encoding_of_stdout_gives_the_same_document(monkeypatch):
 
 
 @pytest.mark.parametrize("errors", ["strict", "surrogateescape"])  # the second in the C locale
-def test_characters_that_stdout_lacks_are_escaped(errors, monkeypatch):
+def test_characters_that_stdout_lacks_are_escaped(errors, monkeypatch, command):
     def show():
         with command_output(as_json=False) as output:
             output.stream("piece: \u4e2d\n")
@@ -84,7 +88,7 @@ def test_characters_that_stdout_lacks_are_escaped(errors, monkeypatch):
 
     written = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii", errors=errors))
-    assert command(monkeypatch, show) == 0
+    assert command(show) == 0
     assert written.getvalue() == b"piece: \\u4e2d\nshown: \\u4e2d\\ud800\n"
 
 
@@ -99,18 +103,18 @@ def test_a_full_stdout_is_said_by_every_way_of_writing(arguments):
     assert done.stderr == b"speclight: error: " + said + b"\n"
 
 
-def test_a_full_stdout_is_said_where_the_command_exits_by_itself(monkeypatch, capsys):
+def test_a_full_stdout_is_said_where_the_command_exits_by_itself(monkeypatch, capsys, command):
     def faulty():
         sys.stdout.write("verdict: not lossless")
         raise SystemExit(1)
 
     with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
         monkeypatch.setattr("sys.stdout", full)
-        assert command(monkeypatch, faulty) == 2
+        assert command(faulty) == 2
     assert "stdout cannot be written" in capsys.readouterr().err
 
 
-def test_other_errors_of_the_system_stay_bugs(monkeypatch):
+def test_other_errors_of_the_system_stay_bugs(command):
     def broken():
         raise FileNotFoundError(errno.ENOENT, "no such file", "x")
 
@@ -119,7 +123,7 @@ def test_other_errors_of_the_system_stay_bugs(monkeypatch):
 
     for function in (broken, full_elsewhere):
         with pytest.raises(OSError, match="no s"):
-            command(monkeypatch, function)
+            command(function)
 
 
 @pytest.mark.parametrize("redirection", thinned(["2>&-", "2>/dev/full"]))

@@ -21,6 +21,7 @@ COMMANDS = {(name,): function for group in cli.COMMANDS.values() for name, funct
     ("experiment", name): function for name, function in cli.EXPERIMENTS.items()
 }
 SCRIPT = Path(sys.executable).parent / "speclight"
+Replaced = Callable[[Callable[[], None]], None]
 
 
 def options_class(function: Callable[..., None]) -> type:
@@ -114,30 +115,30 @@ def test_usage_errors_exit_2_and_say_where_help_is(
 
 
 def test_input_errors_exit_2_with_their_message(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bound_does: Replaced, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse() -> None:
         raise InvalidInput("got this, expected that; do so")
 
-    monkeypatch.setitem(cli.COMMANDS["How far from the limit"], "bound", refuse)
+    bound_does(refuse)
     assert cli.main(["bound"]) == 2
     assert capsys.readouterr().err == "speclight: error: got this, expected that; do so\n"
 
 
-def test_interrupt_exits_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_interrupt_exits_130(bound_does: Replaced, capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(cli.COMMANDS["How far from the limit"], "bound", interrupted)
+    bound_does(interrupted)
     assert cli.main(["bound"]) == 130
     assert capsys.readouterr().err == "speclight: interrupted\n"
 
 
-def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bugs_keep_their_traceback(bound_does: Replaced) -> None:
     def broken() -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setitem(cli.COMMANDS["How far from the limit"], "bound", broken)
+    bound_does(broken)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         cli.main(["bound"])
 

@@ -21,7 +21,7 @@ from speclight.errors import InvalidInput
 from speclight.models.sampling import SamplingSettings
 from speclight.verification.rule import default_kind
 from speclight.verification.rules import RULES
-from toys import as_target, tiny_llama, tiny_target
+from toys import tiny_target
 
 PROMPT = [0, 1, 2, 0, 1]
 # Laws of a path come from passes of other shapes, in float64.
@@ -50,13 +50,13 @@ def at_once(monkeypatch):
     monkeypatch.setattr(reading_ahead, "NODES_BEYOND", 20)  # or tests take long
 
 
-def three_layers(seed=2):
-    return as_target(tiny_llama(6, seed, layers=3, window=256))
+def toy(seed=2):
+    return tiny_target(6, seed, window=256)
 
 
 def choice_of(name, target):
     model = Model(target)  # the target itself: most of it is accepted
-    return {"layer_skip": LayerSkip(2), "model": model, "two_stage": TwoStage(LayerSkip(2))}[name]
+    return {"layer_skip": LayerSkip(1), "model": model, "two_stage": TwoStage(LayerSkip(1))}[name]
 
 
 def calls_of(target, choice, rule, tree, settings, **changes):
@@ -82,8 +82,8 @@ OTHER_PAIRS = [("model", 0.0), ("layer_skip", 1.0), ("two_stage", 0.0)]
 
 @pytest.mark.parametrize(("drafter", "temperature"), thinned([*PAIRS, *OTHER_PAIRS], len(PAIRS)))
 def test_the_calls_are_those_without_it(at_once, drafter, temperature):
-    target = three_layers()
-    settings = DecodeSettings(6, 32, seed=1, sampling=SamplingSettings(temperature))
+    target = toy()
+    settings = DecodeSettings(6, 20, seed=1, sampling=SamplingSettings(temperature))
     choice = choice_of(drafter, target)
     plain = calls_of(target, choice, "target_sample", BestFirst(), settings)
     ahead = calls_of(target, choice, "target_sample", BestFirst(), settings, draft_ahead=True)
@@ -98,18 +98,18 @@ def test_the_calls_are_those_without_it(at_once, drafter, temperature):
 @pytest.mark.parametrize("rule", thinned(["rejection", "traversal", "race", "block"]))
 def test_sampled_drafts_are_the_same_too(at_once, rule):
     """What is worked out ahead are laws, so the noise of drafts is drawn in its order."""
-    target = three_layers()
+    target = toy()
     tree = Chain(kind=default_kind(RULES[rule]))
-    settings = DecodeSettings(5, 32, seed=4)
-    plain = calls_of(target, LayerSkip(2), rule, tree, settings)
-    ahead = calls_of(target, LayerSkip(2), rule, tree, settings, draft_ahead=True)
+    settings = DecodeSettings(5, 20, seed=4)
+    plain = calls_of(target, LayerSkip(1), rule, tree, settings)
+    ahead = calls_of(target, LayerSkip(1), rule, tree, settings, draft_ahead=True)
     assert_same_calls(ahead, plain)
     assert sum(call.drafted_ahead.used for call in ahead if call.drafted_ahead is not None) > 0
 
 
 def test_a_drafter_that_is_the_target_need_not_be_waited_for(at_once):
     """Greedy chains of a drafter that is always right: all of each next draft has been worked out."""
-    target = three_layers()
+    target = toy()
     settings = DecodeSettings(4, 32, sampling=SamplingSettings(0.0))
     calls = calls_of(target, Model(target), "greedy", Chain(), settings, draft_ahead=True)
     assert all(len(call.path) == len(call.tree) for call in calls[:-1])
@@ -119,16 +119,16 @@ def test_a_drafter_that_is_the_target_need_not_be_waited_for(at_once):
 
 
 def test_with_the_thread_the_text_is_the_same_and_the_thread_ends():
-    target = three_layers()
-    settings = DecodeSettings(6, 32, seed=1)
-    plain = calls_of(target, LayerSkip(2), "target_sample", BestFirst(), settings)
+    target = toy()
+    settings = DecodeSettings(6, 16, seed=1)
+    plain = calls_of(target, LayerSkip(1), "target_sample", BestFirst(), settings)
     for _ in range(2):
-        ahead = calls_of(target, LayerSkip(2), "target_sample", BestFirst(), settings, draft_ahead=True)
+        ahead = calls_of(target, LayerSkip(1), "target_sample", BestFirst(), settings, draft_ahead=True)
         assert_same_calls(ahead, plain)
         assert not threads_left()
     begun = decode(
         target,
-        new_drafter(LayerSkip(2), target),
+        new_drafter(LayerSkip(1), target),
         RULES["target_sample"],
         PROMPT,
         DecodeSettings(6, 60, draft_ahead=True),
@@ -145,13 +145,13 @@ def threads_left():
 
 
 def test_texts_of_a_batch_take_turns(at_once):
-    target = three_layers()
+    target = toy()
     prompts = [PROMPT, [3, 4], [5, 5, 1]]
 
     def texts(draft_ahead):
         requests = [
             DecodeRequest(
-                ids, new_drafter(LayerSkip(2), target), DecodeSettings(6, 16, draft_ahead=draft_ahead)
+                ids, new_drafter(LayerSkip(1), target), DecodeSettings(6, 10, draft_ahead=draft_ahead)
             )
             for ids in prompts
         ]
@@ -165,19 +165,19 @@ def test_texts_of_a_batch_take_turns(at_once):
 
 
 def test_with_auto_the_text_is_plain_decodings(at_once):
-    target = three_layers()
-    settings = DecodeSettings("auto", 40, seed=3)
+    target = toy()
+    settings = DecodeSettings("auto", 24, seed=3)
     plain = calls_of(target, Plain(), "target_sample", BestFirst(), settings)
-    ahead = calls_of(target, LayerSkip(2), "target_sample", BestFirst(), settings, draft_ahead=True)
+    ahead = calls_of(target, LayerSkip(1), "target_sample", BestFirst(), settings, draft_ahead=True)
     tokens = [[token for call in calls for token in call.emitted_tokens] for calls in (plain, ahead)]
     assert tokens[0] == tokens[1]
 
 
 def test_to_the_window_s_end(at_once):
-    target = as_target(tiny_llama(6, 2, layers=3, window=24))
+    target = tiny_target(6, 2, window=24)
     settings = DecodeSettings(6, 100, seed=1)
-    plain = calls_of(target, LayerSkip(2), "target_sample", BestFirst(), settings)
-    ahead = calls_of(target, LayerSkip(2), "target_sample", BestFirst(), settings, draft_ahead=True)
+    plain = calls_of(target, LayerSkip(1), "target_sample", BestFirst(), settings)
+    ahead = calls_of(target, LayerSkip(1), "target_sample", BestFirst(), settings, draft_ahead=True)
     assert plain[-1].finish_reason == "context_window"
     assert_same_calls(ahead, plain)
 
@@ -207,10 +207,10 @@ class OwnInvention(Exception):
 
 @pytest.mark.filterwarnings("default::speclight.drafting.guarded.DraftingFailed")
 def test_a_failure_costs_speed_and_is_told():
-    target = three_layers()
+    target = toy()
     settings = DecodeSettings(6, 20, seed=1)
-    plain = calls_of(target, LayerSkip(2), "target_sample", BestFirst(), settings)
-    drafter = Failing(new_drafter(LayerSkip(2), target), RuntimeError("no memory"))
+    plain = calls_of(target, LayerSkip(1), "target_sample", BestFirst(), settings)
+    drafter = Failing(new_drafter(LayerSkip(1), target), RuntimeError("no memory"))
     with pytest.warns(DraftingFailed, match=r"could not draft ahead.*no memory"):
         ahead = list(
             decode(
@@ -221,8 +221,8 @@ def test_a_failure_costs_speed_and_is_told():
 
 
 def test_an_exception_of_the_drafter_s_own_surfaces_in_the_loop():
-    target = three_layers()
-    drafter = Failing(new_drafter(LayerSkip(2), target), OwnInvention("stop"))
+    target = toy()
+    drafter = Failing(new_drafter(LayerSkip(1), target), OwnInvention("stop"))
     settings = DecodeSettings(6, 20, draft_ahead=True)
     with pytest.raises(OwnInvention):
         list(decode(target, drafter, RULES["target_sample"], PROMPT, settings))
@@ -232,6 +232,6 @@ def test_an_exception_of_the_drafter_s_own_surfaces_in_the_loop():
 @pytest.mark.slow
 def test_strings_follow_the_target_s_law():
     """400 strings: a total variation of `detectable` is found with probability 0.99, false alarm 1e-4."""
-    target = three_layers()
-    setup = Setup(LayerSkip(2), BestFirst(), RULES["target_sample"], 6, draft_ahead=True)
+    target = toy()
+    setup = Setup(LayerSkip(1), BestFirst(), RULES["target_sample"], 6, draft_ahead=True)
     assert loop_test(target, setup, PROMPT, StringLaw(target, PROMPT, 1.0), 400).strings.is_passed

@@ -70,7 +70,7 @@ class Fickle(Pace):
 def test_with_auto_the_text_depends_neither_on_the_clock_nor_on_the_drafter(monkeypatch, rule):
     """For rules that emit the target's own draws: plain decoding's text, whatever sizes the calls had."""
     target = tiny_target(6, seed=2, window=256)
-    settings = DecodeSettings(node_budget="auto", max_tokens=100, seed=3)
+    settings = DecodeSettings(node_budget="auto", max_tokens=60, seed=3)
     texts, sizes = [], set()
     for drafter, clock in ((Plain(), 0), (NGram(), 1), (LayerSkip(1), 2), (LayerSkip(1), 3)):
         fickle = Fickle(clock)
@@ -78,7 +78,7 @@ def test_with_auto_the_text_depends_neither_on_the_clock_nor_on_the_drafter(monk
         calls = list(decode(target, new_drafter(drafter, target), RULES[rule], [0, 1, 2], settings))
         texts.append([token for call in calls for token in call.emitted_tokens])
         sizes |= {len(call.tree) for call in calls}
-        assert len(calls) < 100 or drafter == Plain()
+        assert len(calls) < 60 or drafter == Plain()
     assert texts[1:] == texts[:1] * 3
     assert len(sizes) > 5
 

@@ -76,14 +76,14 @@ def penalised(text, logits):
 
 @pytest.mark.parametrize("rule", thinned(["traversal", "rejection", "target_sample"]))
 def test_a_repetition_penalty_follows_each_nodes_own_prefix(rule):
-    target = tiny_target(seed=1)
+    target = tiny_target(seed=1, layers=1)
     law = enumerated_law(target, DecodeSettings(5, 3, repetition_penalty=1.8), rule=rule)
     exact = exact_law(target, 3, penalised)
     assert max(abs(law.get(text, 0.0) - exact[text]) for text in exact) < EXACT_ATOL
 
 
 def test_a_processor_that_depends_on_the_whole_prefix():
-    target = tiny_target(seed=1)
+    target = tiny_target(seed=1, layers=1)
 
     def odd_texts_repeat(input_ids, scores):
         scores[0, int(input_ids.sum()) % 3] += 1.5  # in place, as processors may
@@ -100,7 +100,7 @@ def test_a_processor_that_depends_on_the_whole_prefix():
 
 def test_processing_with_the_roots_prefix_is_noticed():
     """The fault this guards against: one prefix for all nodes of a tree."""
-    target = tiny_target(seed=1)
+    target = tiny_target(seed=1, layers=1)
 
     def by_the_root(input_ids, scores):
         scores[0, len(PROMPT) % 3] += 1.5
@@ -116,7 +116,7 @@ def test_processing_with_the_roots_prefix_is_noticed():
 
 
 def text_of(settings, drafter="ngram", **toy):
-    target = tiny_target(5, seed=2, **toy)
+    target = tiny_target(5, seed=2, layers=1, **toy)
     chosen = drafter_for(target, drafter, RULES["target_sample"], settings.sampling)
     return generate_from_ids(target, [0, 1, 2, 3, 4], chosen, RULES["target_sample"], settings)
 
@@ -149,7 +149,7 @@ def test_the_window_ends_the_text_and_never_overflows():
 
 
 def test_a_text_is_continued_without_reading_it_again(monkeypatch):
-    target = tiny_target(5, seed=2)
+    target = tiny_target(5, seed=2, layers=1)
     settings = DecodeSettings(8, 10, sampling=GREEDY)
     rule = RULES["target_sample"]
     text = ScoredText(target, [0, 1, 2, 3])
@@ -183,7 +183,7 @@ class Fails(Fork):
 
 @pytest.mark.parametrize("budget", [5, 2])  # a fork of five nodes breaks a budget of two
 def test_a_failing_drafter_costs_speed_and_warns_but_never_text(budget):
-    target = tiny_target(seed=1)
+    target = tiny_target(seed=1, layers=1)
     settings = DecodeSettings(budget, 12, sampling=GREEDY)
     plain = generate_from_ids(target, PROMPT, NoDrafter(), RULES["target_sample"], settings)
     with pytest.warns(DraftingFailed, match="decoded plainly"):
@@ -195,7 +195,7 @@ def test_a_failing_drafter_costs_speed_and_warns_but_never_text(budget):
 def test_every_rule_decodes_a_call_that_has_no_draft(name):
     """What the guard falls back to: the root alone, of no kind in particular."""
     made = generate_from_ids(
-        tiny_target(seed=1), PROMPT, NoDrafter(), RULES[name], DecodeSettings(5, 6, seed=3)
+        tiny_target(seed=1, layers=1), PROMPT, NoDrafter(), RULES[name], DecodeSettings(5, 6, seed=3)
     )
     assert len(made.token_ids) == len(made.calls) == 6
 
@@ -207,7 +207,7 @@ def test_default_kinds_are_ones_the_rule_verifies():
 
 
 def test_nan_logits_mid_generation_are_a_clear_error():
-    target = tiny_target(seed=1)
+    target = tiny_target(seed=1, layers=1)
     calls = decode(target, NoDrafter(), RULES["target_sample"], PROMPT, DecodeSettings(1, 8))
     next(calls)
     target.model.lm_head.weight.data[1] = float("nan")
@@ -216,7 +216,7 @@ def test_nan_logits_mid_generation_are_a_clear_error():
 
 
 def test_traces_hold_ranks_and_the_reason_of_the_end():
-    target = tiny_target(5, seed=2)
+    target = tiny_target(5, seed=2, layers=1)
     settings = DecodeSettings(8, 40, seed=1, record_target_log_probs=True)
     drafter = drafter_for(target, "oracle", RULES["target_sample"], settings.sampling, BestFirst())
     made = generate_from_ids(target, [0, 1], drafter, RULES["target_sample"], settings)
@@ -245,7 +245,7 @@ def test_settings_out_of_range_are_refused(options, named):
 
 
 def test_a_stream_is_the_text_in_pieces():
-    target = tiny_target(5, seed=2)
+    target = tiny_target(5, seed=2, layers=1)
     settings = DecodeSettings(8, 20, seed=4)
     pieces = list(stream(target, "t0 t1 t2 t3 t4", node_budget=8, max_tokens=20, seed=4, raw=True))
     assert len(pieces) > 1

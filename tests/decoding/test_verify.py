@@ -57,7 +57,7 @@ FAULTY = Setup(NGram(), BestFirst(), FirstChildAlways(), 6)
 
 
 def test_the_law_of_strings_is_the_chain_rule_under_top_k():
-    target = tiny_target(9, seed=1, end_of_text=frozenset({4}))
+    target = tiny_target(9, seed=1, layers=1, end_of_text=frozenset({4}))
     law = StringLaw(target, PROMPT, 1.0)
 
     def top_four(text):
@@ -73,10 +73,10 @@ def test_the_law_of_strings_is_the_chain_rule_under_top_k():
     assert abs(sum(law.strings.values()) - 1.0) < LAW_ATOL
 
 
-@pytest.mark.parametrize("name", thinned(["target_sample", "race", "rejection", "k_seq", "traversal"], 2))
+@pytest.mark.parametrize("name", thinned(["race", "target_sample", "rejection", "k_seq", "traversal"]))
 def test_lossless_rules_pass(name):
     """Fixed seeds, false alarm 1e-4 a test; the rule alone sees total variations of 0.07 with 0.99."""
-    target = tiny_target(9, seed=1)
+    target = tiny_target(9, seed=1, layers=1)
     law = StringLaw(target, PROMPT, 1.0)
     alone = rule_test(target, setup(name), PROMPT, law, 2000)
     assert alone.is_passed
@@ -87,7 +87,7 @@ def test_lossless_rules_pass(name):
 
 
 def test_planted_faults_fail():
-    target = tiny_target(9, seed=1)
+    target = tiny_target(9, seed=1, layers=1)
     law = StringLaw(target, PROMPT, 4.0)  # spread out: the drafted token is far from certain
     assert not rule_test(target, FAULTY, PROMPT, law, 500).is_passed
     assert not loop_test(target, FAULTY, PROMPT, law, 60).strings.is_passed
@@ -99,7 +99,7 @@ def test_planted_faults_fail():
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_a_planted_fault_is_no_rounding_in_16_bits(dtype):
     """The margin that rounding is allowed there does not cover a rule that takes any draft."""
-    target = tiny_target(9, seed=1)
+    target = tiny_target(9, seed=1, layers=1)
     target.model.to(dtype)
     greedy = greedy_test(target, FAULTY, [PROMPT], 12)
     assert greedy.bugs == 1
@@ -112,7 +112,7 @@ def test_a_lossy_rule_fails():
 
 
 def test_divergences_are_measured_on_plain_logits():
-    target = tiny_target(9, seed=1)
+    target = tiny_target(9, seed=1, layers=1)
     plain = plain_greedy(target, PROMPT, 6)
     assert first_divergence(target, PROMPT, plain, plain) is None
     law = np.log(law_after(target, [*PROMPT, *plain[:2]]))
@@ -129,7 +129,7 @@ def test_divergences_are_measured_on_plain_logits():
 @pytest.mark.parametrize("dtype", thinned([torch.bfloat16, torch.float32, torch.float16]))
 def test_rounding_alone_is_no_bug_in_any_type(dtype):
     """What rounding does to plain decoding's best tokens, with and without a cache, is within the margin."""
-    target = tiny_target(40, seed=1)
+    target = tiny_target(40, seed=1, layers=1)
     target.model.to(dtype)
     target.model.lm_head.weight.data.mul_(4)  # logits of tens, as large models have them
     assert near_tie_margin(torch.float32, 20.0) == NEAR_TIE_LOGITS
@@ -147,7 +147,7 @@ def test_rounding_alone_is_no_bug_in_any_type(dtype):
 
 
 def test_a_divergence_in_bfloat16_is_judged_by_its_type():
-    target = tiny_target(9, seed=1)
+    target = tiny_target(9, seed=1, layers=1)
     target.model.to(torch.bfloat16)
     target.model.lm_head.weight.data.mul_(4)
     plain = plain_greedy(target, PROMPT, 3)
@@ -193,7 +193,7 @@ SMALL = ["--strings", "100", "--rule-strings", "500", "--greedy-prompts", "1", "
 
 
 def test_the_command_gives_a_verdict(monkeypatch, capsys):
-    target = tiny_target(9, seed=1, window=256)
+    target = tiny_target(9, seed=1, layers=1, window=256)
     monkeypatch.setattr(command, "load_target", lambda options: target)
     arguments = ["verify", "--prompt", "t1 t2 t3 t1 t2", *SMALL]
     assert main([*arguments, "--json"]) == 0
@@ -207,7 +207,7 @@ def test_the_command_gives_a_verdict(monkeypatch, capsys):
 
 
 def test_the_command_exits_1_for_a_fault(monkeypatch, capsys):
-    target = tiny_target(9, seed=1, window=256)
+    target = tiny_target(9, seed=1, layers=1, window=256)
     monkeypatch.setattr(command, "load_target", lambda options: target)
     monkeypatch.setitem(RULES, "target_sample", FirstChildAlways())
     with pytest.raises(SystemExit) as stopped:
@@ -257,7 +257,7 @@ def test_bad_input_exits_2(arguments, named, capsys):
 
 
 def test_the_progress_of_every_part_is_reported():
-    target = tiny_target(9, seed=1)
+    target = tiny_target(9, seed=1, layers=1)
     law = StringLaw(target, PROMPT, 1.0)
     seen = []
     losslessness.rule_test(target, setup(), PROMPT, law, 100, progress=lambda *step: seen.append(step))

@@ -71,7 +71,7 @@ def test_a_python_block_runs_and_prints_what_stands_below_it(
     [
         pytest.param(block.values[0], id=block.id)
         for block in python_blocks()
-        if LOADS in str(block.values[0])
+        if pytest.mark.slow in block.marks
     ],
 )
 def test_a_python_block_runs_on_a_toy(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -20,7 +20,7 @@ PROMPTS = tuple(
 )
 
 torch.set_num_threads(1)
-target = tiny_target(vocabulary_size=5, seed=1, end_of_text=frozenset({4}), window=128)
+target = tiny_target(vocabulary_size=5, seed=1, end_of_text=frozenset({4}), window=128, layers=1)
 sys.stdout.write("started\n")
 sys.stdout.flush()
 folder = Path(sys.argv[1])

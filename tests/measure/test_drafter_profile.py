@@ -207,6 +207,7 @@ def test_the_commands_show_the_record(target, profile_folder, tmp_path, capsys, 
     assert first["node_budget"] == 6
     assert 1.0 <= first["measured_tokens_per_call"]["value"] <= 6.0
     bound = ["bound", "--profile", str(profile_folder), "--budget", "6", "--drafter-profile", str(tmp_path)]
+    bound += ["--families", "first"]
     shown = run_json(capsys, *bound, "--strata", "1")["families"]["first"][0]
     assert shown["drafter_tokens_per_call"] == first["measured_tokens_per_call"]
     named = {item["name"]: item for item in shown["bounds"]}

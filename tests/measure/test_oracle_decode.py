@@ -38,7 +38,7 @@ def sampled_texts(target, count, tokens, seed=0):
 
 @pytest.mark.parametrize("end_of_text", [frozenset(), frozenset({4})])
 def test_calls_tile_the_text_and_their_trees_are_the_searched_ones(end_of_text):
-    target = tiny_target(vocabulary_size=5, seed=2, end_of_text=end_of_text)
+    target = tiny_target(vocabulary_size=5, seed=2, end_of_text=end_of_text, layers=1)
     for text in sampled_texts(target, 4, 14):
         calls = oracle_decode(target, text, (1, 4, 12), 10, SamplingSettings())
         for budget in (1, 4, 12):
@@ -60,7 +60,7 @@ def test_calls_tile_the_text_and_their_trees_are_the_searched_ones(end_of_text):
 def test_tokens_emitted_have_the_mean_the_tree_promises():
     """First calls of 150 texts at P = 6. False alarm: |z| > 4, 6e-5 (fixed seed). Power: leaving out the
     target's own token moves the mean by 1, more than 10 standard errors."""
-    target = tiny_target(vocabulary_size=5, seed=2)
+    target = tiny_target(vocabulary_size=5, seed=2, layers=1)
     texts = sampled_texts(target, 150, 8, seed=100)
     emitted = []
     for text in texts:
@@ -72,7 +72,7 @@ def test_tokens_emitted_have_the_mean_the_tree_promises():
 
 
 def test_more_texts_go_on_in_the_same_folder_and_another_plan_is_refused(tmp_path):
-    target = tiny_target(vocabulary_size=5, seed=2)
+    target = tiny_target(vocabulary_size=5, seed=2, layers=1)
     profile = Profile(ProfileSettings(max_tokens=8), tuple(sampled_texts(target, 5, 8)), {})
     few = run_oracle_decode(target, profile, 2, (3,), 6, tmp_path)
     made = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("text-*")}

@@ -19,7 +19,7 @@ from speclight.measure.trace.record import read_trace
 from speclight.models.sampling import SamplingSettings
 from speclight.theory.ergodic.bound import ergodic_renewal
 from speclight.theory.laws.likely_tokens import REACH
-from toys import law_after, tiny_target
+from toys import laws_along, tiny_target
 
 # Float64 on both sides; entropies are sums of five terms.
 VALUE_ATOL = 1e-10
@@ -34,7 +34,7 @@ PROMPTS = tuple(
 
 @pytest.fixture(scope="module")
 def target():
-    return tiny_target(vocabulary_size=5, seed=1, end_of_text=frozenset({4}), window=128)
+    return tiny_target(vocabulary_size=5, seed=1, end_of_text=frozenset({4}), window=128, layers=1)
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +48,11 @@ def test_every_token_is_recorded_with_its_law(target, measured):
     profile, _ = measured
     assert len(profile.texts) == 2 * len(PROMPTS)
     for text in profile.texts:
-        prefix = list(text.prompt_token_ids)
-        for step, token in enumerate(text.token_ids):
-            law = law_after(target, prefix)
+        laws = laws_along(target, text.prompt_token_ids, text.token_ids[:-1])
+        for step, (token, law) in enumerate(zip(text.token_ids, laws, strict=True)):
             assert abs(text.log_probs[step] - np.log(law[token])) < VALUE_ATOL
             assert abs(text.entropies[step] + (law * np.log(law)).sum()) < VALUE_ATOL
             assert abs(text.second_log_moments[step] - (law * np.log(law) ** 2).sum()) < VALUE_ATOL
-            prefix.append(token)
         assert text.ended == (text.token_ids[-1] == 4)
         assert 4 not in text.token_ids[:-1]
         assert text.ended or len(text.token_ids) == 24
@@ -79,15 +77,13 @@ def test_laws_are_kept_where_asked_for_and_change_no_other_record(target, measur
         assert bare.likely is None
         assert bare.token_ids == text.token_ids
         np.testing.assert_array_equal(bare.log_probs, text.log_probs)
-        prefix, first = list(text.prompt_token_ids), text.likely.first
-        for step, token in enumerate(text.token_ids):
-            law = law_after(target, prefix)
+        first = text.likely.first
+        for step, law in enumerate(laws_along(target, text.prompt_token_ids, text.token_ids[:-1])):
             expected = np.sort(-np.log(law[:4]))
             expected = expected[expected <= REACH]
             found = text.likely.surprisals[first[step] : first[step] + text.likely.kept[step]]
             np.testing.assert_allclose(found, expected, rtol=FLOAT32_RTOL, atol=0)
             assert abs(text.likely.end_probabilities[step] - law[4]) < VALUE_ATOL
-            prefix.append(token)
     for family in profile.families:
         full, sampled = (ergodic_renewal(some.sampled_texts(family), 8) for some in (kept, profile))
         assert (full.from_laws, sampled.from_laws) == (True, False)

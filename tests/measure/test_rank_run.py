@@ -29,7 +29,7 @@ def run_of(target, drafter, tree=BATCH, rule="race") -> list[CallTrace]:
 
 
 def test_traced_ranks_are_those_of_the_race_run_by_hand():
-    target, other = tiny_target(VOCABULARY, seed=4), tiny_target(VOCABULARY, seed=5)
+    target, other = tiny_target(VOCABULARY, seed=4, layers=1), tiny_target(VOCABULARY, seed=5, layers=1)
     calls, text, seen = run_of(target, Model(other), Chain(kind="race")), list(PROMPT), 0
     for call in calls:
         assert call.ranks is not None
@@ -49,7 +49,7 @@ def test_traced_ranks_are_those_of_the_race_run_by_hand():
 
 
 def test_the_account_of_a_run():
-    target, other = tiny_target(VOCABULARY, seed=4), tiny_target(VOCABULARY, seed=5)
+    target, other = tiny_target(VOCABULARY, seed=4, layers=1), tiny_target(VOCABULARY, seed=5, layers=1)
     calls = run_of(target, Model(other))
     run = rank_run(calls, 4, VOCABULARY)
     ranks = [each.rank for call in calls for each in call.ranks if each is not None]
@@ -64,14 +64,14 @@ def test_the_account_of_a_run():
 
 
 def test_a_perfect_drafter_has_rank_1_everywhere():
-    target = tiny_target(VOCABULARY, seed=4)
+    target = tiny_target(VOCABULARY, seed=4, layers=1)
     run = rank_run(run_of(target, Model(target), Chain(kind="race")), 4, VOCABULARY)
     assert (run.law, run.entropy.plug_in, run.divergence) == ((1.0,), 0.0, pytest.approx(0.0, abs=1e-9))
     assert run.bound.value == run.tokens_per_call == 4.0
 
 
 def test_tokens_that_cannot_be_proposed_are_counted_apart():
-    target, other = tiny_target(VOCABULARY, seed=4), tiny_target(4, seed=5)
+    target, other = tiny_target(VOCABULARY, seed=4, layers=1), tiny_target(4, seed=5, layers=1)
     run = rank_run(run_of(target, Model(other, "shared")), 4, VOCABULARY)
     assert 0.0 < run.unproposable < 1.0
     assert sum(run.law) + run.unproposable == pytest.approx(1.0)
@@ -79,7 +79,7 @@ def test_tokens_that_cannot_be_proposed_are_counted_apart():
 
 
 def test_ranks_are_refused_where_there_are_none():
-    target = tiny_target(VOCABULARY, seed=4)
+    target = tiny_target(VOCABULARY, seed=4, layers=1)
     with pytest.raises(InvalidInput, match="ranks are those of a race"):
         run_of(target, Model(target), Batch(kind="with_replacement"), "rejection")
     plain = list(decode(target, new_drafter(Plain(), target), RULES["race"], PROMPT, DecodeSettings()))

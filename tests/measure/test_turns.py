@@ -17,7 +17,7 @@ from speclight.measure.store import read_table
 from speclight.measure.trace.record import read_trace
 from speclight.measure.turns import AskedTurn
 from speclight.seeds import derived_seed
-from toys import law_after, tiny_target
+from toys import laws_along, tiny_target
 
 # Float64 on both sides.
 VALUE_ATOL = 1e-10
@@ -30,7 +30,7 @@ SETTINGS = ProfileSettings(samples=2, max_tokens=12, batch_size=3)
 
 @pytest.fixture(scope="module")
 def target():
-    target = tiny_target(vocabulary_size=5, seed=1, end_of_text=frozenset({4}), window=128)
+    target = tiny_target(vocabulary_size=5, seed=1, end_of_text=frozenset({4}), window=128, layers=1)
     target.tokenizer = copy.deepcopy(target.tokenizer)
     target.tokenizer.chat_template = "{% for message in messages %}{{ message.content }} t1 {% endfor %}"
     return target
@@ -53,9 +53,9 @@ def test_every_turn_has_a_text_after_the_conversation_before_it(target, measured
                 before += [*target.tokenizer.encode(question), 1]
                 text = texts[prompt.prompt_id, sample, turn]
                 assert list(text.prompt_token_ids) == before
-                for step, token in enumerate(text.token_ids):
-                    law = law_after(target, [*before, *text.token_ids[:step]])
-                    assert abs(text.log_probs[step] - np.log(law[token])) < VALUE_ATOL
+                laws = laws_along(target, before, text.token_ids[:-1])
+                for log_prob, token, law in zip(text.log_probs, text.token_ids, laws, strict=True):
+                    assert abs(log_prob - np.log(law[token])) < VALUE_ATOL
                 before += [*text.token_ids, 1]
     assert any(not text.ended for text in profile.texts if text.turn == 1)  # cut, and gone on with
 

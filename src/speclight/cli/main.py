@@ -9,6 +9,7 @@ at their top (tests/test_imports.py), so that all of them can be read for `specl
 from __future__ import annotations
 
 import errno
+import functools
 import io
 import os
 import sys
@@ -153,8 +154,9 @@ def _flag(error: SpeclightError) -> str:
     return "" if error.argument is None else f" (the flag is --{spelled(error.argument)})"
 
 
+@functools.cache
 def command_app() -> App:
-    """The command line as cyclopts sees it."""
+    """The command line as cyclopts sees it, made once for all that a process runs."""
     app = App(
         name="speclight",
         help="The yardstick of speculative decoding: how fast a language model could be decoded "

@@ -27,7 +27,7 @@ RTOL = 1e-9
 @pytest.fixture(autouse=True)
 def toy_target(runs_on):
     runs_on(
-        tiny_target(vocabulary_size=6, seed=1, window=256),
+        tiny_target(vocabulary_size=6, seed=1, window=256, layers=1),
         speclight.cli.advice.gap,
         speclight.cli.limits.profile,
     )
@@ -61,7 +61,7 @@ def test_the_limit_of_any_trees_with_call_times(prompts, tmp_path, monkeypatch, 
     monkeypatch.setattr(run_module, "memory_bytes_per_second", lambda *_, **__: 1e9)
     monkeypatch.setattr(run_module, "flops_per_second", lambda *_, **__: 1e10)
     times, seconds = tmp_path / "latency", count()
-    toy = tiny_target(vocabulary_size=6, seed=1, window=256)
+    toy = tiny_target(vocabulary_size=6, seed=1, window=256, layers=1)
     settings = LatencySettings((1, 8), (8, 16), rounds=2, warm_up=1, loop_calls=0)
     run_latency(toy, settings, times, clock=lambda: float(next(seconds)))
     document, _ = run_json(*arguments(prompts, tmp_path, "--latency", str(times)))

@@ -1,5 +1,6 @@
 """Two drafters of one name, from the trace to the plan."""
 
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def test_two_heads_stay_apart(toy, heads, tmp_path, monkeypatch, run_json):
     monkeypatch.setattr(run_module, "flops_per_second", lambda *_, **__: 1e10)
     folder, times, seconds = tmp_path / "trace", tmp_path / "latency", count()
     run_profile(toy, PROMPTS[:2], ProfileSettings(max_tokens=8), folder / "texts")
-    trace = run_trace(toy, heads, SETTINGS, folder)
+    trace = run_trace(toy, heads, replace(SETTINGS, node_budgets=(2, 4)), folder)
     assert list(trace.drafters) == LABELS
     scores, _ = run_json("score", str(folder))
     of_first, of_second = (
@@ -43,7 +44,7 @@ def test_two_heads_stay_apart(toy, heads, tmp_path, monkeypatch, run_json):
     )
     assert of_first != of_second
 
-    settings = LatencySettings((1, 2, 4, 8), (8,), rounds=1, warm_up=1, loop_calls=2)
+    settings = LatencySettings((1, 2, 4), (8,), rounds=1, warm_up=1, loop_calls=2)
     run_latency(toy, settings, times, heads, clock=lambda: float(next(seconds)))
     chains = ("--latency", str(times), "--growth", "chain")
     plan, _ = run_json("plan", str(folder), *chains)

@@ -19,7 +19,7 @@ from toys import tiny_target
 
 @pytest.fixture
 def toy(runs_on: Callable[..., None]) -> None:
-    runs_on(tiny_target(vocabulary_size=5, seed=1), command)
+    runs_on(tiny_target(vocabulary_size=5, seed=1, layers=1), command)
 
 
 Run = Callable[..., tuple[dict[str, Any], str]]
@@ -107,7 +107,7 @@ def test_an_empty_prompt_is_refused(raw: list[str], capsys: pytest.CaptureFixtur
 def test_a_prompt_longer_than_the_window_is_refused(
     runs_on: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runs_on(tiny_target(window=1), command)
+    runs_on(tiny_target(window=1, layers=1), command)
     assert main(["generate", "--raw", "--prompt", "t1"]) == 2
     assert "no room in the context window of 1 tokens" in capsys.readouterr().err
 

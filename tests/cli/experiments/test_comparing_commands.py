@@ -30,7 +30,7 @@ def trees(prompts, out, *more):
             "--contexts",
             "1",
         ),
-        *("--prompts-per-family", "2", "--calibration-prompts", "1", "--max-tokens", "12"),
+        *("--prompts-per-family", "2", "--calibration-prompts", "1", "--max-tokens", "8"),
         *("--drafter", "ngram", "--drafter", "layer_skip", "--layers", "1", *more),
     ]
 

@@ -15,7 +15,7 @@ SHORT = ["--budget", "1,4", "--context-tokens", "3,9", "--rounds", "2", "--warm-
 
 @pytest.fixture(autouse=True)
 def toy_target(runs_on, monkeypatch):
-    runs_on(tiny_target(window=64), speclight.cli.limits.latency)
+    runs_on(tiny_target(window=64, layers=1), speclight.cli.limits.latency)
     monkeypatch.setattr(speclight.measure.latency.run, "memory_bytes_per_second", lambda *_, **__: 1e9)
     monkeypatch.setattr(speclight.measure.latency.run, "flops_per_second", lambda *_, **__: 1e10)
 

@@ -18,7 +18,7 @@ FAMILIES = ("code", "qa")
 @pytest.fixture(autouse=True)
 def toy_target(runs_on):
     runs_on(
-        tiny_target(vocabulary_size=5, seed=1, window=256),
+        tiny_target(vocabulary_size=5, seed=1, window=256, layers=1),
         speclight.cli.limits.profile,
         speclight.cli.limits.oracle,
         speclight.cli.limits.demo,
@@ -83,7 +83,9 @@ def test_many_to_one_at_contexts_of_a_profile(prompts, tmp_path, capsys, run_jso
 
 def test_one_family_of_several(prompts, tmp_path, run_json):
     out = str(tmp_path / "profile")
-    document, _ = run_json("profile", "--prompts", prompts, "--families", "qa", "--out", out)
+    document, _ = run_json(
+        "profile", "--prompts", prompts, "--families", "qa", "--out", out, "--max-tokens", "9"
+    )
     assert list(document["families"]) == ["qa"]
 
 

@@ -42,7 +42,7 @@ FAMILIES = {
 
 @pytest.fixture(scope="module")
 def target():
-    return tiny_target(6, seed=2)
+    return tiny_target(6, seed=2, layers=1)
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ SETTINGS = DecodeSettings(BUDGET, 14, seed=3, sampling=SamplingSettings(1.0), re
 
 def test_as_measured_it_shows_the_speeds_that_were_measured():
     """Whatever the call timer said, and whatever a call took besides: here the timer is off by far."""
-    target = tiny_target(6, seed=2)
+    target = tiny_target(6, seed=2, layers=1)
     prompts = [Prompt(f"code-{n}", "code", (f"t{n} t2 t{n} t2 t{n} t2",)) for n in (1, 2)]
     timed = time_in_turn(target, prompts, ("ngram",), "target_sample", SETTINGS, rounds=2)
     decoded, plain = (tuple(timed.decoded[name]) for name in ("ngram", OWN_LOOP))

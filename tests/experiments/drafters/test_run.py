@@ -28,7 +28,7 @@ PROMPTS = tuple(
     for family in ("code", "qa")
     for number in range(3)
 )
-SETTINGS = DrafterComparisonSettings(prompts_per_family=2, max_tokens=12, node_budget=6)
+SETTINGS = DrafterComparisonSettings(prompts_per_family=2, max_tokens=8, node_budget=4)
 COMPARED = (ComparedDrafter("ngram"), ComparedDrafter("layer_skip", layers=1), ComparedDrafter("oracle"))
 
 
@@ -54,8 +54,8 @@ def test_every_prompt_is_decoded_with_every_drafter_and_plainly(comparison):
     prompts = ["code-0", "code-1", "qa-0", "qa-1"]
     assert found == [(name, t, prompt) for name in names for t in (0.0, 1.0) for prompt in prompts]
     for text in texts:
-        assert sum(text.tokens) == len(text.token_ids) == 12
-        assert all(1 <= tokens <= nodes <= 6 for tokens, nodes in zip(text.tokens, text.nodes, strict=True))
+        assert sum(text.tokens) == len(text.token_ids) == 8
+        assert all(1 <= tokens <= nodes <= 4 for tokens, nodes in zip(text.tokens, text.nodes, strict=True))
         columns = (text.draft_seconds, text.target_seconds, text.verify_seconds, text.commit_seconds)
         assert all(len(column) == len(text.tokens) and min(column) >= 0.0 for column in columns)
 
@@ -77,7 +77,7 @@ def test_greedy_texts_are_plain_ones_and_the_oracle_wastes_no_call(comparison):
     for prompt in {text.prompt_id for text in greedy}:
         assert len({text.token_ids for text in greedy if text.prompt_id == prompt}) == 1
     rows = rows_of(comparison[1])
-    assert rows["oracle", 0.0].tokens_per_call.value == 6.0  # a chain of its own greedy tokens
+    assert rows["oracle", 0.0].tokens_per_call.value == 4.0  # a chain of its own greedy tokens
     assert rows["none", 0.0].tokens_per_call.value == rows["none", 1.0].tokens_per_call.value == 1.0
     assert (rows["oracle", 0.0].near_tie_divergences, rows["oracle", 0.0].other_divergences) == (0, 0)
     assert rows["oracle", 1.0].other_divergences is None
@@ -123,7 +123,7 @@ def test_shares_and_speeds_are_of_all_calls_but_the_first_of_each_text(compariso
         assert row.loop_share == pytest.approx(0.1)
         assert row.milliseconds_per_call == pytest.approx(1000.0)
     assert rows["none", 0.0].speed_up == 1.0
-    assert rows["oracle", 0.0].speed_up == pytest.approx(6.0)  # equal calls, six times the tokens
+    assert rows["oracle", 0.0].speed_up == pytest.approx(4.0)  # equal calls, four times the tokens
 
 
 def test_one_call_a_text_leaves_no_time_to_speak_of(target, tmp_path):
@@ -135,7 +135,7 @@ def test_one_call_a_text_leaves_no_time_to_speak_of(target, tmp_path):
 
 def test_looping_share_is_that_of_the_texts(comparison):
     texts = [t for t in comparison[1].texts if (t.drafter, t.temperature) == ("ngram", 0.0)]
-    share = sum(looping_tokens(text.token_ids) for text in texts) / 48
+    share = sum(looping_tokens(text.token_ids) for text in texts) / 32
     assert rows_of(comparison[1])["ngram", 0.0].looping_share == pytest.approx(share)
 
 
@@ -149,7 +149,7 @@ def test_a_finished_comparison_is_read_and_drafters_can_be_added(comparison, tar
     monkeypatch.setattr(target, "forward", None)  # any pass would fail
     assert run_drafter_comparison(target, PROMPTS, COMPARED, SETTINGS, folder) == first
     with pytest.raises(StorageError, match="another plan"):
-        run_drafter_comparison(target, PROMPTS, COMPARED, replace(SETTINGS, max_tokens=13), folder)
+        run_drafter_comparison(target, PROMPTS, COMPARED, replace(SETTINGS, max_tokens=9), folder)
 
 
 def test_a_drafter_given_as_an_object_serves_prompt_after_prompt(target):
@@ -168,7 +168,7 @@ def test_tables_and_figure_hold_every_drafter(comparison, tmp_path):
     text = markdown(comparison[1], rows)
     for name in ("none", "ngram", "layer_skip, 1 layers", "oracle (analysis only)"):
         assert text.count(f"| {name} |") == 2 + 2  # two temperatures, by family too
-    assert "P = 6, best-first trees, 4 prompts of 2 families, at most 12 tokens" in text
+    assert "P = 4, best-first trees, 4 prompts of 2 families, at most 8 tokens" in text
     assert "| drafter | temperature | code | qa |" in text
     assert draw(comparison[1], rows, tmp_path / "d.svg").read_text(encoding="utf-8").startswith("<?xml")
 
@@ -187,7 +187,7 @@ def test_settings_out_of_range_are_refused(options, named):
 
 
 def test_every_drafter_is_checked_against_the_limit_of_its_texts(comparison, target):
-    """Drafts of ours stay below; a run that claims one call a text of twelve tokens, at P = 6, does not."""
+    """Drafts of ours stay below; a run that claims one call a text of eight tokens, at P = 4, does not."""
     checks = check_drafters(target, PROMPTS, comparison[1])
     assert [(item.drafter, item.temperature) for item in checks] == [
         (drafter.name, 1.0) for drafter in COMPARED
@@ -217,7 +217,7 @@ def test_all_drafters_answer_a_later_turn_after_plain_decodings_answers(target, 
         if text.turn == 2:
             (drafter,) = (each for each in (ComparedDrafter("none"), *COMPARED) if each.name == text.drafter)
             made = new_drafter(drafter.choice, target, sampling=SamplingSettings(1.0))
-            own = replace(settings.decoding(1.0), node_budget=1 if drafter.name == "none" else 6)
+            own = replace(settings.decoding(1.0), node_budget=1 if drafter.name == "none" else 4)
             (again,) = decode_turns(target, [asked], made, "target_sample", own)
             assert text.token_ids == again.generation.token_ids
     assert run_drafter_comparison(target, chat, COMPARED, settings, tmp_path) == found

@@ -128,7 +128,7 @@ def test_question_files_become_families_that_know_their_categories(tmp_path):
 
 def test_a_small_run_is_made_shown_and_read_again(tmp_path):
     """Its numbers are held against theory in the test below."""
-    target = tiny_target(vocabulary_size=6, seed=3, window=128)
+    target = tiny_target(vocabulary_size=6, seed=3, window=128, layers=1)
     families = read_question_files((questions(tmp_path / "toys.jsonl", 4),), 80)
     small = replace(
         SETTINGS, max_tokens=16, contexts=8, continuations=4, splits=4, decode_texts=4, decode_tokens=8
@@ -145,7 +145,7 @@ def test_a_small_run_is_made_shown_and_read_again(tmp_path):
 def test_the_whole_chain_on_a_toy(tmp_path):
     """The estimator is right within 4 standard errors, seen trees and Jensen lie on their sides, decode bound
     and walk near the oracle decode (false alarm below 1e-3 in all, seed fixed); a second run reads only."""
-    target = tiny_target(vocabulary_size=6, seed=3, window=128)
+    target = tiny_target(vocabulary_size=6, seed=3, window=128, layers=1)
     families = read_question_files((questions(tmp_path / "toys.jsonl", 24),), 80)
     result = run_limits_test(target, families, SETTINGS, tmp_path / "out")
     assert (result.sizes[0].prompts, result.sizes[0].contexts) == (24, 60)

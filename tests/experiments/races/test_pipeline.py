@@ -50,7 +50,7 @@ def chat_target():
 
 
 def drafters_of(target, folder, names=NAMES):
-    weights = {"model": tiny_target(VOCABULARY, seed=9), "eagle3": folder / "head"}
+    weights = {"model": tiny_target(VOCABULARY, seed=9, layers=1), "eagle3": folder / "head"}
     return [race_drafter(name, target, layers=3, weights=weights.get(name)) for name in names]
 
 
@@ -67,7 +67,7 @@ def test_laws_along_a_text_are_those_after_its_tokens(ran):
     target, folder, _ = ran
     text = sample_race_texts(target, PROMPTS, SETTINGS.texts, folder / "out" / "texts")[1]
     assert len(text.token_ids) == 14
-    other = tiny_target(VOCABULARY, seed=9)
+    other = tiny_target(VOCABULARY, seed=9, layers=1)
     for drafter in drafters_of(target, folder):
         before = list(text.prompt_token_ids)
         for pair in laws_along(target, drafter, text):

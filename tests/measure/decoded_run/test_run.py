@@ -21,7 +21,7 @@ from speclight.models.sampling import SamplingSettings
 from speclight.trees.draft_tree import DraftTree
 from speclight.verification.rule import default_kind
 from speclight.verification.rules import RULES
-from toys import law_after, tiny_target
+from toys import laws_along, tiny_target
 
 PROMPTS = [
     Prompt("qa-0", "qa", ("t0 t2", "t3 t1")),
@@ -91,11 +91,8 @@ def test_values_of_trees_are_the_targets_own_probabilities(ngram):
         expected = 1.0
         for node in range(1, len(tree)):
             path = tree.tokens[tree.path(node)[1:]].tolist()
-            chances = [
-                law_after(model, [*ids[: call.start], *path[:depth]])[path[depth]]
-                for depth in range(len(path))
-            ]
-            expected += prod(chances)
+            laws = laws_along(model, ids[: call.start], path[:-1])
+            expected += prod(law[token] for law, token in zip(laws, path, strict=True))
         value = np.exp(call.target_path_log_probs).sum()
         assert abs(value - expected) < LAW_ATOL
         assert abs(call.tokens_by_rule - expected) < LAW_ATOL

@@ -31,7 +31,7 @@ def test_drafted_and_plain_take_turns_with_the_same_seeds(monkeypatch):
         return replace(found, seconds=pace * len(found.token_ids))
 
     monkeypatch.setattr(decoding, "generate_from_ids", planted)
-    target = tiny_target(6, seed=2)
+    target = tiny_target(6, seed=2, layers=1)
     found = time_in_turn(target, PROMPTS, ("ngram",), "target_sample", SETTINGS, rounds=2)
     assert made == [
         *[(1, 7), (4, 7), (4, 7), (1, 7)],
@@ -48,14 +48,14 @@ def test_transformers_generate_is_timed_after_its_first_token():
     ticks = iter(range(0, 1000, 3))
     plain = replace(SETTINGS, node_budget=1)
     run = transformers_run(
-        tiny_target(6, seed=2), first_turns(PROMPTS)[0], plain, clock=lambda: float(next(ticks))
+        tiny_target(6, seed=2, layers=1), first_turns(PROMPTS)[0], plain, clock=lambda: float(next(ticks))
     )
     assert (run.tokens, run.seconds) == (11, 33.0)
     assert TRANSFORMERS in PLAIN_DECODERS
 
 
 def test_transformers_goes_on_behind_a_prompt_that_was_read(monkeypatch):
-    target, made, passes = tiny_target(6, seed=2), [], []
+    target, made, passes = tiny_target(6, seed=2, layers=1), [], []
     generate, forward = target.model.generate, target.model.forward
     monkeypatch.setattr(target.model, "generate", lambda *a, **b: made.append(generate(*a, **b)))
     monkeypatch.setattr(
@@ -76,7 +76,7 @@ def test_transformers_goes_on_behind_a_prompt_that_was_read(monkeypatch):
 
 def test_every_decoder_answers_later_turns_after_the_same_conversation():
     chat = [Prompt("chat-0", "chat", ("t2 t3", "t4", "t0 t2")), *PROMPTS[:1]]
-    target = tiny_target(6, seed=2)
+    target = tiny_target(6, seed=2, layers=1)
     found = time_in_turn(target, chat, ("ngram",), "target_sample", SETTINGS, rounds=1)
     assert [item.prompt_id for item in found.timed] == ["chat-0", "chat-0", "chat-0", "qa-0"]
     plain, drafted = found.decoded[OWN_LOOP], found.decoded["ngram"]

@@ -51,7 +51,7 @@ def test_rounds_alternate_and_the_warm_up_is_not_counted():
     # A round of two texts and two sizes; the first one is slow, and every second one runs backwards.
     rounds = [[90.0] * 4, [2.5, 2.0, 3.0, 1.0], [1.0, 3.0, 2.0, 2.5], [9.0, 2.0, 3.0, 9.0]]
     clock = ScriptedClock(itertools.chain(*rounds))
-    timer = CallTimer(tiny_target(), [SHORT, LONG], [1, 4], clock=clock)
+    timer = CallTimer(tiny_target(layers=1), [SHORT, LONG], [1, 4], clock=clock)
     taken = time_calls(timer, 3)
     assert taken.shape == (3, 1, 2, 2)
     assert taken[0, 0].tolist() == taken[1, 0].tolist() == [[1.0, 3.0], [2.0, 2.5]]
@@ -61,7 +61,7 @@ def test_rounds_alternate_and_the_warm_up_is_not_counted():
 
 
 def test_a_call_holds_its_context_its_tree_and_every_text_of_the_batch():
-    target = tiny_target()
+    target = tiny_target(layers=1)
     clock = SteadyClock(target)
     timer = CallTimer(target, [SHORT, LONG], [1, 2], (1, 2), clock)
     taken = time_calls(timer, 1)[0]
@@ -74,7 +74,7 @@ def test_a_call_holds_its_context_its_tree_and_every_text_of_the_batch():
 
 
 def test_a_chain_is_forgotten_before_the_next_call():
-    target = tiny_target()
+    target = tiny_target(layers=1)
     timer = CallTimer(target, [SHORT], [1, 4])
     time_calls(timer, 2)
     assert timer._texts[0][0].token_ids == SHORT
@@ -96,15 +96,15 @@ def test_a_chain_is_forgotten_before_the_next_call():
 )
 def test_what_does_not_increase_is_refused(texts, sizes, batches):
     with pytest.raises(InvalidInput, match=r"timing calls needs .*increasing"):
-        CallTimer(tiny_target(), texts, sizes, batches)
+        CallTimer(tiny_target(layers=1), texts, sizes, batches)
 
 
 def test_a_tree_that_does_not_fit_is_refused_before_anything_is_timed():
     with pytest.raises(ContextOverflow, match="ask for contexts of at most 4 tokens"):
-        CallTimer(tiny_target(window=12), [LONG], [8])
+        CallTimer(tiny_target(window=12, layers=1), [LONG], [8])
 
 
 @pytest.mark.parametrize(("rounds", "warm_up"), [(0, 1), (1, 0)])
 def test_without_a_round_or_a_warm_up_nothing_is_timed(rounds, warm_up):
     with pytest.raises(InvalidInput, match="a round and one to warm up"):
-        time_calls(CallTimer(tiny_target(), [SHORT], [1]), rounds, warm_up)
+        time_calls(CallTimer(tiny_target(layers=1), [SHORT], [1]), rounds, warm_up)

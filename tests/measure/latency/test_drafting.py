@@ -98,7 +98,7 @@ def test_a_drafter_that_never_came_to_a_second_level():
 def test_the_record_holds_the_drafters(tmp_path, monkeypatch):
     monkeypatch.setattr(run_module, "memory_bytes_per_second", lambda *_, **__: 1e9)
     monkeypatch.setattr(run_module, "flops_per_second", lambda *_, **__: 1e10)
-    settings = LatencySettings((1, 2, 4), (3, 5, 9), rounds=2, warm_up=1)
+    settings = LatencySettings((1, 2, 4), (3, 5, 9), rounds=2, warm_up=1, loop_calls=0)
     drafters = [ComparedDrafter("ngram"), ComparedDrafter("layer_skip", layers=1)]
     run_latency(tiny_target(), settings, tmp_path, drafters)
     ngram, skip = read_latency(tmp_path).drafters

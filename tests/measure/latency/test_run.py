@@ -37,7 +37,7 @@ def ceilings(monkeypatch):
 
 
 def test_every_timing_is_kept_and_read_back(tmp_path):
-    record = run_latency(tiny_target(), SETTINGS, tmp_path, clock=CountingClock())
+    record = run_latency(tiny_target(layers=1), SETTINGS, tmp_path, clock=CountingClock())
     assert [curve.batch_size for curve in record.curves] == [1, 2]
     # A round has 12 calls, the first is not counted; rounds 1 and 3 of the four run backwards.
     calls = np.arange(12, 48).reshape(3, 12)
@@ -56,37 +56,41 @@ def test_every_timing_is_kept_and_read_back(tmp_path):
 
 
 def test_a_killed_run_goes_on_with_the_rounds_missing(tmp_path):
-    run_latency(tiny_target(), SETTINGS, tmp_path, clock=CountingClock())
+    run_latency(tiny_target(layers=1), SETTINGS, tmp_path, clock=CountingClock())
     kept = read_table(tmp_path, round_name(0))
     lost = tmp_path / f"{round_name(1)}.parquet"
     lost.unlink()
     with pytest.raises(StorageError, match="was not finished"):
         read_latency(tmp_path)
-    run_latency(tiny_target(), SETTINGS, tmp_path, clock=CountingClock())
+    run_latency(tiny_target(layers=1), SETTINGS, tmp_path, clock=CountingClock())
     assert lost.exists()
     assert read_table(tmp_path, round_name(0)).equals(kept)
 
 
 def test_a_finished_record_is_read_without_a_call(tmp_path):
-    run_latency(tiny_target(), SETTINGS, tmp_path, clock=CountingClock())
+    run_latency(tiny_target(layers=1), SETTINGS, tmp_path, clock=CountingClock())
 
     def no_clock():
         raise AssertionError("nothing is left to time")
 
-    assert run_latency(tiny_target(), SETTINGS, tmp_path, clock=no_clock).curve.nodes.tolist() == [1, 2, 4]
+    assert run_latency(tiny_target(layers=1), SETTINGS, tmp_path, clock=no_clock).curve.nodes.tolist() == [
+        1,
+        2,
+        4,
+    ]
 
 
 def test_another_plan_is_refused(tmp_path):
-    run_latency(tiny_target(), SETTINGS, tmp_path, clock=CountingClock())
+    run_latency(tiny_target(layers=1), SETTINGS, tmp_path, clock=CountingClock())
     with pytest.raises(StorageError, match=r"another plan .*rounds"):
-        run_latency(tiny_target(), replace(SETTINGS, rounds=4), tmp_path, clock=CountingClock())
+        run_latency(tiny_target(layers=1), replace(SETTINGS, rounds=4), tmp_path, clock=CountingClock())
 
 
 def test_records_of_another_kind_and_mangled_rounds_are_refused(tmp_path):
     RecordFolder(tmp_path / "other", {"kind": "profile"})
     with pytest.raises(StorageError, match="expected 'latency'"):
         read_latency(tmp_path / "other")
-    run_latency(tiny_target(), SETTINGS, tmp_path / "mangled", clock=CountingClock())
+    run_latency(tiny_target(layers=1), SETTINGS, tmp_path / "mangled", clock=CountingClock())
     plan = read_latency(tmp_path / "mangled").plan
     short = pa.table({"batch_size": [1], "context_tokens": [3], "nodes": [1], "seconds": [1.0]})
     RecordFolder(tmp_path / "mangled", plan).write(round_name(2), short)
@@ -96,11 +100,11 @@ def test_records_of_another_kind_and_mangled_rounds_are_refused(tmp_path):
 
 def test_contexts_that_leave_no_room_are_refused(tmp_path):
     with pytest.raises(ContextOverflow, match="at most 4 tokens"):
-        run_latency(tiny_target(window=8), SETTINGS, tmp_path, clock=CountingClock())
+        run_latency(tiny_target(window=8, layers=1), SETTINGS, tmp_path, clock=CountingClock())
 
 
 def test_running_text_is_as_long_as_asked():
-    target = tiny_target()
+    target = tiny_target(layers=1)
     assert len(running_text(target, 5000)) == 5000
     assert running_text(target, 7) == running_text(target, 5000)[:7]
 

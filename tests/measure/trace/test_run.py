@@ -32,7 +32,7 @@ SETTINGS = TraceSettings(
     node_budgets=(2, 4, 9),
     growths=("best_first", "eagle2=3,2,2", "chain"),
     window=3,
-    windows_per_family=6,
+    windows_per_family=4,
     lookahead=3,
 )
 DRAFTERS = (ComparedDrafter("ngram"), ComparedDrafter("layer_skip", layers=1))

@@ -108,11 +108,11 @@ def test_the_content_security_policy_allows_nothing_from_outside(page):
     assert not re.search(r"https?:|\*|'self'", policy)
 
 
-def test_text_of_the_record_cannot_become_markup(page, tmp_path, monkeypatch):
+def test_text_of_the_record_cannot_become_markup(tmp_path, monkeypatch):
     monkeypatch.setattr(html, "write_figures", write_figures)  # images of hostile texts too
-    record = with_every_text(synthetic_record(), lambda text: text + HOSTILE)
-    hostile = page_of(record, tmp_path)
-    assert hostile.structure == page.structure
+    record = with_every_text(synthetic_record(("code",)), lambda text: text + HOSTILE)
+    hostile = page_of(record, tmp_path / "hostile")
+    assert hostile.structure == page_of(synthetic_record(("code",)), tmp_path).structure
     assert record.examples[0].text.split("\n")[0] in hostile.text
     assert HOSTILE in hostile.text
 

@@ -66,10 +66,13 @@ def train_head(options: TrainHeadOptions) -> None:
 
     from speclight.drafting.eagle3.conventions import default_layers
     from speclight.measure.store import sole_writer
+    from speclight.training.fit import check_fit
     from speclight.training.sampling_run import sample_until
 
     with command_output(options.json) as output, sole_writer(options.out), progress_bars() as progress:
         target = load_target(options.target)
+        if not _checkpoint(options).exists():
+            check_fit(options.training, target, options.kind)
         texts = options.out / "texts"
         stored = sample_until(
             target,
@@ -98,6 +101,10 @@ def _point(progress: TrainingProgress) -> dict[str, object]:
     }
 
 
+def _checkpoint(options: TrainHeadOptions) -> Path:
+    return options.out / f"{options.kind}.pt"
+
+
 def _trained(
     options: TrainHeadOptions, target: CausalLM, texts: Path, output: Output
 ) -> tuple[TrainingLoop, list[TrainingProgress]]:
@@ -106,7 +113,7 @@ def _trained(
 
     from speclight.training.training_loop import train
 
-    checkpoint = options.out / f"{options.kind}.pt"
+    checkpoint = _checkpoint(options)
     training = _opened(options, target, texts, checkpoint)
     curve: list[TrainingProgress] = []
     last = monotonic()

@@ -44,14 +44,17 @@ def choose_draft_vocabulary(
         raise InvalidInput(f"the draft vocabulary must have 1 to {len(output_matrix)} tokens, got {size}")
     states = torch.cat([text.last_states[text.written_from :] for text in texts])
     states = states[:: max(1, len(states) // positions)].to(output_matrix.dtype)
-    mass = torch.zeros(len(output_matrix), dtype=torch.float64)
+    device = output_matrix.device
+    mass = torch.zeros(len(output_matrix), dtype=torch.float64, device=device)
     for rows in states.split(ROWS_AT_ONCE):
-        mass += torch.softmax((rows @ output_matrix.T).float(), dim=1).sum(dim=0, dtype=torch.float64)
+        logits = (rows.to(device) @ output_matrix.T).float()
+        mass += torch.softmax(logits, dim=1).sum(dim=0, dtype=torch.float64)
+    mass = mass.cpu()
     target_ids = torch.topk(mass, size).indices.sort().values
     return DraftVocabulary(target_ids, 1.0 - float(mass[target_ids].sum() / mass.sum()))
 
 
 def vocabulary_of_texts(target: CausalLM, folder: Path, size: int) -> torch.Tensor:
     """`choose_draft_vocabulary` for the texts of a folder: [size] the target's tokens, ascending."""
-    matrix = output_matrix(target).float().cpu()
+    matrix = output_matrix(target).float()
     return choose_draft_vocabulary(some_texts(folder), matrix, size, VOCABULARY_POSITIONS).target_ids

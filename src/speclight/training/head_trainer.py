@@ -56,7 +56,7 @@ class HeadTraining(TrainingLoop):
         written = torch.cat([text.features[text.written_from :] for text in texts]).float()
         scale = written.std(dim=0).clamp(min=SMALLEST_SCALE)
         target_ids = vocabulary_of_texts(target, folder, settings.draft_vocabulary)
-        network = blank_head(target, settings.draft_vocabulary)
+        network = blank_head(target, settings.draft_vocabulary).to(target.device)
         start_linear(network, target, target_ids, scale, texts)
         return cls._on_device(target, network, target_ids, scale, settings)
 

@@ -59,18 +59,20 @@ def _least_squares(
     network: Eagle3Network, feature_scale: torch.Tensor, texts: list[ScoredConversation]
 ) -> torch.Tensor:
     """[inputs, hidden] weights on features and normed embedding that best give the next state, un-normed."""
-    inputs = network.fc.in_features + network.sizes.hidden
-    gram, moment = torch.zeros(inputs, inputs), torch.zeros(inputs, network.sizes.hidden)
+    inputs, device = network.fc.in_features + network.sizes.hidden, network.fc.weight.device
+    gram = torch.zeros(inputs, inputs, device=device)
+    moment = torch.zeros(inputs, network.sizes.hidden, device=device)
+    scale = feature_scale.to(device)
     features = torch.cat([text.features[text.written_from : -1] for text in texts])
     tokens = torch.cat([text.tokens[text.written_from + 1 :] for text in texts]).long()
     states = torch.cat([text.last_states[text.written_from + 1 :] for text in texts])
     pieces = (tensor.split(ROWS_AT_ONCE) for tensor in (features, tokens, states))
     for feature, token, state in zip(*pieces, strict=True):
-        embedded = network.midlayer.input_layernorm(network.embed_tokens(token))
-        rows = torch.cat([feature / feature_scale, embedded], dim=1)
+        embedded = network.midlayer.input_layernorm(network.embed_tokens(token.to(device)))
+        rows = torch.cat([feature.to(device) / scale, embedded], dim=1)
         gram += rows.T @ rows
-        moment += rows.T @ (state / network.norm.weight)
-    gram += RIDGE * gram.diagonal().mean() * torch.eye(inputs)
+        moment += rows.T @ (state.to(device) / network.norm.weight)
+    gram += RIDGE * gram.diagonal().mean() * torch.eye(inputs, device=device)
     return torch.linalg.solve(gram, moment)
 
 
@@ -85,11 +87,11 @@ def _carry_embedding(
     if sizes.kv_heads != sizes.heads or own == 0:
         return  # grouped heads share values: they start at random
     width, hidden = own * sizes.head_size, sizes.hidden
-    tokens = torch.cat([text.tokens for text in texts]).long()
-    embedded = network.midlayer.input_layernorm(network.embed_tokens(tokens[:ROWS_AT_ONCE]))
+    tokens = torch.cat([text.tokens for text in texts]).long()[:ROWS_AT_ONCE]
+    embedded = network.midlayer.input_layernorm(network.embed_tokens(tokens.to(embedding_part.device)))
     _, _, shared = torch.linalg.svd(embedded, full_matrices=False)
     shared = shared[:SHARED_DIRECTIONS]
-    looking = torch.randn(width, hidden)
+    looking = torch.randn(width, hidden).to(embedding_part.device)
     looking -= looking @ shared.T @ shared
     score = (embedded @ looking.T).square().sum(dim=1).mean() / own * sizes.head_size**-0.5
     looking *= (OWN_SCORE / score).sqrt()

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
-from advice.test_plan import FLAT, FREE, LEVEL, RULE, STEEP, curve, drafting, prices
-from speclight.advice.auto import TracedLaws, auto_calls
+from advice.test_plan import FLAT, FREE, LEVEL, RULE, STEEP, STEPS, curve, drafting, prices
+from speclight.advice.auto import ENTRIES, TracedLaws, auto_calls
 from speclight.advice.configuration import Configuration
 from speclight.advice.plan import plan
 from speclight.advice.planted import DRAFTER, PlantedPair, random_pair
 from speclight.advice.start_set import start_set
 from speclight.advice.traced_calls import Choice
+from speclight.decoding.pace import Pace
+from speclight.trees.best_first import BestFirstGrowth
+from speclight.trees.draft_tree import root_only
+from speclight.trees.growing_tree import CandidateLaw, Draft, DraftCost, grown
+from speclight.trees.paced_growth import PacedGrowth
 
 BUDGETS = (2, 4, 8)
 
@@ -65,9 +74,9 @@ def test_its_tokens_are_those_of_the_trees_it_scores(starts):
     assert np.all(calls.tokens <= calls.calls * best + 1e-9)
     np.testing.assert_allclose(calls.target, calls.calls * 10e-3)
     np.testing.assert_array_equal(calls.loop, 0.0)
-    # Windows of 16 starts: calls in their first half settle the walk.
-    place = np.arange(len(together)) % 16
-    assert not counted[place < 8].any()
+    # Windows of 16 starts: calls in their first half settle the walk, but for the first window of each walk.
+    window, place = np.divmod(np.arange(len(together)), 16)
+    assert 1 <= len(set(window[counted & (place < 8)])) <= len(ENTRIES)
 
 
 def test_a_useless_drafter_costs_next_to_nothing(pair):
@@ -82,3 +91,76 @@ def test_texts_of_a_batch_are_paced_by_their_shares(starts, free):
     _, one = free
     _, four = with_auto(starts, prices(curve((1, 8), (10e-3, 10e-3), 4), FREE))
     assert four.tokens_per_second.value == pytest.approx(4.0 * one.tokens_per_second.value, rel=0.02)
+
+
+def decode_speed(pair, machine, tokens, rng):
+    """Times plain decoding's, of a decode of the planted pair by a pace that begins with nothing."""
+    pace, spent, emitted = Pace(), 0.0, 0
+    state = int(rng.choice(len(pair.target), p=pair.state_law))
+    while emitted < tokens:
+        draft = drafted(pair, state, pace)
+        seconds = machine.of_one(
+            DRAFTER, "best_first", len(draft.tree), draft.cost.calls, draft.cost.expanded_nodes
+        )
+        path, state = followed(pair, draft.tree, state, rng)
+        uneven = np.exp(machine.unevenness * rng.standard_normal(2))
+        drafting, rest = np.array([seconds.draft, seconds.target + seconds.loop]) * uneven
+        call: Any = SimpleNamespace(
+            tree=draft.tree,
+            draft_cost=draft.cost,
+            path=np.array(path),
+            tokens_emitted=len(path),
+            seconds=SimpleNamespace(draft=drafting, total=drafting + rest),
+        )
+        pace.learn(call)
+        spent += seconds.target + seconds.draft + seconds.loop
+        emitted += len(path)
+    return emitted * machine.plain_seconds / spent
+
+
+def drafted(pair, state, pace):
+    def laws(known, nodes):
+        return [CandidateLaw.most_probable(pair.drafter[after(known.token_path(node))], 5) for node in nodes]
+
+    def after(path):
+        at = state
+        for token in path:
+            at = int(pair.next_state[at, token])
+        return at
+
+    budget = min(pace.node_budget(grows=True), BUDGETS[-1])
+    if budget == 1:
+        return Draft(root_only(0), DraftCost(0, 0))
+    return grown(PacedGrowth(BestFirstGrowth(0, budget), pace), laws)
+
+
+def followed(pair, tree, state, rng):
+    """Accepted nodes of a text drawn from the target, root first, and the state behind the call."""
+    path = [0]
+    while True:
+        token = int(rng.choice(pair.vocabulary_size, p=pair.target[state]))
+        state = int(pair.next_state[state, token])
+        below = [node for node in tree.children(path[-1]) if tree.tokens[node] == token]
+        if not below:
+            return path, state
+        path.append(int(below[0]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("timed", [STEPS, STEEP])
+def test_it_is_as_fast_as_decodes_that_begin_with_nothing(pair, timed):
+    """As many tokens as a trace of twelve windows holds, seconds that vary by a twentieth.
+
+    20 decodes and 6 traces, fixed seeds: their means differ by 1% of chance. Where calls are steep, learning
+    that it does not pay costs 5%.
+    """
+    machine = prices(replace(timed, low=0.966 * timed.medians, high=1.034 * timed.medians), LEVEL)
+    rng = np.random.default_rng(6)
+    true = np.mean([decode_speed(pair, machine, 12 * 16, rng) for _ in range(20)])
+    found = []
+    for seed in range(6):
+        starts = start_set(pair.starts(12, 1, 16, ("best_first",), BUDGETS, np.random.default_rng(seed)))
+        calls = auto_calls(TracedLaws(starts, DRAFTER), machine)
+        spent = (calls.target + calls.draft + calls.loop).sum()
+        found.append(calls.tokens.sum() * machine.plain_seconds / spent)
+    assert np.mean(found) == pytest.approx(true, rel=0.025)

@@ -1,9 +1,9 @@
 """`--budget auto` on a trace: its own code, led along the recorded text by the seconds of a machine.
 
 Each call asks the pace that decodes use (`decoding.pace`) how much to draft, grows a tree from the traced
-laws, emits what the recorded text says, and teaches the pace what it brought and took. Unlike a decode it
-meets no noise in its seconds, so it errs a little on the good side. Laws that the trace does not hold, beyond
-its largest trees, count as knowing nothing.
+laws, emits what the recorded text says, and teaches the pace what it brought and took. The pace begins with
+nothing, as in a decode, and its seconds vary from call to call as those that were timed. Laws that the trace
+does not hold, beyond its largest trees, count as knowing nothing.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ from speclight.advice.start_set import StartSet
 from speclight.arrays import FloatArray, IntArray
 from speclight.decoding.pace import CEILING, Pace
 from speclight.measure.trace.traced import TracedTree
+from speclight.seeds import stream
 from speclight.trees.best_first import BestFirstGrowth
 from speclight.trees.draft_tree import DraftTree, root_only
 from speclight.trees.growing_tree import CandidateLaw, Draft, DraftCost, GrowingTree, grown
 from speclight.trees.paced_growth import PacedGrowth
 
 GROWTH = "best_first"
-# Where in its window each walk that counts enters; walks that only teach the pace come before.
-ENTRIES = (0, 1, 2)
+# Where in its windows each walk enters.
+ENTRIES = (0, 1, 2, 3)
+SEED = 21
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,22 +75,29 @@ def auto_ceiling(starts: StartSet, drafter: str, prices: CallPrices) -> int:
 
 
 def auto_calls(laws: TracedLaws, prices: CallPrices) -> AutoCalls:
-    """Lead a pace through all windows, once to teach it and then from each of ENTRIES.
+    """Lead paces through all windows, each from nothing and through the windows in an order of its own.
 
-    As for `visits`, calls that start in the first half of a window only settle the walk; where all windows
-    hold one start, all count. Raises KeyError for a drafter that was not timed.
+    So the calls are those of a decode of as many tokens as there are starts, with what learning costs it. As
+    for `visits`, calls that start in the first half of a window only settle the walk, but in the first window
+    of each walk; where all windows hold one start, all count. Raises KeyError for a drafter that was not
+    timed.
     """
-    starts, decode = laws.starts, _Replay(laws, prices)
+    starts, rng = laws.starts, stream(SEED)
     lengths = np.diff(starts.window_begins)
     settling = settling_starts(lengths) if lengths.max() > 1 else 0
     sums = np.zeros((5, len(starts)))
-    for number, entry in enumerate((ENTRIES[0], *ENTRIES)):
-        for first, length in zip(starts.window_begins[:-1].tolist(), lengths.tolist(), strict=True):
+    for entry in ENTRIES:
+        decode = _Replay(laws, prices, rng)
+        for number, window in enumerate(rng.permutation(len(lengths)).tolist()):
+            first, length = int(starts.window_begins[window]), int(lengths[window])
             place = min(entry, settling, length - 1)
             while place < length:
                 call, spent, expected = decode.call(first + place)
-                if number > 0 and place >= settling:
-                    sums[:, first + place] += (1.0, expected, spent.target, spent.draft, spent.loop)
+                # Half of a window stands for all of it; of the first one, where the pace knows least, all
+                # counts by half.
+                weight = 0.5 if number == 0 and settling else float(place >= settling)
+                values = (1.0, expected, spent.target, spent.draft, spent.loop)
+                sums[:, first + place] += weight * np.array(values)
                 place += call.tokens_emitted
     return AutoCalls(*sums)
 
@@ -110,8 +119,8 @@ class TracedLaws:
 class _Replay:
     """A decode with `auto` that can be set down at any start."""
 
-    def __init__(self, laws: TracedLaws, prices: CallPrices) -> None:
-        self._laws, self._prices = laws, prices
+    def __init__(self, laws: TracedLaws, prices: CallPrices, rng: np.random.Generator) -> None:
+        self._laws, self._prices, self._rng = laws, prices, rng
         self._pace, self._ceiling = Pace(), auto_ceiling(laws.starts, laws.drafter, prices)
 
     def call(self, row: int) -> tuple[_Call, OneCall, float]:
@@ -122,13 +131,14 @@ class _Replay:
             self._laws.drafter, GROWTH, len(draft.tree), draft.cost.calls, draft.cost.expanded_nodes
         )
         texts = self._prices.target.batch_size
-        total = spent.target + spent.draft + spent.loop
+        uneven = np.exp(self._prices.unevenness * self._rng.standard_normal(2))
+        drafting, rest = np.array([spent.draft, spent.target + spent.loop]) * uneven / texts
         following = self._laws.starts.starts[row].following
         call = _Call(
             draft.tree,
             draft.cost,
             np.concatenate([[0], draft.tree.follow(following)]).astype(np.int64),
-            _Seconds(spent.draft / texts, total / texts),
+            _Seconds(float(drafting), float(drafting + rest)),
         )
         self._pace.learn(call)
         return call, spent, laws.expected_tokens(draft.tree)

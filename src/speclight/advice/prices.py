@@ -18,6 +18,8 @@ from speclight.drafting.drafter_choices import NO_DRAFTER
 from speclight.errors import InvalidInput
 from speclight.measure.latency.curve import CallTimeCurve
 
+NORMAL_MIDDLE_HALF = 1.349  # of a normal law, in standard deviations
+
 
 class DraftTime(Protocol):
     """Says how long a drafter takes to draft, as `LevelTimes` does."""
@@ -111,6 +113,12 @@ class CallPrices:
     def plain_loop(self) -> float:
         """Of a call of plain decoding, what is around the target's pass."""
         return float(self._loop(NO_DRAFTER, NO_DRAFTER, 1.0))
+
+    @cached_property
+    def unevenness(self) -> float:
+        """Standard deviation of the logarithm of a call's seconds, by the middle halves of those timed."""
+        middle_half = np.log(self.target.high / self.target.low)
+        return float(np.median(middle_half)) / NORMAL_MIDDLE_HALF
 
     @cached_property
     def by_size(self) -> FloatArray:

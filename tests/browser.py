@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 # Names of Chromium on systems that ship it; Playwright's own is taken where none is found.
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -30,20 +30,26 @@ def has_browser() -> bool:
 
 
 @contextmanager
-def opened(path: Path, width: int = 1280) -> Iterator[Page]:
-    """The page in a file, opened from disk. Anything that it asks the network for, or any error, fails."""
-    faults: list[str] = []
+def started() -> Iterator[Browser]:
+    """A browser without pages: the fixture `chromium`, one for each process, since a start takes seconds."""
     with sync_playwright() as playwright:
         # A page of our own from disk needs no sandbox, and containers often allow none.
         browser = playwright.chromium.launch(executable_path=_named(), args=["--no-sandbox"])
-        context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(browser: Browser, path: Path, width: int = 1280) -> Iterator[Page]:
+    """The page in a file, opened from disk. Anything that it asks the network for, or any error, fails."""
+    faults: list[str] = []
+    with browser.new_context(viewport={"width": width, "height": 900}, offline=True) as context:
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda message: faults.append(message.text))
         page.on("request", lambda asked: faults.append(asked.url) if asked.url.startswith("http") else None)
         page.goto(path.as_uri())
         yield page
-        browser.close()
     assert not faults
 
 

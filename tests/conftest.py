@@ -6,16 +6,18 @@ import gc
 import hashlib
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from browser import REMEDY, has_browser
+from browser import REMEDY, has_browser, started
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from speclight.models.causal_lm import CausalLM
 
 # The models of most tests have a few thousand weights: threads cost more than they give, and with as many
@@ -43,6 +45,13 @@ def default_target() -> CausalLM:
     from speclight.models.load import load
 
     return load()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A browser for the pages of all tests."""
+    with started() as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -87,6 +87,7 @@ def test_the_enumerated_law_is_the_targets(shape, length):
     assert max(abs(law[text] - exact[text]) for text in exact) < EXACT_ATOL
 
 
+@pytest.mark.slow  # tests/drafting/test_drafters.py has plain decoding among its drafters
 def test_the_enumerated_law_without_a_drafter():
     target = tiny_target(seed=2)
     law = enumerated_law(target, NoDrafter(), TargetSample(), length=3)

@@ -269,6 +269,7 @@ def test_an_unknown_word_is_refused_by_its_argument():
     assert refused.value.argument == "kernels"
 
 
+@pytest.mark.slow  # the README's text, token by token, is what these kernels make of it in every run
 @pytest.mark.model
 def test_the_default_target_scores_a_tree_as_eager_does(default_target):
     fast, eager = default_target, speclight.load(kernels="eager")

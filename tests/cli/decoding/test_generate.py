@@ -14,6 +14,7 @@ from speclight.cli.output import Output
 from speclight.decoding.decode import BATCH_SIZE
 from speclight.decoding.options import chosen_decoding
 from speclight.decoding.settings import AUTO, DecodeSettings
+from speclight.models.causal_lm import CausalLM
 from toys import tiny_target
 
 
@@ -56,7 +57,7 @@ def test_drafting_at_temperature_0_changes_calls_and_not_the_text(run: Run) -> N
 @pytest.mark.usefixtures("toy")
 def test_seeds_and_sampling_options_reach_the_decoder(run: Run) -> None:
     def text(*arguments: str) -> list[int]:
-        return run("--max-tokens", "20", *arguments)[0]["token_ids"]
+        return run("--max-tokens", "12", *arguments)[0]["token_ids"]
 
     assert text("--seed", "1") == text("--seed", "1")
     assert text("--seed", "1") != text("--seed", "2")
@@ -200,7 +201,17 @@ def test_streaming_holds_unfinished_characters_back() -> None:
 
 
 @pytest.mark.model
-def test_the_default_target_answers(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_default_target_answers(
+    default_target: CausalLM, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the command's own way to it; what is loaded in the end is what other tests have loaded already."""
+    asked: list[str] = []
+
+    def load(target: str, **_: object) -> CausalLM:
+        asked.append(target)
+        return default_target
+
+    monkeypatch.setattr("speclight.models.load.load", load)
     arguments = ["--prompt", "Name a colour.", "--max-tokens", "8", "--temperature", "0", "--threads", "1"]
     assert main(["generate", *arguments, "--json"]) == 0
     captured = capsys.readouterr()
@@ -208,3 +219,4 @@ def test_the_default_target_answers(capsys: pytest.CaptureFixture[str]) -> None:
     assert document["target"] == "SmolLM2-135M-Instruct, dequantised from Q4_1"
     assert 1 <= len(document["token_ids"]) <= 8
     assert document["text"].strip()
+    assert asked == ["default"]

@@ -1,6 +1,7 @@
 """profile, oracle, demo and report from the command line, on a toy target and prompts of its words."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -9,6 +10,7 @@ import speclight.cli.limits.demo
 import speclight.cli.limits.oracle
 import speclight.cli.limits.profile
 from speclight.cli.main import main
+from speclight.experiments.demo import run as demo_run
 from speclight.measure.trace.record import read_trace
 from toys import tiny_target
 
@@ -95,7 +97,10 @@ def test_tables_for_people(prompts, tmp_path, capsys):
     assert "mu, sampled" in capsys.readouterr().out
 
 
-def test_demo_writes_a_report_and_report_writes_it_again(prompts, tmp_path, run_json):
+def test_demo_writes_a_report_and_report_writes_it_again(prompts, tmp_path, run_json, monkeypatch):
+    """Less of everything than --quick measures, which a slow test runs as it is."""
+    less = replace(demo_run.QUICK, profile_tokens=24, oracle_contexts=2, oracle_budget=12, call_rounds=1)
+    monkeypatch.setattr(demo_run, "QUICK", less)
     out = tmp_path / "demo"
     document, _ = run_json("demo", "--quick", "--prompts", prompts, "--out", str(out))
     assert 1.0 <= document["expected_tokens_per_call"] <= document["limit_tokens_per_call"] <= 4.0

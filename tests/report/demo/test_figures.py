@@ -58,6 +58,7 @@ def test_every_curve_of_the_record_is_drawn(written, tmp_path):
     assert paths[0] - paths[1] == len(record.limits) + 1
 
 
+@pytest.mark.slow  # the page of a record of such names has its figures too
 def test_names_are_shown_and_not_interpreted(tmp_path):
     odd = "$\\frac$ a_b^$c$ 问答 <b>&" + "long" * 60
     record = with_every_text(synthetic_record(("code",)), lambda text: text + odd)

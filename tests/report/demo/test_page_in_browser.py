@@ -15,9 +15,9 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
+def page(chromium, tmp_path_factory):
     path = write_report(synthetic_record(), tmp_path_factory.mktemp("report"))
-    with opened(path, 390) as opened_page:
+    with opened(chromium, path, 390) as opened_page:
         yield opened_page
 
 

@@ -45,8 +45,8 @@ def path(what_if, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(path):
-    with opened(path) as opened_page:
+def page(chromium, path):
+    with opened(chromium, path) as opened_page:
         yield opened_page
 
 

@@ -4,7 +4,7 @@ from math import lgamma, log
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from law_pairs import corner_pair, law_pairs
 from speclight.errors import InvalidInput
@@ -70,7 +70,6 @@ def test_malformed_counts_are_refused(counts):
         rank_entropy_from_counts(np.array(counts))
 
 
-@settings(max_examples=40, deadline=None)
 @given(law_pairs(zeros_in_drafter=False))
 def test_arrival_index_entropy_equals_the_long_sum(pair):
     # 6000 indices hold all but 1e-25 (integer weights, see law_pairs: A <= 101).
@@ -96,7 +95,6 @@ def test_divergence_and_channel_simulation_bracket_the_arrival_index(pair):
     assert high <= loose + 1e-4  # the printed constants are rounded: 2.443 + log2(D + 2.443) <= ... + 3.732
 
 
-@settings(max_examples=30, deadline=None)
 @given(law_pairs(zeros_in_drafter=False))
 def test_divergence_bounds_rejection_with_replacement(pair):
     """H of the accepting candidate: ratios are at most 101, so 4000 candidates leave e^-39 of the mass."""

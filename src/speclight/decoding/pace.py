@@ -31,6 +31,9 @@ RECENT = 9
 RECENT_CALLS = 64
 # A size never tried is taken to cost this share of a plain call for each node: low, so that it is tried.
 HOPED_GROWTH = 0.03
+# But no tree is larger than this many times the largest one timed: where larger calls do take longer, a first
+# tree of all nodes that seem worth it takes as long as several plain calls, which a short text never wins back.
+BOLDEST = 2
 # Likewise of a level of drafting, of a plain call.
 HOPED_LEVEL = 0.1
 # Whatever the estimates say: no drafts while the recent calls are behind plain decoding by more than this
@@ -135,6 +138,11 @@ class RecentSeconds:
         return median(self._recent[1]) if 1 in self._recent else 0.0
 
     @property
+    def largest(self) -> int:
+        """Nodes of the largest trees timed, rounded up to the sizes timed together; 1 before any."""
+        return max(self._recent, default=1)
+
+    @property
     def curve(self) -> FloatArray:
         """[CEILING] seconds of trees of 1, 2, ... nodes: measured sizes joined by lines, then as hoped."""
         if self._is_stale:
@@ -191,6 +199,7 @@ class Pace:
         budget = CEILING if grows and any(self.worth_expanding(np.zeros(1), 1)) else 1
         if not grows:
             budget = self._best_chain()
+        budget = min(budget, BOLDEST * self.call_seconds.largest)
         if budget == 1 and self._since_draft >= self._wait:
             # Counted at once, so that of the texts of a batch one is tried, not all.
             self._is_trial, self._since_draft, budget = True, 0, TRIAL_NODES

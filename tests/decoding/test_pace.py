@@ -159,6 +159,19 @@ def test_the_first_call_is_plain():
     assert Pace().node_budget(grows=True) == 1
 
 
+@pytest.mark.parametrize("grows", [True, False])
+def test_trees_grow_step_by_step(grows):
+    """In a world where nothing costs anything all nodes are worth it, but their seconds are not known yet."""
+    world, pace = World(growth=0.0, level=0.0, honesty=1.0), Pace()
+    budgets, largest = list[int](), 1
+    for _ in range(40):
+        budgets.append(pace.node_budget(grows=grows))
+        assert budgets[-1] <= 2 * largest
+        pace.learn(world.call(world.draft(budgets[-1], None)))
+        largest = max(largest, budgets[-1])
+    assert budgets[:3] == [1, 2, 4]
+
+
 def test_of_the_texts_of_a_batch_one_is_tried():
     world, pace = World(growth=0.6, level=0.3, honesty=0.0), Pace()
     for number in range(2 * CALLS):

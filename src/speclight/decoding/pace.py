@@ -32,7 +32,8 @@ RECENT_CALLS = 64
 # A size never tried is taken to cost this share of a plain call for each node: low, so that it is tried.
 HOPED_GROWTH = 0.03
 # But no tree is larger than this many times the largest one timed: where larger calls do take longer, a first
-# tree of all nodes that seem worth it takes as long as several plain calls, which a short text never wins back.
+# tree of all nodes that seem worth it takes as long as several plain calls, and a short text never wins that
+# back (docs/results/lab_log.md).
 BOLDEST = 2
 # Likewise of a level of drafting, of a plain call.
 HOPED_LEVEL = 0.1

@@ -45,7 +45,7 @@ def target():
 
 @pytest.fixture(scope="module")
 def drafter():
-    return tiny_target(VOCABULARY, seed=8, layers=1)
+    return tiny_target(VOCABULARY, seed=8)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 
 from speclight.arrays import FloatArray
 
@@ -110,6 +109,8 @@ class _Runs:
 
     def likeliest(self) -> FloatArray:
         """Deviations of the largest restricted likelihood, between LEAST and MOST of that of all runs."""
+        from scipy.optimize import minimize  # reading a record must not wait for it
+
         spread, count = float(self.seconds.std()), 1 + self.design.shape[1]
 
         def loss(logs: FloatArray) -> float:

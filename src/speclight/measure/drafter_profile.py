@@ -5,6 +5,7 @@ Free of torch and Transformers.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,23 +77,42 @@ class DrafterProfile:
 def read_drafter_profile(folder: Path) -> DrafterProfile:
     """What a trace of one drafter says about it.
 
-    Raises StorageError as `read_trace`, and for a trace of several drafters or none, without its best-first
-    trees, or without its laws.
+    Raises StorageError as `read_drafter_profiles`, and for a trace of several drafters.
+    """
+    profiles = read_drafter_profiles(folder)
+    if len(profiles) > 1:
+        raise _no_profile(folder, profiles)
+    (profile,) = profiles.values()
+    return profile
+
+
+def read_drafter_profiles(folder: Path) -> dict[str, DrafterProfile]:
+    """What a trace says about each of its drafters, by their labels.
+
+    Raises StorageError as `read_trace`, and for a trace without drafters, without their best-first trees, or
+    without their laws.
     """
     trace = read_trace(folder)
-    if len(trace.drafters) != 1 or GROWTH not in trace.growths or not trace.settings.drafter_laws:
-        raise StorageError(
-            f"the trace in {folder.name} has the drafters {', '.join(trace.drafters) or 'none'}, expected "
-            f"one, with the growth {GROWTH} and drafter_laws; make one with `speclight drafter-profile`"
+    if not trace.drafters or GROWTH not in trace.growths or not trace.settings.drafter_laws:
+        raise _no_profile(folder, trace.drafters)
+    histograms = _histograms(folder, trace)
+    return {
+        drafter: DrafterProfile(
+            drafter,
+            trace.target,
+            trace.node_budgets[-1],
+            trace.sampling,
+            tuple(_drafted(start, start.drafters[drafter], trace) for start in trace.starts),
+            {prompt: by_drafter[drafter] for prompt, by_drafter in histograms.items()},
         )
-    (drafter,) = trace.drafters
-    return DrafterProfile(
-        drafter,
-        trace.target,
-        trace.node_budgets[-1],
-        trace.sampling,
-        tuple(_drafted(start, start.drafters[drafter], trace) for start in trace.starts),
-        _histograms(folder, trace),
+        for drafter in trace.drafters
+    }
+
+
+def _no_profile(folder: Path, drafters: Iterable[str]) -> StorageError:
+    return StorageError(
+        f"the trace in {folder.name} has the drafters {', '.join(drafters) or 'none'}, expected one, "
+        f"with the growth {GROWTH} and drafter_laws; make one with `speclight drafter-profile`"
     )
 
 
@@ -112,14 +132,10 @@ def _drafted(start: TracedStart, drafter: TracedDrafter, trace: Trace) -> Drafte
     )
 
 
-def _histograms(folder: Path, trace: Trace) -> dict[str, StepHistogram]:
-    """By prompt, all its texts together. Texts are in the order of the trace's starts."""
+def _histograms(folder: Path, trace: Trace) -> dict[str, dict[str, StepHistogram]]:
+    """By prompt, all its texts together, and drafter. Texts are in the order of the trace's starts."""
     prompts = {start.key: start.prompt_id for start in trace.starts}
     units: dict[str, list[str]] = {}
     for number, prompt in enumerate(prompts.values()):
         units.setdefault(prompt, []).append(f"{text_unit(number)}-{DRAFTER_LAWS}")
-    return {
-        prompt: histogram
-        for prompt, names in units.items()
-        for histogram in read_histograms(folder, names).values()
-    }
+    return {prompt: read_histograms(folder, names) for prompt, names in units.items()}

@@ -116,8 +116,7 @@ def _budgets(axes: Axes, panel: BudgetPanel, markers: dict[str, str]) -> None:
             linewidth=style.width,
             label=BY_NAME[name].label,
         )
-    if panel.oracle is not None:
-        _measured(axes, panel, panel.oracle, COLOURS["oracle"].light, "", "best tree, searched")
+    _measured(axes, panel, panel.oracle, COLOURS["oracle"].light, "", "best tree, searched")
     for number, (drafter, values) in enumerate(panel.measured.items()):
         colour = _COLOURS[number % len(_COLOURS)]
         _measured(axes, panel, values, colour, markers[drafter], drafter)
@@ -131,10 +130,8 @@ def _budgets(axes: Axes, panel: BudgetPanel, markers: dict[str, str]) -> None:
         )
     if panel.temperature == 1.0:
         _published(axes, panel.data)
-    shown = panel.bounds["renewal"] if panel.oracle is None else [each.value for each in panel.oracle]
-    axes.set_ylim(
-        0, max(4.0, 2.5 * max(shown))
-    )  # looser bounds leave the picture rather than flatten the rest
+    shown = max(each.value for each in panel.oracle)
+    axes.set_ylim(0, max(4.0, 2.5 * shown))  # looser bounds leave the picture rather than flatten the rest
     axes.set_xscale("log", base=2)
     axes.set_xlabel("node budget P")
     axes.set_ylabel("tokens per call")

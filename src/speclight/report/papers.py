@@ -190,8 +190,7 @@ def _panel(panel: BudgetPanel) -> str:
         [f"Lemma 7 as printed, {drafter}", *(f"{value:.2f}" for value in values)]
         for drafter, values in panel.lemma_7.items()
     ]
-    if panel.oracle is not None:
-        cells.append(["best tree, searched", *map(_with_error, panel.oracle)])
+    cells.append(["best tree, searched", *map(_with_error, panel.oracle)])
     cells += [[drafter, *map(_with_error, values)] for drafter, values in panel.measured.items()]
     cells += [
         ["whole decode, certified", *(f"{limits.certified.value:.2f}" for limits in panel.decode)],

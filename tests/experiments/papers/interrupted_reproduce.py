@@ -24,7 +24,6 @@ SETTINGS = PapersSettings(
     node_budgets=(2, 4, 8),
     limit_budgets=(16,),
     every=3,
-    contexts=8,
 )
 
 torch.set_num_threads(1)

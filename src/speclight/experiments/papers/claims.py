@@ -83,7 +83,7 @@ def _overall(holds: Sequence[bool]) -> Verdict:
 def _log_growth(panels: Sequence[BudgetPanel]) -> Claim:
     misses: list[float] = []
     for panel in panels:
-        if panel.oracle is not None and len(panel.node_budgets) > 2:
+        if len(panel.node_budgets) > 2:
             logs = np.log(panel.node_budgets)
             values = np.array([estimate.value for estimate in panel.oracle])
             slope, intercept = np.polyfit(logs, values, 1)
@@ -157,9 +157,7 @@ def _gap(gaps: Sequence[GapFactors]) -> Claim:
 
 
 def _close(panels: Sequence[BudgetPanel]) -> Claim:
-    ratios = [
-        panel.at_largest("theorem_1") / panel.oracle[-1].value for panel in panels if panel.oracle is not None
-    ]
+    ratios = [panel.at_largest("theorem_1") / panel.oracle[-1].value for panel in panels]
     return Claim(
         "Theorem 1 is close to what is possible.",
         f"it is within a factor of {CLOSE} of the best tree at the largest budget",

@@ -1,8 +1,8 @@
-"""Drafters laid over the answers: a drafter profile for every data set, temperature and drafter."""
+"""Drafters laid over the answers: one trace for each data set and temperature, with the best trees too."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +10,13 @@ from speclight.drafting.chosen_drafters import ComparedDrafter
 from speclight.experiments.papers.settings import PapersSettings
 from speclight.experiments.papers.texts import Answers
 from speclight.measure.drafter_profile import DrafterProfile
-from speclight.measure.drafter_profile_run import run_drafter_profile
+from speclight.measure.drafter_profile_run import run_drafter_profiles
 from speclight.measure.drafter_profile_settings import DrafterProfileSettings
+from speclight.measure.trace.record import Trace, read_trace
 from speclight.models.causal_lm import CausalLM
 from speclight.progress import Progress, silent
+
+DRAFTED = "drafted"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,10 +43,15 @@ def drafted_answers(
     shorter than the largest node budget.
     """
     laid = DrafterProfileSettings(node_budget=max(settings.node_budgets), every=settings.every)
-    drafted: list[DraftedAnswers] = []
-    for item in found:
-        for drafter in drafters:
-            own = folder / item.folder / drafter.label
-            record = run_drafter_profile(model, drafter, item.profile, laid, own, progress)
-            drafted.append(DraftedAnswers(item.data, item.temperature, drafter.label, record))
-    return tuple(drafted)
+    return tuple(
+        DraftedAnswers(item.data, item.temperature, drafter, record)
+        for item in found
+        for drafter, record in run_drafter_profiles(
+            model, drafters, item.profile, laid, folder / item.folder / DRAFTED, progress
+        ).items()
+    )
+
+
+def traced_answers(found: Sequence[Answers], folder: Path) -> Mapping[tuple[str, float], Trace]:
+    """By data set and temperature, the traces that `drafted_answers` made, with the target's best trees."""
+    return {(item.data, item.temperature): read_trace(folder / item.folder / DRAFTED) for item in found}

@@ -10,17 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from speclight.experiments.papers.drafted import DraftedAnswers
 from speclight.experiments.papers.settings import PapersSettings
 from speclight.experiments.papers.texts import Answers
 from speclight.measure.drafter_limits import known_drafter, measured_tokens
 from speclight.measure.estimates import Estimate
-from speclight.measure.oracle_run import OracleSettings, run_oracle
 from speclight.measure.trace.record import Trace
-from speclight.models.causal_lm import CausalLM
-from speclight.progress import Progress, silent
 from speclight.theory.catalogue import BY_NAME
 from speclight.theory.ergodic.certificates import LowerEstimate, certified_decode
 from speclight.theory.ergodic.decode import decode_bound
@@ -50,7 +46,7 @@ class BudgetPanel:
     node_budgets: at which trees were measured; limit_budgets: larger ones, where limits go on alone. bounds:
     by statement, [all budgets], of the ergodic bound the measured ones. lemma_7: by drafter, [all budgets].
     measured: by drafter, tokens per call of best-first trees at uniform positions. oracle: of the best trees
-    at uniform positions, None where none were searched. decode: [all budgets].
+    at uniform positions. decode: [all budgets].
     """
 
     data: str
@@ -60,7 +56,7 @@ class BudgetPanel:
     bounds: dict[str, tuple[float, ...]]
     lemma_7: dict[str, tuple[float, ...]]
     measured: dict[str, tuple[Estimate, ...]]
-    oracle: tuple[Estimate, ...] | None
+    oracle: tuple[Estimate, ...]
     decode: tuple[DecodeLimits, ...]
 
     @property
@@ -73,40 +69,21 @@ class BudgetPanel:
         return self.bounds[bound][len(self.node_budgets) - 1]
 
 
-def searched(
-    model: CausalLM,
-    found: Sequence[Answers],
-    settings: PapersSettings,
-    folder: Path,
-    progress: Progress = silent,
-) -> dict[tuple[str, float], Trace]:
-    """The best trees at contexts of the answers, by data set and temperature; nothing if not asked for.
-
-    Raises StorageError if the folder holds records of other settings, InvalidInput for short answers.
-    """
-    if settings.contexts == 0:
-        return {}
-    search = OracleSettings(settings.contexts, max(settings.node_budgets), settings.seed)
-    return {
-        (item.data, item.temperature): run_oracle(
-            model, item.profile, search, folder / item.folder / "oracle", progress
-        )
-        for item in found
-    }
-
-
 def budget_panels(
     found: Sequence[Answers],
     drafted: Sequence[DraftedAnswers],
     oracles: Mapping[tuple[str, float], Trace],
     settings: PapersSettings,
 ) -> tuple[BudgetPanel, ...]:
-    """A panel for each of the answers. Raises InvalidInput for answers too short for the largest P."""
+    """A panel for each of the answers. oracles: by data set and temperature, traces with the best trees.
+
+    Raises InvalidInput for answers too short for the largest P.
+    """
     return tuple(
         _panel(
             item,
             [each for each in drafted if (each.data, each.temperature) == (item.data, item.temperature)],
-            oracles.get((item.data, item.temperature)),
+            oracles[item.data, item.temperature],
             settings,
         )
         for item in found
@@ -116,7 +93,7 @@ def budget_panels(
 def _panel(
     item: Answers,
     drafted: Sequence[DraftedAnswers],
-    oracle: Trace | None,
+    oracle: Trace,
     settings: PapersSettings,
 ) -> BudgetPanel:
     node_budgets, beyond = settings.node_budgets, settings.limit_budgets
@@ -147,9 +124,7 @@ def _panel(
         {name: tuple(values[name] for values in by_budget if name in values) for name in DRAWN},
         lemma_7,
         measured,
-        None
-        if oracle is None
-        else tuple(oracle.limit_tokens_per_call(None, budget) for budget in node_budgets),
+        tuple(oracle.limit_tokens_per_call(None, budget) for budget in node_budgets),
         tuple(
             DecodeLimits(budget, certified_decode(texts, budget), decode_bound(texts, budget).going_on)
             for budget in (*node_budgets, *beyond)

@@ -1,4 +1,4 @@
-"""The paper's experiments over one set of answers: sample, draft, search, and make tables of it."""
+"""The paper's experiments over one set of answers: sample, trace, and make tables of it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from speclight.drafting.chosen_drafters import ComparedDrafter
 from speclight.experiments.papers.call_times import MeasuredTimes
 from speclight.experiments.papers.claims import Claim, Evidence, judged_claims
-from speclight.experiments.papers.drafted import drafted_answers
+from speclight.experiments.papers.drafted import drafted_answers, traced_answers
 from speclight.experiments.papers.figure_1 import DrafterPoint, LineFit, drafter_points, line_fits
-from speclight.experiments.papers.figure_2 import BudgetPanel, budget_panels, searched
+from speclight.experiments.papers.figure_2 import BudgetPanel, budget_panels
 from speclight.experiments.papers.other_targets import SizePair, TargetMoments, size_pairs
 from speclight.experiments.papers.settings import PapersSettings
 from speclight.experiments.papers.table_1 import MeasuredMoments, measured_moments
@@ -25,7 +25,7 @@ from speclight.progress import Progress, silent
 LAID_DRAFTERS = ("ngram", "layer_skip", "model", "eagle3", "medusa")
 # What an experiment needs besides the answers.
 _WITH_DRAFTERS = ("figure-1", "figure-2", "claims", "all")
-_WITH_SEARCH = ("figure-2", "claims", "all")
+_WITH_PANELS = ("figure-2", "claims", "all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,12 @@ def reproduce(
         if experiment in _WITH_DRAFTERS
         else ()
     )
-    oracles = searched(model, found, settings, folder, progress) if experiment in _WITH_SEARCH else {}
     points = drafter_points(drafted, max(settings.node_budgets))
-    panels = budget_panels(found, drafted, oracles, settings) if experiment in _WITH_SEARCH else ()
+    panels = (
+        budget_panels(found, drafted, traced_answers(found, folder), settings)
+        if experiment in _WITH_PANELS
+        else ()
+    )
     moments, parameters = measured_moments(model.name, found), model.model.num_parameters()
     evidence = Evidence(
         moments,

@@ -30,15 +30,13 @@ class PapersSettings:
     limit_budgets: tuple[int, ...] = (128, 256, 512)
     """Larger ones, at which nothing is drafted or searched and the limits go on alone."""
     every: int = 8
-    """Of the answers' tokens one in this many is a start of a drafted tree."""
-    contexts: int = 40
-    """Contexts of each data set at which the best tree is searched; 0 for none."""
+    """Of the answers' tokens one in this many is a start: of drafted trees, and of the search for the best
+    one."""
     seed: int = 0
     """Seed of all randomness."""
 
     def __post_init__(self) -> None:
         check_whole_numbers(self, "prompts_per_file", "max_tokens", "batch_size", "every")
-        check_whole_numbers(self, "contexts", at_least=0)
         budgets = (*self.node_budgets, *self.limit_budgets)
         if not self.node_budgets or min(budgets) < 2 or any(a >= b for a, b in pairwise(budgets)):
             raise InvalidInput(

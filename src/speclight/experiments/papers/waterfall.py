@@ -46,12 +46,9 @@ class GapFactors:
 
 
 def gap_factors(panels: Sequence[BudgetPanel]) -> tuple[GapFactors, ...]:
-    """The factors of every drafter of every panel whose best trees were searched, at its largest budget."""
+    """The factors of every drafter of every panel, at its largest budget."""
     return tuple(
-        _factors(panel, drafter, panel.oracle[-1].value)
-        for panel in panels
-        if panel.oracle is not None
-        for drafter in panel.measured
+        _factors(panel, drafter, panel.oracle[-1].value) for panel in panels for drafter in panel.measured
     )
 
 

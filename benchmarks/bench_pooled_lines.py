@@ -41,7 +41,7 @@ def off(runs: Sequence[TimedRun], place: int) -> tuple[float, float]:
     kind = [run for run in others if run.kind == left_out.kind]
     nodes, seconds = [run.nodes for run in kind], [run.seconds for run in kind]
     degree = 1 if np.ptp(nodes) >= 1.0 else 0
-    own = np.polyval(np.polyfit(nodes, seconds, degree), left_out.nodes)
+    own = float(np.polyval(np.polyfit(nodes, seconds, degree), left_out.nodes))
     pooled = float(pooled_lines(others).of(left_out.kind).at(left_out.nodes))
     return (1e3 * (own - left_out.seconds)) ** 2, (1e3 * (pooled - left_out.seconds)) ** 2
 

@@ -66,16 +66,12 @@ def moments(record: Path) -> str:
     return moments_table(read_target_moments(record).moments)
 
 
-def part_of_tables(caption: str) -> Callable[[Path], str]:
-    """What stands in the tables.md of `speclight reproduce` from a bold caption to the next one."""
-
-    def part(record: Path) -> str:
-        text = (record / "tables.md").read_text(encoding="utf-8")
-        _, found, rest = text.partition(f"**{caption}")
-        assert found, f"{record.name} has no table {caption}"
-        return f"**{caption}{rest.partition(chr(10) + '**')[0]}".rstrip()
-
-    return part
+def sizes(record: Path) -> str:
+    """The last table of the tables.md that `speclight reproduce --beside` wrote."""
+    text = (record / "tables.md").read_text(encoding="utf-8")
+    _, found, table = text.partition("**Larger targets** (data sets)\n\n")
+    assert found, f"{record.name} was measured beside no other target"
+    return table.rstrip()
 
 
 # Name in a page -> the table of a folder of records.
@@ -85,11 +81,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "drafters' calls": drafters_calls,
     "seconds around calls": seconds_around_calls,
     "moments": moments,
-    "Figure 1": part_of_tables("Figure 1"),
-    "Figure 2 on MT-bench": part_of_tables("Figure 2, MT-bench"),
-    "gaps": part_of_tables("From Theorem 1"),
-    "sizes": part_of_tables("Larger targets"),
-    "claims": part_of_tables("Claims"),
+    "sizes": sizes,
 }
 
 

@@ -2,8 +2,8 @@
 # `make test` checks all of it, `make demo` runs the main job; `make help` lists the rest.
 PYTHON ?= python3
 VENV ?= .venv
-# A file of tests stays in one process: what it makes for all of its tests is made once.
-PYTEST_ARGS ?= -n 2 --dist loadfile
+# Neighbouring tests stay in one process, which makes what they share once; the one that is done first takes over from the other.
+PYTEST_ARGS ?= -n 2 --dist worksteal
 CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
 # Every process of a run reads every file of tests: what pytest makes of one is kept, whatever the environment says.

@@ -74,7 +74,7 @@ def test_values_are_those_of_plain_passes(target, comparison):
         for node in range(len(draft.tree)):
             path = draft.tree.tokens[draft.tree.path(node)[1:]].tolist()
             plain += np.prod(
-                [law[token] for law, token in zip(laws_along(target, before, path), path, strict=False)]
+                [law[token] for law, token in zip(laws_along(target, before, path)[:-1], path, strict=True)]
             )
         assert abs(value.target_tokens - plain) < VALUE_ATOL
         assert abs(value.own_tokens - np.exp(draft.tree.path_log_probs).sum()) < VALUE_ATOL

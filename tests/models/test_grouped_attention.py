@@ -54,6 +54,20 @@ def test_a_mask_is_folded_once_and_forgotten_with_it():
     assert len(grouped._FOLDED) == held
 
 
+def test_masks_of_texts_side_by_side_are_aligned_copies_made_once():
+    held = len(grouped._PIECES)
+    mask = torch.arange(60.0).view(1, 1, 3, 20)
+    of_rows, of_slots = [slice(0, 2), slice(2, 3)], [slice(0, 7), slice(7, 20)]
+    pieces = grouped._mask_pieces(mask, of_rows, of_slots)
+    for piece, rows, slots in zip(pieces, of_rows, of_slots, strict=True):
+        assert piece.equal(mask[:, :, rows, slots])
+        assert piece.is_contiguous()
+        assert piece.data_ptr() % 16 == 0
+    assert grouped._mask_pieces(mask, of_rows, of_slots) is pieces
+    del mask
+    assert len(grouped._PIECES) == held
+
+
 def test_the_layers_of_a_pass_share_one(monkeypatch):
     made = []
     expand = torch.Tensor.expand

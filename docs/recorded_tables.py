@@ -66,12 +66,17 @@ def moments(record: Path) -> str:
     return moments_table(read_target_moments(record).moments)
 
 
-def sizes(record: Path) -> str:
-    """The last table of the tables.md that `speclight reproduce --beside` wrote."""
-    text = (record / "tables.md").read_text(encoding="utf-8")
-    _, found, table = text.partition("**Larger targets** (data sets)\n\n")
-    assert found, f"{record.name} was measured beside no other target"
-    return table.rstrip()
+def reproduced(heading: str) -> Callable[[Path], str]:
+    """The table under a heading of the tables.md that `speclight reproduce` wrote."""
+
+    def section(record: Path) -> str:
+        text = (record / "tables.md").read_text(encoding="utf-8")
+        _, found, rest = text.partition(f"**{heading}**")
+        assert found, f"{record.name} holds no table {heading}"
+        _, _, table = rest.partition("\n\n")
+        return table.partition("\n\n")[0].rstrip()
+
+    return section
 
 
 # Name in a page -> the table of a folder of records.
@@ -81,7 +86,10 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "drafters' calls": drafters_calls,
     "seconds around calls": seconds_around_calls,
     "moments": moments,
-    "sizes": sizes,
+    "sizes": reproduced("Larger targets"),
+    "figure 1": reproduced("Figure 1"),
+    "gap factors": reproduced("From Theorem 1 down to the drafter"),
+    "claims": reproduced("Claims"),
 }
 
 

@@ -44,7 +44,8 @@ def draw_figure_1(points: Sequence[DrafterPoint], fits: Sequence[LineFit], path:
     marks = drafter_marks(point.drafter for point in points)
     data = list(dict.fromkeys(point.data for point in points))
     with canvas():
-        figure = Figure(figsize=(4.4 * len(temperatures), 4.6), layout="constrained")
+        width = max(7.2, 4.4 * len(temperatures))  # room for the legend's names beside each other
+        figure = Figure(figsize=(width, 5.0), layout="constrained")
         panels = figure.subplots(1, len(temperatures), squeeze=False)
         for axes, temperature in zip(panels.flat, temperatures, strict=True):
             own = [point for point in points if point.temperature == temperature]
@@ -86,11 +87,11 @@ def _legend(figure: Figure, axes: Axes, data: Sequence[str], drafters: Sequence[
         for number, name in enumerate(data)
     ]
     handles += [axes.plot([], [], marker, color=EDGE, label=name)[0] for name, marker in drafters]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
 
 
 def draw_figure_2(panels: Sequence[BudgetPanel], path: Path) -> Path:
-    """Tokens per call over P, a panel per data set and temperature. Returns `path`."""
+    """Tokens per call over P, a panel per data set and temperature, a shape per drafter. Returns `path`."""
     checked_format(path)
     columns = min(3, len(panels))
     rows = ceil(len(panels) / columns)
@@ -117,16 +118,17 @@ def _budgets(axes: Axes, panel: BudgetPanel, markers: dict[str, str]) -> None:
             label=BY_NAME[name].label,
         )
     _measured(axes, panel, panel.oracle, COLOURS["oracle"].light, "", "best tree, searched")
-    for number, (drafter, values) in enumerate(panel.measured.items()):
-        colour = _COLOURS[number % len(_COLOURS)]
-        _measured(axes, panel, values, colour, markers[drafter], drafter)
+    for drafter, values in panel.measured.items():
+        _measured(axes, panel, values, COLOURS["drafter"].light, markers[drafter], drafter)
+    if panel.measured:
+        best = max(panel.measured, key=lambda drafter: panel.measured[drafter][-1].value)
         axes.plot(
             panel.all_budgets,
-            panel.lemma_7[drafter],
+            panel.lemma_7[best],
             linestyle=dash_pattern((2, 3)),
-            color=colour,
+            color=COLOURS["drafter"].light,
             linewidth=1.2,
-            label=f"Lemma 7 as printed, {drafter}",
+            label="Lemma 7 as printed, of the best drafter",
         )
     if panel.temperature == 1.0:
         _published(axes, panel.data)
@@ -158,7 +160,7 @@ def _measured(
         color=colour,
         marker=marker or None,
         markersize=4,
-        linewidth=2.0,
+        linewidth=1.6,
         elinewidth=0.8,
         label=label,
     )

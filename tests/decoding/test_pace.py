@@ -12,7 +12,7 @@ from cases import thinned
 from speclight.decoding import running_text
 from speclight.decoding.call_trace import CallTrace, PhaseSeconds
 from speclight.decoding.options import TEXT_BY_SEED, chosen_decoding
-from speclight.decoding.pace import CEILING, Pace
+from speclight.decoding.pace import CEILING, Pace, pace_of
 from speclight.trees.best_first import BestFirstGrowth
 from speclight.trees.draft_tree import root_only
 from speclight.trees.growing_tree import CandidateLaw, Draft, DraftCost, grown
@@ -115,6 +115,32 @@ def test_where_it_does_not_pay_no_more_than_three_per_cent_are_lost(growth, leve
     assert any(len(call.tree) > 1 for call in calls)  # it was tried
 
 
+def test_what_earlier_texts_won_is_not_lost_on_the_next():
+    """Twelve texts of 48 tokens that end a long good stretch: the mean of their rates has an error of 0.3%."""
+    rates: list[float] = []
+    for seed in range(12):
+        world, pace = World(growth=0.06, level=0.09, honesty=1.0, rng=np.random.default_rng(seed)), Pace()
+        for honesty, tokens in ((1.0, 100), (0.0, 48)):
+            world.honesty, calls = honesty, list[CallTrace]()
+            pace.begin()
+            while sum(call.tokens_emitted for call in calls) < tokens:
+                calls.append(world.call(world.draft(pace.node_budget(grows=True), pace)))
+                pace.learn(calls[-1])
+        assert any(len(call.tree) > 1 for call in calls)  # the last text was drafted for
+        rates.append(rate(calls))
+    assert np.mean(rates) > 0.97
+
+
+def test_call_seconds_are_common_to_the_drafters_of_a_target():
+    target = tiny_target(layers=1)
+    one, other = (pace_of(target, name, "target_sample", 1.0) for name in ("ngram", "eagle3"))
+    one.call_seconds.learn(1, 0.5)
+    assert other.call_seconds.plain == 0.5
+    assert one.calibration is not other.calibration
+    assert pace_of(target, "eagle3", "target_sample", 1.0) is other
+    assert not pace_of(target, "eagle3", "target_sample", 1.0, draft_ahead=True).call_seconds.plain
+
+
 @pytest.mark.slow
 def test_a_drafter_that_turns_bad_is_given_up_and_one_that_turns_good_is_found_again():
     world, pace = World(growth=0.02, level=0.1, honesty=1.0), Pace()
@@ -187,6 +213,9 @@ class Dice:
 
     def __init__(self) -> None:
         self._rng = np.random.default_rng(0)
+
+    def begin(self) -> None:
+        pass
 
     def node_budget(self, *, grows: bool) -> int:
         return int(self._rng.integers(1, 9))

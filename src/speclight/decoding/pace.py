@@ -27,6 +27,8 @@ CEILING = 64
 """Nodes of the largest tree that `auto` considers, root included."""
 # Seconds are medians of so many recent calls: one interruption by another process moves none of them.
 RECENT = 9
+# Of plain calls more: all gains are measured against them, and once drafting pays they become rare.
+RECENT_PLAIN = 32
 # The rate is that of so many recent calls.
 RECENT_CALLS = 64
 # A size never tried is taken to cost this share of a plain call for each node: low, so that it is tried.
@@ -37,9 +39,10 @@ HOPED_GROWTH = 0.03
 BOLDEST = 2
 # Likewise of a level of drafting, of a plain call.
 HOPED_LEVEL = 0.1
-# Whatever the estimates say: no drafts while the recent calls are behind plain decoding by more than this
-# share of their time and this part of a plain call.
-ALLOWED_SHARE, ALLOWED_CALLS = 0.01, 0.25
+# Whatever the estimates say: what a draft costs beyond a plain call is staked, and a text never stakes more than
+# it has won over plain decoding in recent calls and these: a part of a plain call, and a share of their time.
+# So 48 tokens take at most 2% longer than plain ones, if calls take what they took before.
+STAKED_CALLS, STAKED_SHARE = 0.5, 0.01
 # Plain calls before drafting is tried again; doubled by every failure.
 FIRST_WAIT, LONGEST_WAIT = 16, 256
 TRIAL_NODES = 4
@@ -130,7 +133,8 @@ class RecentSeconds:
 
     def learn(self, size: int, seconds: float) -> None:
         """One call more."""
-        self._recent.setdefault(_size_class(size), deque(maxlen=RECENT)).append(seconds)
+        kept = RECENT_PLAIN if size == 1 else RECENT
+        self._recent.setdefault(_size_class(size), deque(maxlen=kept)).append(seconds)
         self._is_stale = True
 
     @property
@@ -178,15 +182,22 @@ class Pace:
     Texts of one target and drafter may share it, one after the other or in a batch.
     """
 
-    def __init__(self) -> None:
-        self.calibration, self.call_seconds = Calibration(), RecentSeconds()
+    def __init__(self, call_seconds: RecentSeconds | None = None) -> None:
+        """call_seconds: what is known of the target's calls, which depend on no drafter; nothing if None."""
+        self.calibration, self.call_seconds = Calibration(), call_seconds or RecentSeconds()
         self._level_seconds: deque[float] = deque(maxlen=RECENT)
         self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT_CALLS)
         self._recent_tokens, self._recent_seconds = 0, 0.0  # of all of those
+        self._of_text: deque[tuple[int, float]] = deque(maxlen=RECENT_CALLS)  # those since a text began
         # Of a node that was accepted and had children: how often one of them was accepted too.
         self._went_on, self._could_go_on = HOPED_CONTINUATION * PRIOR_TRIALS, PRIOR_TRIALS
         self._wait, self._since_draft = FIRST_WAIT, 0
         self._is_trial = self._trial_is_out = False
+        self._levels = 0  # that the drafter was asked for since the budget was
+
+    def begin(self) -> None:
+        """A text begins: what earlier ones won over plain decoding is not there to be lost on this one."""
+        self._of_text.clear()
 
     def node_budget(self, *, grows: bool) -> int:
         """The most nodes the next tree may have; 1 where the next call had better be plain.
@@ -194,16 +205,18 @@ class Pace:
         grows: whether the drafter asks, while it grows a tree, what is worth its cost. Of one that does not,
         the budget itself is set to what a chain of the usual acceptance is worth.
         """
-        self._is_trial = False
-        if not self.call_seconds.plain or self._is_behind():
+        self._is_trial, self._levels = False, 0
+        affordable = self._affordable(grows) if self.call_seconds.plain else 1
+        if affordable == 1:
             return 1
         budget = CEILING if grows and any(self.worth_expanding(np.zeros(1), 1)) else 1
+        self._levels = 0
         if not grows:
             budget = self._best_chain()
-        budget = min(budget, BOLDEST * self.call_seconds.largest)
+        budget = min(budget, affordable, BOLDEST * self.call_seconds.largest)
         if budget == 1 and self._since_draft >= self._wait:
             # Counted at once, so that of the texts of a batch one is tried, not all.
-            self._is_trial, self._since_draft, budget = True, 0, TRIAL_NODES
+            self._is_trial, self._since_draft, budget = True, 0, min(TRIAL_NODES, affordable)
             self._trial_is_out = True
         return budget
 
@@ -217,8 +230,10 @@ class Pace:
         reached = self.calibration.probability(path_log_probs)
         gains = reached * self._continuation
         worth = gains > self.rate * self._marginal_seconds(size)
-        if gains[worth].sum() <= self.rate * (self._level + self._marginal_seconds(size)):
+        costs = self._level + self._marginal_seconds(size)
+        if gains[worth].sum() <= self.rate * costs or self._lost_by(size) + costs > self._stake:
             worth[:] = False
+        self._levels += bool(worth.any())
         return worth.tolist()
 
     def worth_scoring(self, path_log_probs: FloatArray) -> int:
@@ -241,7 +256,8 @@ class Pace:
         self.call_seconds.learn(len(tree), seconds.total - seconds.draft)
         if trace.draft_cost.calls:
             self._level_seconds.append(seconds.draft / trace.draft_cost.calls)
-        self._recent.append((trace.tokens_emitted, seconds.total))
+        for calls in (self._recent, self._of_text):
+            calls.append((trace.tokens_emitted, seconds.total))
         # Summed anew: a running sum would drift.
         self._recent_tokens = sum(emitted for emitted, _ in self._recent)
         self._recent_seconds = sum(spent for _, spent in self._recent)
@@ -258,8 +274,9 @@ class Pace:
 
     @property
     def rate(self) -> float:
-        """Tokens per second that this decode reaches, no less than plain decoding's. Needs a plain call."""
-        return max(1.0 / self.call_seconds.plain, self._recent_tokens / self._recent_seconds)
+        """Tokens per second that decoding reaches, no less than plain decoding's. Needs a plain call."""
+        reached = self._recent_tokens / self._recent_seconds if self._recent else 0.0
+        return max(1.0 / self.call_seconds.plain, reached)
 
     @property
     def _level(self) -> float:
@@ -282,10 +299,24 @@ class Pace:
         gains = np.cumsum(self._continuation**depths)
         return int(np.argmax(gains - self.rate * (self.call_seconds.curve + depths * self._level))) + 1
 
-    def _is_behind(self) -> bool:
-        plain = self._recent_tokens * self.call_seconds.plain
-        allowed = ALLOWED_CALLS * self.call_seconds.plain + ALLOWED_SHARE * plain
-        return self._recent_seconds - plain > allowed
+    @property
+    def _stake(self) -> float:
+        """Seconds that this text can lose on its next call: what it has won, and what is allowed."""
+        plain = self.call_seconds.plain
+        spent = sum(seconds for _, seconds in self._of_text)
+        worth = sum(emitted for emitted, _ in self._of_text) * plain
+        return STAKED_CALLS * plain + (1.0 + STAKED_SHARE) * worth - spent
+
+    def _lost_by(self, size: int) -> float:
+        """Seconds beyond those of a plain call, if nothing of a tree of this size is accepted."""
+        curve = self.call_seconds.curve
+        return float(curve[min(size, CEILING) - 1] - curve[0]) + self._levels * self._level
+
+    def _affordable(self, grows: bool) -> int:
+        """Nodes of the largest tree that can be staked: a grown one has a level at least, a chain all."""
+        curve, depths = self.call_seconds.curve, np.arange(CEILING)
+        lost = curve - curve[0] + self._level * (np.minimum(depths, 1) if grows else depths)
+        return max(1, int(np.searchsorted(lost, self._stake, side="right")))
 
     def _settle_trial(self, trace: PacedCall) -> None:
         if self._trial_is_out and len(trace.tree) <= TRIAL_NODES:
@@ -295,10 +326,29 @@ class Pace:
         self._since_draft = 0
 
 
-# Of every loaded target: what its drafters' calls taught, so that the next text need not learn it again.
-_KNOWN: WeakKeyDictionary[CausalLM, dict[tuple[str, str, float, bool], Pace]] = WeakKeyDictionary()
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """What was learned about a target: the seconds of its calls, and what each drafter's calls taught.
+
+    seconds: by whether the drafter works during the target's calls. paces: by drafter, rule, temperature and
+    that.
+    """
+
+    seconds: dict[bool, RecentSeconds] = field(default_factory=dict[bool, RecentSeconds])
+    paces: dict[tuple[str, str, float, bool], Pace] = field(
+        default_factory=dict[tuple[str, str, float, bool], Pace]
+    )
+
+
+# Of every loaded target, so that the next text need not learn it again.
+_KNOWN: WeakKeyDictionary[CausalLM, _Known] = WeakKeyDictionary()
 
 
 def pace_of(target: CausalLM, drafter: str, rule: str, temperature: float, draft_ahead: bool = False) -> Pace:
-    """What this process has learned so far about this target with this drafter and rule, by their names."""
-    return _KNOWN.setdefault(target, {}).setdefault((drafter, rule, temperature, draft_ahead), Pace())
+    """What this process has learned so far about this target with this drafter and rule, by their names.
+
+    What calls of the target cost is common to all drafters, rules and temperatures.
+    """
+    known = _KNOWN.setdefault(target, _Known())
+    seconds = known.seconds.setdefault(draft_ahead, RecentSeconds())
+    return known.paces.setdefault((drafter, rule, temperature, draft_ahead), Pace(seconds))

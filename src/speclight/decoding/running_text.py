@@ -129,6 +129,8 @@ class RunningText:
             if is_auto
             else None
         )
+        if self._pace is not None:
+            self._pace.begin()
         self._drafter.keep_pace(self._pace)
         if not self.drafts_ahead:  # which the target writes to while the drafter is at work
             self._drafter.borrow(self.scored.cache)

@@ -47,17 +47,19 @@ class PathLayer(CacheLayerMixin):
         self._values[:, :, self.length : end] = value_states
         return self._filled_to(end)
 
-    @torch.inference_mode()
-    def keep(self, start: int, slots: torch.Tensor) -> None:
-        """Move the given slots (each >= start, ascending) to `start` and forget all others behind it."""
+    def keep(self, start: int, end: int, slots: torch.Tensor | None) -> None:
+        """Move the given slots (each >= start, ascending) to start..end and forget all others behind them.
+
+        None: those from start to end, which stay where they are. In inference mode, as all of a cache's work.
+        """
         if not self.is_initialized:  # a text of one token: nothing was read, there is nothing to keep
             return
-        end = start + len(slots)
-        if len(slots) and int(slots[-1]) != end - 1:  # already in place when the kept slots come first
+        if slots is not None:
             self._keys[:, :, start:end] = self._keys[:, :, slots]
             self._values[:, :, start:end] = self._values[:, :, slots]
         if self.slot_positions is not None:
-            kept = (self.slot_positions[:, :start], self.slot_positions[:, slots])
+            behind = slice(start, end) if slots is None else slots
+            kept = (self.slot_positions[:, :start], self.slot_positions[:, behind])
             self.slot_positions = torch.cat(kept, dim=1)
         self._filled_to(end)
 
@@ -134,14 +136,17 @@ class PathCache(Cache):
         """[batch, filled] after a pass: what `positions_with` gave before it."""
         self.path_layers[0].slot_positions = slot_positions
 
+    @torch.inference_mode()
     def keep(self, slots: Sequence[int], loose: Sequence[int] = ()) -> None:
         """Commit the given slots (ascending, each >= committed) and drop every other uncommitted one.
 
         loose: slots (ascending, behind those) that stay uncommitted, and then follow the committed ones.
         """
-        index = torch.tensor([*slots, *loose], dtype=torch.long)
+        kept, end = [*slots, *loose], self.committed + len(slots) + len(loose)
+        # Already in place where no dropped slot stands before a kept one; looked at once for all layers.
+        index = torch.tensor(kept) if kept and kept[-1] != end - 1 else None
         for layer in self.path_layers:
-            layer.keep(self.committed, index)
+            layer.keep(self.committed, end, index)
         self.committed += len(slots)
 
     def drop_row(self, row: int) -> None:

@@ -192,7 +192,7 @@ def _free_drafting(times: MeasuredTimes | None) -> Claim:
     told = ", ".join(f"{name} {share:.1%}" for name, share in drafting.items())
     return Claim(
         "Drafting takes no time (Assumption 1).",
-        f"a drafter's first call for a tree takes at most {FREE:.0%} of T(1); every further level costs again",
+        f"a drafter's first call takes at most {FREE:.0%} of T(1); every further level costs again",
         _overall([share <= FREE for share in drafting.values()]),
         f"a first drafting call over T(1): {told}" if told else _NOTHING,
     )

@@ -2,7 +2,7 @@
 
 speclight (plain, n-gram, the shipped head, auto; the best kernels here and eager ones), Transformers (plain,
 prompt lookup, assisted by --assistant), llama.cpp (plain and n-gram; its Q4 file is another target: fewer
-bytes a weight), and a running vLLM or other OpenAI-like server by --server. Tokens per second: totals over
+bytes a weight), and running vLLM or other OpenAI-like servers by --server. Tokens per second: totals over
 totals, with the least and the largest of single prompts. Beside them the machine's ceilings (reading every
 weight once a token at the measured bandwidth) and, at temperatures above 0, the limit in tokens per second of
 speculation with deterministic drafts along the plain texts. Ratios are over Transformers' plain decoding.
@@ -70,8 +70,15 @@ def decoders_of(
     for name, n_gram in (("plain", False), ("n-gram", True)):
         address = stack.enter_context(peers.llama_cpp_of_default(options.threads, n_gram))
         found[f"llama.cpp Q4, {name}"] = peers.llama_cpp(address) if address else None
-    found["server"] = peers.openai_server(options.server) if options.server else None
+    for name, address in served(options.server).items():
+        found[name] = peers.openai_server(address) if address else None
     return found
+
+
+def served(given: Sequence[str]) -> dict[str, str | None]:
+    """Addresses by name, of NAME=ADDRESS each; vLLM's two ways without any."""
+    named = dict(one.partition("=")[::2] for one in given)
+    return {"vLLM, plain": None, "vLLM, n-gram": None} | named
 
 
 def limit(target: CausalLM, prompts: dict[str, list[int]], temperature: float, tokens: int) -> float:
@@ -99,7 +106,13 @@ def main() -> None:
     parser.add_argument("--temperatures", type=float, nargs="+", default=[0.0, 1.0])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--assistant", help="folder of a small model for Transformers' assisted decoding")
-    parser.add_argument("--server", help="address of a vLLM or other OpenAI-like server of the same target")
+    parser.add_argument(
+        "--server",
+        action="append",
+        default=[],
+        help="name and address of a running server of the same target that speaks OpenAI's completions, as "
+        "'vLLM, plain=http://127.0.0.1:8000'; repeat it for several (make engine-vllm starts one)",
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     fast, eager = load(), load(kernels="eager")

@@ -116,11 +116,11 @@ def test_where_it_does_not_pay_no_more_than_three_per_cent_are_lost(growth, leve
 
 
 def test_what_earlier_texts_won_is_not_lost_on_the_next():
-    """Twelve texts of 48 tokens after a good stretch: the mean of their rates has an error of 0.3%."""
+    """Twelve texts of 64 tokens after a good stretch: the mean of their rates has an error of 0.3%."""
     rates: list[float] = []
     for seed in range(12):
         world, pace = World(growth=0.06, level=0.09, honesty=1.0, rng=np.random.default_rng(seed)), Pace()
-        for honesty, tokens in ((1.0, 100), (0.0, 48)):
+        for honesty, tokens in ((1.0, 100), (0.0, 64)):
             world.honesty, calls = honesty, list[CallTrace]()
             pace.begin()
             while sum(call.tokens_emitted for call in calls) < tokens:

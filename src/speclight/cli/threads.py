@@ -19,7 +19,7 @@ SLEEP = MappingProxyType({"OMP_WAIT_POLICY": "PASSIVE"})
 DECIDED_BY_USER = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 LOAD = Path("/proc/loadavg")
-SAMPLES, APART = 9, 0.002  # seconds: what runs for a moment is not seen by the median
+SAMPLES, APART = 25, 0.003  # seconds: what runs for a moment is not seen by the median
 
 
 def set_waiting() -> None:

@@ -7,7 +7,7 @@ that of the best fixed budget of each prompt, P = 1 included, chosen in hindsigh
 nowhere slower than plain decoding by more than 3%. Prints a table for people, then one line of JSON. Takes
 about six minutes at 15 plain tokens per second; prompts of a family, and --rounds, multiply that.
 
-    python benchmarks/bench_auto.py [--prompts 1] [--tokens 64] [--rounds 1] [--temperatures 0 1]
+    python benchmarks/bench_auto.py [--prompts 1] [--tokens 64] [--rounds 1] [--temperatures 0 1] [--budgets 2 4 8 16]
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from speclight.models.sampling import SamplingSettings
 from speclight.verification.rules import RULES
 
 RULE = RULES["target_sample"]
-BUDGETS: tuple[int | Auto, ...] = (1, 2, 4, 8, 16, AUTO)
+FIXED = (2, 4, 8, 16)
 RANDOM_TOKENS = 48
 CLAIM = 0.97
 
@@ -63,8 +63,10 @@ def prompts_by_family(target: CausalLM, count: int) -> dict[str, list[list[int]]
     return chosen | {"random tokens": [rng.choice(kept, RANDOM_TOKENS).tolist() for _ in range(count)]}
 
 
-def row_of(family: str, temperature: float, timed: Sequence[TimedPrompt]) -> dict[str, object]:
-    names = [str(budget) for budget in BUDGETS]
+def row_of(
+    family: str, temperature: float, timed: Sequence[TimedPrompt], budgets: Sequence[int | Auto]
+) -> dict[str, object]:
+    names = [str(budget) for budget in budgets]
     rates = {name: tokens_per_second(timed, name) for name in names}
     seconds = [{name: total_seconds(prompt, name) for name in names} for prompt in timed]
     best = sum(min(taken[name] for name in names if name != AUTO) for taken in seconds)
@@ -91,12 +93,16 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=64, help="tokens of each text (default: 64)")
     parser.add_argument("--rounds", type=int, default=1, help="times each prompt is decoded (default: 1)")
     parser.add_argument("--temperatures", type=float, nargs="+", default=[0.0, 1.0])
+    parser.add_argument(
+        "--budgets", type=int, nargs="*", default=FIXED, help="fixed ones (default: 2 4 8 16)"
+    )
     options = parser.parse_args()
+    budgets: tuple[int | Auto, ...] = (1, *options.budgets, AUTO)
     target = load()
     families = prompts_by_family(target, options.prompts)
-    for budget in BUDGETS:  # the first calls of all take longer
+    for budget in budgets:  # the first calls of all take longer
         timed_run(target, next(iter(families.values()))[0], budget, 0.0, 8, 0)
-    print(f"{'family':16}{'T':>4}{'plain tok/s':>13}" + "".join(f"{f'P={name}':>8}" for name in BUDGETS[1:]))
+    print(f"{'family':16}{'T':>4}{'plain tok/s':>13}" + "".join(f"{f'P={name}':>8}" for name in budgets[1:]))
     rows: list[dict[str, object]] = []
     least: dict[str, float] = {}
     for temperature in options.temperatures:
@@ -105,15 +111,15 @@ def main() -> None:
             for number, ids in enumerate(prompts):
                 runs = {
                     str(budget): partial(timed_run, target, ids, budget, temperature, options.tokens, number)
-                    for budget in BUDGETS
+                    for budget in budgets
                 }
                 rounds = interleaved(runs, options.rounds, backwards=number % 2 == 1)
                 timed.append(TimedPrompt(f"{family}-{number}", rounds))
-            row = row_of(family, temperature, timed)
+            row = row_of(family, temperature, timed, budgets)
             rows.append(row)
             ratios = row["ratios"]
             assert isinstance(ratios, dict)
-            shown = "".join(f"{ratios[str(name)]:8.2f}" for name in BUDGETS[1:])
+            shown = "".join(f"{ratios[str(name)]:8.2f}" for name in budgets[1:])
             plain = row["plain_tokens_per_second"]
             print(f"{family:16}{temperature:4g}{plain:13.1f}{shown}   {row['regret']:+.1%}", flush=True)
             least[f"{family} at temperature {temperature:g}"] = float(ratios[AUTO])

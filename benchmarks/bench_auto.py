@@ -7,7 +7,8 @@ that of the best fixed budget of each prompt, P = 1 included, chosen in hindsigh
 nowhere slower than plain decoding by more than 3%. Prints a table for people, then one line of JSON. Takes
 about six minutes at 15 plain tokens per second; prompts of a family, and --rounds, multiply that.
 
-    python benchmarks/bench_auto.py [--prompts 1] [--tokens 64] [--rounds 1] [--temperatures 0 1] [--budgets 2 4 8 16]
+    python benchmarks/bench_auto.py [--prompts 1] [--tokens 64] [--rounds 1] [--temperatures 0 1]
+        [--budgets 2 4 8 16]
 """
 
 from __future__ import annotations

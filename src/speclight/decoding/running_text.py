@@ -174,7 +174,8 @@ class RunningText:
         margins = laws.top_two_margins(verdict.path[: len(emitted)])
         clock.append(time.perf_counter())
         features = text.commit(verdict.path, emitted)
-        self._drafter.observe(tree, _best_tokens(logits))
+        if self._drafter.observes:
+            self._drafter.observe(tree, _best_tokens(logits))
         self._drafter.extend(emitted, features)
         clock.append(time.perf_counter())
         reason = self._stopping.reason

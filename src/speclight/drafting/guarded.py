@@ -122,6 +122,11 @@ class GuardedDrafter:
                 self._warn("could not draft ahead; the next draft starts from nothing", error)
         return False
 
+    @property
+    def observes(self) -> bool:
+        """See ObservesScores."""
+        return isinstance(self._drafter, ObservesScores) and self._drafter.observes
+
     def observe(self, tree: DraftTree, best_tokens: IntArray) -> None:
         """See ObservesScores."""
         if self._is_usable and isinstance(self._drafter, ObservesScores):

@@ -50,6 +50,11 @@ class LookaheadLaw:
         self._followers = defaultdict(Counter)
         self._guesses = [token_ids[place % len(token_ids)] for place in range(WINDOW)]
 
+    @property
+    def observes(self) -> bool:
+        """See ObservesScores."""
+        return True
+
     def observe(self, tree: DraftTree, best_tokens: IntArray) -> None:
         """See ObservesScores."""
         before = self._recent[:-1]

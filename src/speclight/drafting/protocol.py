@@ -115,6 +115,11 @@ class GivesBackTargetCache(BorrowsTargetCache, Protocol):
 class ObservesScores(Protocol):
     """Learns from the target's scores of a whole draft tree, rejected nodes included."""
 
+    @property
+    def observes(self) -> bool:
+        """Whether it does; the scores of all nodes are looked through only then."""
+        ...
+
     def observe(self, tree: DraftTree, best_tokens: IntArray) -> None:
         """The target's most probable token after each node, [nodes]; after each call, before `extend`."""
         ...

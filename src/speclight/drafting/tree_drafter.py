@@ -110,6 +110,11 @@ class TreeDrafter:
             if isinstance(self._source, GivesBackTargetCache):
                 self._source.give_back()
 
+    @property
+    def observes(self) -> bool:
+        """See ObservesScores."""
+        return isinstance(self._source, ObservesScores) and self._source.observes
+
     def observe(self, tree: DraftTree, best_tokens: IntArray) -> None:
         """See ObservesScores."""
         if isinstance(self._source, ObservesScores):

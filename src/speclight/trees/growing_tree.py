@@ -49,8 +49,8 @@ class CandidateLaw:
             threshold = np.partition(log_probs, len(tokens) - enough)[len(tokens) - enough]
             tokens, log_probs = tokens[log_probs >= threshold], log_probs[log_probs >= threshold]
         keep = np.isfinite(log_probs)
-        if len(excluded):
-            keep &= ~np.isin(tokens, excluded)
+        if len(excluded):  # a few: a set's worth of sorting would cost more
+            keep &= (tokens[:, None] != excluded).all(axis=1)
         tokens, log_probs = tokens[keep], log_probs[keep]
         order = np.lexsort((tokens, -log_probs))[:count]
         return CandidateLaw(tokens[order], log_probs[order])

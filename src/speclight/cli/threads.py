@@ -9,12 +9,14 @@ from pathlib import Path
 from types import MappingProxyType
 
 # Threads that spin while they wait slow a pass down several times over as soon as anything else runs on the
-# machine; threads that sleep at once must be woken at every operation. These spin for some ten microseconds,
-# the time between two operations of a pass, and sleep after that (benchmarks/bench_wait_policy.py).
-SPIN_A_WHILE = MappingProxyType({"GOMP_SPINCOUNT": "3000"})
+# machine; threads that sleep at once must be woken at every operation. These spin for some tens of
+# microseconds, longer than the time between two operations of a pass, and sleep after that
+# (benchmarks/bench_wait_policy.py; a call of one position took 40 ms, of eight 56, with 3000 46 and 65).
+SPIN = MappingProxyType({"GOMP_SPINCOUNT": "10000"})
 # Beside other work that leaves a core idle, threads that sleep at once were faster; where no core is idle,
 # spinning a while was again (the same benchmark, docs/results/lab_log.md; why was not looked into).
 SLEEP = MappingProxyType({"OMP_WAIT_POLICY": "PASSIVE"})
+SPIN_A_WHILE = MappingProxyType({"GOMP_SPINCOUNT": "3000"})
 # What a user may have set, and is then left alone.
 DECIDED_BY_USER = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
@@ -33,7 +35,9 @@ def set_waiting() -> None:
 
 def waiting_beside(others: int, cores: int) -> MappingProxyType[str, str]:
     """The environment for threads beside `others` running threads of a machine of `cores`."""
-    return SLEEP if 0 < others < cores else SPIN_A_WHILE
+    if others == 0:
+        return SPIN
+    return SLEEP if others < cores else SPIN_A_WHILE
 
 
 def others_running() -> int:

@@ -77,8 +77,11 @@ def decoders_of(
 
 def served(given: Sequence[str]) -> dict[str, str | None]:
     """Addresses by name, of NAME=ADDRESS each; vLLM's two ways without any."""
-    named = dict(one.partition("=")[::2] for one in given)
-    return {"vLLM, plain": None, "vLLM, n-gram": None} | named
+    found: dict[str, str | None] = {"vLLM, plain": None, "vLLM, n-gram": None}
+    for one in given:
+        name, _, address = one.partition("=")
+        found[name] = address
+    return found
 
 
 def limit(target: CausalLM, prompts: dict[str, list[int]], temperature: float, tokens: int) -> float:

@@ -179,11 +179,11 @@ def _size_class(size: int) -> int:
 class Pace:
     """What the calls of a decode teach about how much to draft next.
 
-    Texts of one target and drafter may share it, one after the other or in a batch.
+    Texts of one target and drafter may share it, one after the other or in a batch. call_seconds: what is
+    known of the target's calls, which depend on no drafter; nothing if None.
     """
 
     def __init__(self, call_seconds: RecentSeconds | None = None) -> None:
-        """call_seconds: what is known of the target's calls, which depend on no drafter; nothing if None."""
         self.calibration, self.call_seconds = Calibration(), call_seconds or RecentSeconds()
         self._level_seconds: deque[float] = deque(maxlen=RECENT)
         self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT_CALLS)

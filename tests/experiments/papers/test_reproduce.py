@@ -137,11 +137,11 @@ def verdicts(*panels):
 def test_claims_follow_their_rules():
     """Logarithmic growth, a loose Theorem 1 and a gap made of the drafter; then their opposites."""
     log_growth = [1 + log(2), 1 + log(8), 1 + log(32)]
-    growth, larger, linear, gap, close, constant, independent = verdicts(
+    growth, larger, linear, gap, close, constant, free, independent = verdicts(
         panel(log_growth, (9.0, 9.0, 9.0, 9.5), (1.0, 1.1, 1.2))
     )
     assert growth is Verdict.CONFIRMED
-    assert larger is linear is constant is independent is Verdict.OUT_OF_REACH
+    assert larger is linear is constant is free is independent is Verdict.OUT_OF_REACH
     assert gap is Verdict.CONFIRMED
     assert close is Verdict.REFUTED
     square = [2.0**2, 8.0**2, 32.0**2]
@@ -187,12 +187,22 @@ def test_larger_targets_are_compared_where_they_share_data(tmp_path):
         read_target_moments(tmp_path / "nowhere")
 
 
+def times_verdicts(times):
+    constant, free = judged_claims(Evidence(times=times))[5:7]
+    assert "whatever P is" in constant.claim
+    assert "Drafting takes no time" in free.claim
+    return constant.verdict, free.verdict
+
+
 def test_call_times_say_whether_a_call_takes_the_same_time():
     times = MeasuredTimes("toy", 64, {1: 1.0, 8: 1.05, 60: 1.09}, {"ngram": 0.01})
-    assert judged_claims(Evidence(times=times))[5].verdict is Verdict.CONFIRMED
     slower = replace(times, growth={1: 1.0, 60: 1.8})
-    assert judged_claims(Evidence(times=slower))[5].verdict is Verdict.MIXED
-    assert judged_claims(Evidence(times=replace(slower, drafting={})))[5].verdict is Verdict.REFUTED
+    dear = replace(times, drafting={"ngram": 0.01, "model": 0.4})
+    untimed = replace(times, drafting={})
+    assert times_verdicts(times) == (Verdict.CONFIRMED, Verdict.CONFIRMED)
+    assert times_verdicts(slower) == (Verdict.REFUTED, Verdict.CONFIRMED)
+    assert times_verdicts(dear) == (Verdict.CONFIRMED, Verdict.MIXED)
+    assert times_verdicts(untimed) == (Verdict.CONFIRMED, Verdict.OUT_OF_REACH)
     seconds = np.array([[[1.0, 1.5, 4.0], [2.0, 3.0, 8.0]]])
     curve = CallTimeCurve.of_rounds([1, 8, 128], [64, 512], seconds)
     record = LatencyRecord("toy", (curve,), None, None, None, {})

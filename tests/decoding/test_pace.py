@@ -92,9 +92,15 @@ def rate(calls: list[CallTrace]) -> float:
 
 @pytest.mark.parametrize(("growth", "level", "honesty"), thinned([(0.02, 0.1, 1.0), (0.1, 0.02, 1.0)]))
 def test_where_drafting_pays_it_comes_close_to_the_best_fixed_budget_or_beats_it(growth, level, honesty):
-    """Trees that follow each context's confidence make up for what learning costs."""
-    auto = rate(World(growth, level, honesty).paced())
-    fixed = [World(growth, level, honesty).rate(budget) for budget in (1, 2, 4, 6, 8, 12)]
+    """Trees that follow each context's confidence make up for what learning costs. Means of four worlds: that
+    of one is off by 3%.
+    """
+    rngs = [np.random.default_rng(seed) for seed in range(4)]
+    auto = np.mean([rate(World(growth, level, honesty, rng=rng).paced()) for rng in rngs])
+    fixed = [
+        np.mean([World(growth, level, honesty, rng=rng).rate(budget) for rng in rngs])
+        for budget in (1, 2, 4, 6, 8, 12)
+    ]
     assert max(fixed) > 1.1
     assert auto > 0.92 * max(fixed)
 

@@ -39,10 +39,11 @@ HOPED_GROWTH = 0.03
 BOLDEST = 2
 # Likewise of a level of drafting, of a plain call.
 HOPED_LEVEL = 0.1
-# Whatever the estimates say: what a draft costs beyond a plain call is staked, and a text never stakes more
-# than it has won over plain decoding in recent calls and these: a part of a plain call, and a share of their
-# time. So 64 tokens take at most 2.6% longer than plain ones, if calls take what they took before.
-STAKED_CALLS, STAKED_SHARE = 1.0, 0.01
+# Whatever the estimates say: what a draft costs beyond a plain call is staked, and no more than is there. A
+# text begins with so many plain calls, every token adds a share of one, and what is won over plain decoding,
+# or lost, is added, up to so many. So 64 tokens take at most 2.6% longer than plain ones, if calls take what
+# they took before.
+FIRST_STAKE, STAKE_BY_TOKEN, LARGEST_STAKE = 1.0, 0.01, 8.0
 # Plain calls before drafting is tried again; doubled by every failure.
 FIRST_WAIT, LONGEST_WAIT = 16, 256
 TRIAL_NODES = 4
@@ -188,7 +189,7 @@ class Pace:
         self._level_seconds: deque[float] = deque(maxlen=RECENT)
         self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT_CALLS)
         self._recent_tokens, self._recent_seconds = 0, 0.0  # of all of those
-        self._of_text: deque[tuple[int, float]] = deque(maxlen=RECENT_CALLS)  # those since a text began
+        self._stake = FIRST_STAKE  # plain calls that this text can lose on its next one
         # Of a node that was accepted and had children: how often one of them was accepted too.
         self._went_on, self._could_go_on = HOPED_CONTINUATION * PRIOR_TRIALS, PRIOR_TRIALS
         self._wait, self._since_draft = FIRST_WAIT, 0
@@ -197,7 +198,7 @@ class Pace:
 
     def begin(self) -> None:
         """A text begins: what earlier ones won over plain decoding is not there to be lost on this one."""
-        self._of_text.clear()
+        self._stake = FIRST_STAKE
 
     def node_budget(self, *, grows: bool) -> int:
         """The most nodes the next tree may have; 1 where the next call had better be plain.
@@ -231,7 +232,7 @@ class Pace:
         gains = reached * self._continuation
         worth = gains > self.rate * self._marginal_seconds(size)
         costs = self._level + self._marginal_seconds(size)
-        if gains[worth].sum() <= self.rate * costs or self._lost_by(size) + costs > self._stake:
+        if gains[worth].sum() <= self.rate * costs or self._lost_by(size) + costs > self._seconds_staked:
             worth[:] = False
         self._levels += bool(worth.any())
         return worth.tolist()
@@ -256,8 +257,9 @@ class Pace:
         self.call_seconds.learn(len(tree), seconds.total - seconds.draft)
         if trace.draft_cost.calls:
             self._level_seconds.append(seconds.draft / trace.draft_cost.calls)
-        for calls in (self._recent, self._of_text):
-            calls.append((trace.tokens_emitted, seconds.total))
+        self._recent.append((trace.tokens_emitted, seconds.total))
+        won = (1.0 + STAKE_BY_TOKEN) * trace.tokens_emitted - seconds.total / self.call_seconds.plain
+        self._stake = min(LARGEST_STAKE, self._stake + won)
         # Summed anew: a running sum would drift.
         self._recent_tokens = sum(emitted for emitted, _ in self._recent)
         self._recent_seconds = sum(spent for _, spent in self._recent)
@@ -300,12 +302,8 @@ class Pace:
         return int(np.argmax(gains - self.rate * (self.call_seconds.curve + depths * self._level))) + 1
 
     @property
-    def _stake(self) -> float:
-        """Seconds that this text can lose on its next call: what it has won, and what is allowed."""
-        plain = self.call_seconds.plain
-        spent = sum(seconds for _, seconds in self._of_text)
-        worth = sum(emitted for emitted, _ in self._of_text) * plain
-        return STAKED_CALLS * plain + (1.0 + STAKED_SHARE) * worth - spent
+    def _seconds_staked(self) -> float:
+        return self._stake * self.call_seconds.plain
 
     def _lost_by(self, size: int) -> float:
         """Seconds beyond those of a plain call, if nothing of a tree of this size is accepted."""
@@ -316,7 +314,7 @@ class Pace:
         """Nodes of the largest tree that can be staked: a grown one has a level at least, a chain all."""
         curve, depths = self.call_seconds.curve, np.arange(CEILING)
         lost = curve - curve[0] + self._level * (np.minimum(depths, 1) if grows else depths)
-        return max(1, int(np.searchsorted(lost, self._stake, side="right")))
+        return max(1, int(np.searchsorted(lost, self._seconds_staked, side="right")))
 
     def _settle_trial(self, trace: PacedCall) -> None:
         if self._trial_is_out and len(trace.tree) <= TRIAL_NODES:

@@ -235,7 +235,7 @@ def test_from_question_files_to_tables_and_figures(tmp_path):
     assert [(row.data, row.temperature) for row in found.moments] == [
         (name, t) for t in (1.0, 0.5) for name in ("GSM8K", "own")
     ]
-    assert {p.drafter for p in found.points} == {"ngram", "layer_skip-1"}
+    assert {p.drafter for p in found.points} == {"ngram", "layer_skip"}
     assert found.parameters == target.model.num_parameters()
     assert len(found.gaps) == 8
     for gap in found.gaps:
@@ -244,7 +244,7 @@ def test_from_question_files_to_tables_and_figures(tmp_path):
     for each in found.panels:
         for place, best in enumerate(each.oracle):
             assert best.value <= each.node_budgets[place]
-        assert list(each.measured) == ["ngram", "layer_skip-1"]
+        assert list(each.measured) == ["ngram", "layer_skip"]
         for name, values in each.bounds.items():
             assert len(values) == (3 if name == "ergodic_renewal" else 5)
         assert [limits.node_budget for limits in each.decode] == [2, 4, 8, 16, 40]

@@ -258,8 +258,9 @@ class Pace:
         if trace.draft_cost.calls:
             self._level_seconds.append(seconds.draft / trace.draft_cost.calls)
         self._recent.append((trace.tokens_emitted, seconds.total))
-        won = (1.0 + STAKE_BY_TOKEN) * trace.tokens_emitted - seconds.total / self.call_seconds.plain
-        self._stake = min(LARGEST_STAKE, self._stake + won)
+        if self.call_seconds.plain:  # else nothing is known to win over, and nothing is drafted
+            won = (1.0 + STAKE_BY_TOKEN) * trace.tokens_emitted - seconds.total / self.call_seconds.plain
+            self._stake = min(LARGEST_STAKE, self._stake + won)
         # Summed anew: a running sum would drift.
         self._recent_tokens = sum(emitted for emitted, _ in self._recent)
         self._recent_seconds = sum(spent for _, spent in self._recent)

@@ -81,7 +81,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Target calls by the threads' way of waiting.")
     parser.add_argument("--rounds", type=int, default=12, help="calls in each process (default: 12)")
     parser.add_argument("--loads", default="0,1,2", help="busy processes beside (default: 0,1,2)")
-    parser.add_argument("--kernels", default="auto", help="auto, compiled, fast or eager (default: auto)")
+    parser.add_argument(
+        "--kernels", default="auto", help="auto, graphs, compiled, fast or eager (default: auto)"
+    )
     options = parser.parse_args()
     print(
         f"{'busy':>4} {'P':>3}" + "".join(f"{policy:>24}" for policy in POLICIES) + "   ratio to the better"

@@ -264,7 +264,7 @@ def test_a_wrapped_model_is_left_as_it_is_unless_asked_for():
 
 
 def test_an_unknown_word_is_refused_by_its_argument():
-    with pytest.raises(InvalidInput, match="expected one of auto, compiled, fast, eager") as refused:
+    with pytest.raises(InvalidInput, match="expected one of auto, graphs, compiled, fast, eager") as refused:
         wrap(tiny_llama(), word_tokenizer(3), kernels="quick")  # pyright: ignore[reportArgumentType]
     assert refused.value.argument == "kernels"
 

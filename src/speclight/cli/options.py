@@ -59,7 +59,7 @@ class TargetOptions:
 # As torch and the hub name them; what neither is nor exists is told before anything is loaded.
 DEVICE = re.compile(r"(cpu|cuda|mps|xpu|hpu|npu|mtia|meta)(:\d+)?")
 DTYPES = ("float64", "float32", "bfloat16", "float16")
-KERNELS = ("auto", "compiled", "fast", "eager")
+KERNELS = ("auto", "graphs", "compiled", "fast", "eager")
 OFFLOAD = ("disk", "cpu")
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 

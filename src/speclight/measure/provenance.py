@@ -26,7 +26,7 @@ KIB_PER_MIB = 1024
 class Provenance:
     """Where a report's numbers come from. No absolute path, no user name, no host name.
 
-    kernels: how the target's passes were computed, "compiled", "fast" or "eager"; older records, which do not
+    kernels: how the target's passes were computed, see `use_kernels`; older records, which do not
     say, are eager.
     """
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
+from transformers import Cache
 
 from speclight.errors import BrokenModelOutput, ContextOverflow, InvalidInput
 from speclight.models.attention_layout import attention_layout
@@ -19,6 +20,7 @@ from speclight.models.kernels import Kernels, KernelsInUse, use_kernels
 from speclight.models.kv_cache import PathCache
 from speclight.models.layer_stack import last_layer_outputs
 from speclight.models.rotary import steady_window
+from speclight.models.static_passes import PassInputs, PassOutputs, StaticPasses
 from speclight.models.visibility import causal
 from speclight.models.weights import LoadedModel
 
@@ -66,6 +68,7 @@ class CausalLM:
             "" if is_whole else " (longer texts change the rotary factors of the tokens before)"
         )
         self.layers: int = config.num_hidden_layers
+        self.static_passes = StaticPasses(self.computed, self.layers) if self.kernels == "graphs" else None
         self._takes_text_bounds = any(
             argument.kind is inspect.Parameter.VAR_KEYWORD
             for argument in inspect.signature(self.model.forward).parameters.values()
@@ -113,32 +116,50 @@ class CausalLM:
                 f"position {int(positions.max())} does not fit {self.window_name}; "
                 "shorten the prompt or ask for fewer tokens"
             )
-        positions, visible = positions.to(self.device), visible.to(self.device)
-        slot_positions = cache.positions_with(positions)
+        there = positions.to(self.device)
+        slot_positions = cache.positions_with(there)
+        output = None
+        if self.static_passes is not None and isinstance(logit_rows, int):
+            output = self.static_passes.run(cache, tokens, positions, visible, slot_positions, hidden_layers)
+            if output is not None:
+                output = PassOutputs(output.logits[:, -logit_rows:], output.features)
+        if output is None:
+            inputs = PassInputs(tokens.to(self.device), there, visible.to(self.device), slot_positions)
+            output = self.computed(cache, inputs, hidden_layers, logit_rows)
+        cache.record_positions(slot_positions)
+        logits = output.logits.to(torch.promote_types(output.logits.dtype, torch.float32))
+        self._check_numbers(logits)
+        return ForwardPass(logits, output.features)
+
+    def computed(
+        self,
+        cache: Cache,
+        inputs: PassInputs,
+        hidden_layers: tuple[int, ...],
+        logit_rows: torch.Tensor | int = 0,
+    ) -> PassOutputs:
+        """The pass itself, on the device. See `forward`."""
         unnormed = self.layers in hidden_layers
         with (
             growing_attention(self.device),
             last_layer_outputs(self.model, self.layers) if unnormed else nullcontext([]) as last_outputs,
         ):
             output = self.model(
-                input_ids=tokens.to(self.device),
+                input_ids=inputs.tokens,
                 attention_mask=attention_mask_for(
-                    self.attention, visible, positions, slot_positions, self.model.dtype
+                    self.attention, inputs.visible, inputs.positions, inputs.slot_positions, self.model.dtype
                 ),
-                position_ids=positions,
+                position_ids=inputs.positions,
                 past_key_values=cache,
                 use_cache=True,
                 logits_to_keep=logit_rows,
                 output_hidden_states=bool(hidden_layers),
                 **self._text_bounds(cache),
             )
-        cache.record_positions(slot_positions)
-        logits = output.logits.to(torch.promote_types(output.logits.dtype, torch.float32))
-        self._check_numbers(logits)
         if not hidden_layers:
-            return ForwardPass(logits, None)
+            return PassOutputs(output.logits, None)
         states = [*output.hidden_states[: self.layers], *(last_outputs or [None]), output.hidden_states[-1]]
-        return ForwardPass(logits, torch.cat([states[layer] for layer in hidden_layers], dim=-1))
+        return PassOutputs(output.logits, torch.cat([states[layer] for layer in hidden_layers], dim=-1))
 
     def _check_numbers(self, logits: torch.Tensor) -> None:
         if torch.isnan(logits.amax()):  # as NaN as any of them, and found in a fraction of the time
@@ -148,7 +169,7 @@ class CausalLM:
                 argument="dtype",
             )
 
-    def _text_bounds(self, cache: PathCache | JointCache) -> dict[str, torch.Tensor]:
+    def _text_bounds(self, cache: Cache) -> dict[str, torch.Tensor]:
         """The bounds of several texts, in Transformers' names for them, on their way to the attention.
 
         They spare it looking for one text's tokens among another's slots. `visible` says all there is to say

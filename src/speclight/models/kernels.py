@@ -15,9 +15,9 @@ from speclight.models.compiled_rows import compiled_products, has_openmp
 from speclight.models.few_rows import Products, exchanged_products, use_products
 from speclight.models.lean_layers import use_lean_layers
 
-KernelsInUse = Literal["compiled", "fast", "eager"]
-Kernels = Literal["auto", "compiled", "fast", "eager"]
-# By what they are called, in the order in which "auto" tries them.
+KernelsInUse = Literal["graphs", "compiled", "fast", "eager"]
+Kernels = Literal["auto", "graphs", "compiled", "fast", "eager"]
+# Those of a CPU by what they are called, in the order in which "auto" tries them.
 PRODUCTS: Mapping[KernelsInUse, Products] = MappingProxyType(
     {"compiled": compiled_products, "fast": exchanged_products}
 )
@@ -28,12 +28,13 @@ def use_kernels(model: PreTrainedModel, kernels: Kernels) -> KernelsInUse:
 
     kernels: "eager" leaves Transformers' own pass. "fast" takes products of MKL made for few rows
     (`few_rows`) and decoder layers of fewer operations (`lean_layers`); "compiled" the same layers with
-    products compiled for this machine (`compiled_rows`). Their logits differ from the eager ones, and from
-    each other's, in the last bits. "auto" is the first of compiled, fast and eager that the model can be
-    computed with: both faster ones need a CPU, compiled float32 and a torch that runs on GNU's OpenMP, fast
-    float32 or float64 and MKL. What was asked for and cannot be had warns and leaves the model as it is. Of
-    layers that are streamed in at every call the products alone are exchanged: lean ones look their weights
-    up once.
+    products compiled for this machine (`compiled_rows`). "graphs" replays the passes that decoding repeats as
+    CUDA graphs (`static_passes`). Their logits differ from the eager ones, and from each other's, in the last
+    bits. "auto" is the first of graphs, compiled, fast and eager that the model can be computed with: graphs
+    need a CUDA device with all weights on it, compiled a CPU, float32 and a torch that runs on GNU's OpenMP,
+    fast a CPU, float32 or float64 and MKL. What was asked for and cannot be had warns and leaves the model as
+    it is. Of layers that are streamed in at every call the products alone are exchanged: lean ones look their
+    weights up once.
     Raises InvalidInput for another word.
     """
     if kernels not in get_args(Kernels):
@@ -41,30 +42,43 @@ def use_kernels(model: PreTrainedModel, kernels: Kernels) -> KernelsInUse:
             f"got kernels {kernels!r}, expected one of {', '.join(get_args(Kernels))}; leave it out for auto",
             argument="kernels",
         )
-    for name, products in PRODUCTS.items():
+    for name, needs in _NEEDS.items():
         if kernels not in (name, "auto"):
             continue
         obstacle = _obstacle(model, name)
         if obstacle is None:
-            use_products(model, products)
-            if not any(weight.is_meta for weight in model.parameters()):
-                use_lean_layers(model, products)
+            if name in PRODUCTS:
+                use_products(model, PRODUCTS[name])
+                if not _is_streamed(model):
+                    use_lean_layers(model, PRODUCTS[name])
             return name
         if kernels == name:
             warnings.warn(
-                f"the {name} kernels are for {_needs(name)}, got {obstacle}: the pass stays as Transformers "
+                f"the {name} kernels are for {needs}, got {obstacle}: the pass stays as Transformers "
                 "computes it",
                 stacklevel=2,
             )
     return "eager"
 
 
-def _needs(name: KernelsInUse) -> str:
-    compiled = name == "compiled"
-    return "float32 on a CPU with GNU's OpenMP" if compiled else "float32 or float64 on a CPU with MKL"
+_NEEDS: Mapping[KernelsInUse, str] = MappingProxyType(
+    {
+        "graphs": "a model on a CUDA device",
+        "compiled": "float32 on a CPU with GNU's OpenMP",
+        "fast": "float32 or float64 on a CPU with MKL",
+    }
+)
+
+
+def _is_streamed(model: PreTrainedModel) -> bool:
+    """Whether weights are brought in at every call."""
+    return any(weight.is_meta for weight in model.parameters())
 
 
 def _obstacle(model: PreTrainedModel, name: KernelsInUse) -> str | None:
+    if name == "graphs":
+        others = {weight.device.type for weight in model.parameters()} - {"cuda"}
+        return f"weights on {', '.join(sorted(others))}" if others else None
     compiled = name == "compiled"
     if model.device.type != "cpu":
         return f"the device {model.device.type}"

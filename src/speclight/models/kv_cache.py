@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import Cache
 from transformers.cache_utils import CacheLayerMixin
+
+if TYPE_CHECKING:
+    from speclight.models.slabs import Slab
 
 # Slots added when a buffer is full, as a share of its size: amortised growth without copying on each call.
 GROWTH_FACTOR = 1.5
@@ -24,6 +28,8 @@ class PathLayer(CacheLayerMixin):
         self._keys = self._values = torch.empty(0)
         # [batch, slots] position of each filled slot in its text; recorded on a cache's first layer alone
         self.slot_positions: torch.Tensor | None = None
+        # what lent the buffers of all layers, if it was not each layer itself; on the first layer alone
+        self.slab: Slab[Any] | None = None
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         """Allocate the first buffers, shaped after the first keys and values seen."""
@@ -47,21 +53,20 @@ class PathLayer(CacheLayerMixin):
         self._values[:, :, self.length : end] = value_states
         return self._filled_to(end)
 
-    def keep(self, start: int, end: int, slots: torch.Tensor | None) -> None:
-        """Move the given slots (each >= start, ascending) to start..end and forget all others behind them.
+    def move(self, start: int, end: int, slots: torch.Tensor) -> None:
+        """Copy the given slots (each >= start, ascending) to start..end."""
+        slots = slots.to(self._keys.device)
+        self._keys[:, :, start:end] = self._keys[:, :, slots]
+        self._values[:, :, start:end] = self._values[:, :, slots]
 
-        None: those from start to end, which stay where they are. In inference mode, as all of a cache's work.
-        """
-        if not self.is_initialized:  # a text of one token: nothing was read, there is nothing to keep
-            return
-        if slots is not None:
-            self._keys[:, :, start:end] = self._keys[:, :, slots]
-            self._values[:, :, start:end] = self._values[:, :, slots]
-        if self.slot_positions is not None:
-            behind = slice(start, end) if slots is None else slots
-            kept = (self.slot_positions[:, :start], self.slot_positions[:, behind])
-            self.slot_positions = torch.cat(kept, dim=1)
-        self._filled_to(end)
+    def fill_to(self, end: int) -> None:
+        """From now on the first slots, up to `end`, are the filled ones."""
+        if self.is_initialized:  # not so for a text of one token: nothing was read, there is nothing to keep
+            self._filled_to(end)
+
+    def is_in(self, keys: torch.Tensor) -> bool:
+        """Whether these are the layer's buffer of keys."""
+        return self._keys is keys
 
     @torch.inference_mode()
     def drop_row(self, row: int) -> None:
@@ -142,11 +147,22 @@ class PathCache(Cache):
 
         loose: slots (ascending, behind those) that stay uncommitted, and then follow the committed ones.
         """
-        kept, end = [*slots, *loose], self.committed + len(slots) + len(loose)
+        start, kept, end = self.committed, [*slots, *loose], self.committed + len(slots) + len(loose)
+        first = self.path_layers[0]
         # Already in place where no dropped slot stands before a kept one; looked at once for all layers.
-        index = torch.tensor(kept) if kept and kept[-1] != end - 1 else None
+        index = torch.tensor(kept, device=first.device) if kept and kept[-1] != end - 1 else None
+        if index is not None:
+            if first.slab is not None and first.slab.holds(self.path_layers):
+                first.slab.move(len(self.path_layers), start, end, index)
+            else:
+                for layer in self.path_layers:
+                    layer.move(start, end, index)
+        if first.slot_positions is not None:
+            behind = slice(start, end) if index is None else index
+            known = (first.slot_positions[:, :start], first.slot_positions[:, behind])
+            first.slot_positions = torch.cat(known, dim=1)
         for layer in self.path_layers:
-            layer.keep(self.committed, end, index)
+            layer.fill_to(end)
         self.committed += len(slots)
 
     def drop_row(self, row: int) -> None:

@@ -101,7 +101,7 @@ def head_from_files(files: HeadFiles, target: CausalLM) -> Eagle3Head:
         named[OUTPUT] = _missing_output(sizes, target, named[EMBEDDING] if output == OF_EMBEDDING else None)
     _load(network, named, tensors, dialect)
     network.to(device=target.device, dtype=target.model.dtype).eval().requires_grad_(False)
-    if target.kernels != "eager":
+    if target.kernels in PRODUCTS:
         use_products(network, PRODUCTS[target.kernels])
     if target.kernels == "compiled":
         halve_weights(network)

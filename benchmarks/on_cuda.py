@@ -1,9 +1,11 @@
 """One prepared script for a CUDA device: under 8 minutes, and nothing from a network.
 
 1. How long a call of P positions takes, P = 1 to 512, after 1,024 and 8,192 tokens of context: a model of
-   the sizes of an 8B Llama with random weights in bfloat16 (16 GB), medians and quarters of rounds in turn.
-2. How fast the default target is decoded: plain, n-gram at P = 8, the shipped head at P = 16, and auto, at
-   temperatures 0 and 1, in turn; tokens per second, and over plain.
+   the sizes of an 8B Llama with random weights in bfloat16 (16 GB), medians and quarters of rounds in turn,
+   of calls recorded as CUDA graphs and of the same computed kernel by kernel.
+2. How fast the default target is decoded: plain, n-gram at P = 8, the shipped head at P = 4 and 16, and auto,
+   with graphs, and plain and the head without them, at temperatures 0 and 1, in turn; tokens per second, and
+   over plain decoding with the same kernels.
 3. Drafting while the target scores, beside drafting before it: a random pair of a target on the device and a
    drafter on the CPU, then both on the device (see bench_draft_ahead.py).
 
@@ -31,7 +33,7 @@ import torch
 
 import bench_draft_ahead
 import peers
-from speclight.decoding.settings import AUTO
+from speclight.decoding.settings import AUTO, Auto
 from speclight.measure.latency.calls import CallTimer
 from speclight.measure.latency.shape import shaped_target
 from speclight.measure.paired_times import TimedPrompt, interleaved, tokens_per_second
@@ -94,6 +96,22 @@ FULL = Sizes(
 SMALL = Sizes({**SHAPE_8B, **TINY}, "float32", (16, 32), (1, 2, 8), 2, 6, 1, bench_draft_ahead.TINY)
 
 
+TEMPERATURES = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """One way of decoding the default target. kernels: how the target's passes are computed."""
+
+    kernels: str
+    drafter: str
+    budget: int | Auto
+
+    @property
+    def name(self) -> str:
+        return "plain" if self.drafter == "none" else f"{self.drafter}, P = {self.budget}"
+
+
 class Deadline:
     """Says how much time is left."""
 
@@ -108,31 +126,43 @@ class Deadline:
         print(f"[{self.left:4.0f} s left] {what}", file=sys.stderr, flush=True)
 
 
+def without_graphs(target: CausalLM) -> list[CausalLM]:
+    """The same weights computed kernel by kernel, if the target's passes are recorded."""
+    return [CausalLM(target.loaded, "eager")] if target.kernels == "graphs" else []
+
+
 def call_times(sizes: Sizes, device: str, deadline: Deadline) -> list[dict[str, object]]:
-    """Quarters of the seconds of calls, a row for each context and P."""
+    """Quarters of the seconds of calls, a row for each kind of kernels, context and P."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.json"
         config.write_text(json.dumps(sizes.shape))
         target = shaped_target(config, device, sizes.dtype).model
     deadline.say(f"{target.layers} layers made; reading contexts of {sizes.contexts} tokens")
     texts = [[place % 500 for place in range(context)] for context in sizes.contexts]
-    timer = CallTimer(target, texts, sizes.node_budgets)
-    timer.round()  # buffers are made when a size is met first
-    taken: list[np.ndarray] = []
+    targets = {one.kernels: one for one in (target, *without_graphs(target))}
+    timers = {kernels: CallTimer(one, texts, sizes.node_budgets) for kernels, one in targets.items()}
+    for timer in timers.values():
+        timer.round()  # buffers are made, and passes recorded, when a size is met first
+    taken: dict[str, list[np.ndarray]] = {kernels: [] for kernels in timers}
     for number in range(sizes.rounds):
-        taken.append(timer.round()[0])
-        if deadline.left < 120 and number >= 2:
+        for kernels, timer in timers.items():
+            taken[kernels].append(timer.round()[0])
+        if deadline.left < 60 and number >= 2:
             deadline.say(f"call times: {number + 1} of {sizes.rounds} rounds")
             break
-    low, middle, high = np.quantile(np.stack(taken), [0.25, 0.5, 0.75], axis=0)
+    quarters = {
+        key: np.quantile(np.stack(rounds), [0.25, 0.5, 0.75], axis=0) for key, rounds in taken.items()
+    }
     return [
         {
+            "kernels": kernels,
             "context": context,
             "node_budget": budget,
-            "rounds": len(taken),
+            "rounds": len(taken[kernels]),
             "seconds": middle[row, column],
             "quarters": [low[row, column], high[row, column]],
         }
+        for kernels, (low, middle, high) in quarters.items()
         for row, context in enumerate(sizes.contexts)
         for column, budget in enumerate(sizes.node_budgets)
     ]
@@ -140,39 +170,45 @@ def call_times(sizes: Sizes, device: str, deadline: Deadline) -> list[dict[str, 
 
 def decoding(target: CausalLM, sizes: Sizes, deadline: Deadline) -> list[dict[str, object]]:
     """Tokens per second of decoders that take turns, a row for each and each temperature."""
+    chosen_of = {"none": (1,), "ngram": (8,), "eagle3": (4, 16, AUTO)}
     decoders = {
-        "plain": peers.ours(target, "none", 1),
-        "n-gram": peers.ours(target, "ngram", 8),
-        "eagle3": peers.ours(target, "eagle3", 16),
-        "auto": peers.ours(target, "eagle3", AUTO),
+        Decoding(target.kernels, drafter, budget): peers.ours(target, drafter, budget)
+        for drafter, budgets in chosen_of.items()
+        for budget in budgets
     }
+    for eager in without_graphs(target):
+        for drafter, budget in (("none", 1), ("eagle3", 16)):
+            decoders[Decoding(eager.kernels, drafter, budget)] = peers.ours(eager, drafter, budget)
     shipped = shipped_prompts()
     families = dict.fromkeys(prompt.family for prompt in shipped)
     chosen = [p for name in families for p in [q for q in shipped if q.family == name][-sizes.prompts :]]
     prompts = {prompt.prompt_id: prompt_token_ids(target, prompt.turns[0]) for prompt in chosen}
-    for decode in decoders.values():  # the first calls of all take longer
-        decode(next(iter(prompts.values())), 0.0, 4, 0)
+    for temperature in TEMPERATURES:  # the first calls of all take longer
+        for decode in decoders.values():
+            decode(next(iter(prompts.values())), temperature, min(sizes.tokens, 24), 0)
     rows: list[dict[str, object]] = []
-    for temperature in (0.0, 1.0):
+    for temperature in TEMPERATURES:
         timed: list[TimedPrompt] = []
         for number, (name, ids) in enumerate(prompts.items()):
             if deadline.left < 20:
                 deadline.say(f"temperature {temperature:g}: {number} of {len(prompts)} prompts")
                 break
             runs = {
-                key: partial(decode, ids, temperature, sizes.tokens, number)
+                str(key): partial(decode, ids, temperature, sizes.tokens, number)
                 for key, decode in decoders.items()
             }
             timed.append(TimedPrompt(name, interleaved(runs, 1, backwards=number % 2 == 1)))
         if timed:
-            rates = {key: tokens_per_second(timed, key) for key in decoders}
+            rates = {key: tokens_per_second(timed, str(key)) for key in decoders}
+            plain = {key.kernels: rate for key, rate in rates.items() if key.drafter == "none"}
             rows += [
                 {
-                    "decoder": key,
+                    "kernels": key.kernels,
+                    "decoder": key.name,
                     "temperature": temperature,
                     "prompts": len(timed),
                     "tokens_per_second": rate,
-                    "over_plain": rate / rates["plain"],
+                    "over_plain": rate / plain[key.kernels],
                 }
                 for key, rate in rates.items()
             ]
@@ -191,18 +227,17 @@ def drafting_ahead(sizes: Sizes, device: str, deadline: Deadline) -> list[dict[s
 
 
 def show(times: list[dict[str, object]], rates: list[dict[str, object]]) -> None:
-    print(f"{'context':>8}{'P':>5}{'ms':>10}{'quarters':>20}{'over P = 1':>12}")
+    print(f"{'kernels':10}{'context':>8}{'P':>5}{'ms':>10}{'quarters':>20}{'over P = 1':>12}")
     for row in times:
-        first = next(one for one in times if one["context"] == row["context"])
+        first = next(one for one in times if all(one[key] == row[key] for key in ("kernels", "context")))
         low, high = (1000 * float(value) for value in row["quarters"])  # pyright: ignore[reportGeneralTypeIssues]
         seconds, once = float(str(row["seconds"])), float(str(first["seconds"]))
         cells = f"{1000 * seconds:10.2f}{f'{low:.2f} to {high:.2f}':>20}{seconds / once:12.2f}"
-        print(f"{row['context']:8}{row['node_budget']:5}{cells}")
-    print(f"\n{'decoder':10}{'T':>4}{'tokens/s':>10}{'over plain':>12}")
+        print(f"{row['kernels']:10}{row['context']:8}{row['node_budget']:5}{cells}")
+    print(f"\n{'kernels':10}{'decoder':16}{'T':>4}{'tokens/s':>10}{'over plain':>12}")
     for row in rates:
-        print(
-            f"{row['decoder']:10}{row['temperature']:4g}{row['tokens_per_second']:10.1f}{row['over_plain']:12.2f}"
-        )
+        decoder = f"{row['kernels']:10}{row['decoder']:16}{row['temperature']:4g}"
+        print(f"{decoder}{row['tokens_per_second']:10.1f}{row['over_plain']:12.2f}")
 
 
 def main() -> None:

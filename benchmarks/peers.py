@@ -21,6 +21,7 @@ from llamacpp_server import llama_cpp_server
 from speclight.decoding.fitting_drafters import drafter_for
 from speclight.decoding.generate import generate_from_ids
 from speclight.decoding.settings import Auto, DecodeSettings
+from speclight.drafting.protocol import Drafter
 from speclight.measure.paired_times import TimedRun
 from speclight.models.causal_lm import CausalLM
 from speclight.models.default_target import default_gguf
@@ -36,13 +37,16 @@ WAIT_SECONDS = 600.0
 
 def ours(target: CausalLM, drafter: str, budget: int | Auto) -> Decoder:
     """Our loop with a drafter at a budget; its clock starts after the prompt."""
+    made_once: dict[float, Drafter] = {}
 
     def decode(ids: list[int], temperature: float, tokens: int, seed: int) -> TimedRun:
         sampling = SamplingSettings(temperature)
+        if temperature not in made_once:
+            made_once[temperature] = drafter_for(target, drafter, RULE, sampling)
         made = generate_from_ids(
             target,
             ids,
-            drafter_for(target, drafter, RULE, sampling),
+            made_once[temperature],
             RULE,
             DecodeSettings(budget, tokens, seed=seed, sampling=sampling),
         )

@@ -9,10 +9,12 @@ from speclight.decoding.decode import DecodeSettings
 from speclight.decoding.generate import generate_from_ids
 from speclight.drafting.drafter_choices import Eagle3, Plain
 from speclight.drafting.drafters import new_drafter
+from speclight.drafting.eagle3.head_pass import head_pass
 from speclight.drafting.eagle3.law import Eagle3Law
 from speclight.drafting.eagle3.loading import load_head
 from speclight.drafting.eagle3.unrolled import unrolled_states
 from speclight.models.sampling import SamplingSettings
+from speclight.models.static_passes import StaticPasses
 from speclight.trees.best_first import BestFirstGrowth
 from speclight.trees.growing_tree import GrowingTree, grown
 from speclight.verification.rules import rule_named
@@ -198,3 +200,34 @@ def test_a_prompt_of_one_token_drafts_nothing_at_first(tmp_path):
     calls = generate_from_ids(target, [3], drafter, rule_named("target_sample"), settings).calls
     assert len(calls[0].tree) == 1
     assert len(calls[1].tree) == 4
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_passes_over_buffers_that_stay_give_the_same_laws(tmp_path, dialect, device):
+    """On CUDA they are recorded; a tree is drafted, part of it accepted, and another tree drafted."""
+    target = six_layers()
+    there = as_target(target.model.to(device))
+    folder = write_head(tmp_path / dialect, dialect)
+    head = load_head(folder, there)
+    passes = StaticPasses(lambda cache, inputs, _: head_pass(head.network, cache, inputs, None), 1)
+    laws = [law_of(head), Eagle3Law("eagle3", head.network, head.target_ids, passes)]
+    text = [1, 5, 2, 9, 4, 3, 7, 8]
+    features = features_of(there, text, head.network.conventions.layers)
+    known = GrowingTree(text[4])
+    first = known.add(0, np.array([3, 6]), np.zeros(2))
+    second = [
+        *known.add(first[0], np.array([7]), np.zeros(1)),
+        *known.add(first[1], np.array([2]), np.zeros(1)),
+    ]
+    after = GrowingTree(text[7])
+    below = after.add(0, np.array([1, 2, 3]), np.zeros(3))
+    found = []
+    for law in laws:
+        law.begin(text[:5], features[:4])
+        rows = [law.laws(known, nodes) for nodes in ([0], first, second)]
+        law.extend(text[5:], features[4:7])
+        rows += [law.laws(after, nodes) for nodes in ([0], below)]
+        found.append(np.stack([one.log_probs for level in rows for one in level]))
+    np.testing.assert_allclose(found[1], found[0], rtol=0, atol=FLOAT32_ATOL)
+    assert laws[1]._cache.path_layers[0].slab.kept

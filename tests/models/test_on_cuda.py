@@ -99,7 +99,9 @@ def test_the_prepared_script_runs_in_its_tiny_form(device):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     made = json.loads(done.stdout.splitlines()[-1])
     assert {row["node_budget"] for row in made["call_times"]} == {1, 2, 8}
-    assert {row["decoder"] for row in made["decoding"]} == {"plain", "n-gram", "eagle3", "auto"}
+    decoders = {"plain", "ngram, P = 8", "eagle3, P = 4", "eagle3, P = 16", "eagle3, P = auto"}
+    assert {row["decoder"] for row in made["decoding"]} == decoders
+    assert ("eager" in {row["kernels"] for row in made["call_times"]}) == (device == "cuda")
     assert all(row["tokens_per_second"] > 0 for row in made["decoding"])
     assert all(row["same_texts"] for row in made["drafting_ahead"])
     assert made["drafting_ahead"]

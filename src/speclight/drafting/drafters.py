@@ -101,7 +101,7 @@ def law_maker(
             return lambda: TwoStageLaw(model_law(), NgramLaw())
         case Eagle3(weights):
             head = head_for(target, weights)
-            return partial(Eagle3Law, "eagle3", head.network, head.target_ids)
+            return partial(Eagle3Law, "eagle3", head.network, head.target_ids, head.static_passes)
         case Medusa(weights):
             return partial(MedusaLaw, "medusa", load_medusa_heads(weights, target))
         case Oracle():

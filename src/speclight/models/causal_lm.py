@@ -120,7 +120,8 @@ class CausalLM:
         slot_positions = cache.positions_with(there)
         output = None
         if self.static_passes is not None and isinstance(logit_rows, int):
-            output = self.static_passes.run(cache, tokens, positions, visible, slot_positions, hidden_layers)
+            given = PassInputs(tokens, positions, visible, slot_positions)
+            output = self.static_passes.run(cache, given, hidden_layers)
             if output is not None:
                 output = PassOutputs(output.logits[:, -logit_rows:], output.features)
         if output is None:

@@ -30,18 +30,19 @@ class PassInputs:
     """What goes into a pass over one text, on the model's device.
 
     tokens, positions: [1, rows] of the new tokens. visible: [1, rows, slots] bool. slot_positions: [1,
-    slots].
+    slots]. states: [1, rows, width] that a head reads beside the tokens; None for a model of tokens alone.
     """
 
     tokens: torch.Tensor
     positions: torch.Tensor
     visible: torch.Tensor
     slot_positions: torch.Tensor
+    states: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PassOutputs:
-    """See ForwardPass: [1, rows, vocab] logits and [1, rows, ...] features."""
+    """See ForwardPass: [1, rows, vocab] logits, or what comes of them, and [1, rows, ...] features."""
 
     logits: torch.Tensor
     features: torch.Tensor | None
@@ -50,7 +51,7 @@ class PassOutputs:
 class ComputesPass(Protocol):
     """A model's pass as it is without any recording; writes what is new to the cache."""
 
-    def __call__(self, cache: Cache, inputs: PassInputs, hidden_layers: tuple[int, ...]) -> PassOutputs:
+    def __call__(self, cache: Cache, inputs: PassInputs, hidden_layers: tuple[int, ...], /) -> PassOutputs:
         """The pass, with logits at all rows."""
         ...
 
@@ -102,6 +103,7 @@ class _StaticPass:
         layers: int,
         rows: int,
         hidden_layers: tuple[int, ...],
+        width: int | None,
         pool: Any,
     ) -> None:
         device = slab.block.device
@@ -116,6 +118,7 @@ class _StaticPass:
             self._numbers_there[1][None],
             self._seen_there[None],
             torch.zeros((1, slab.slots), dtype=torch.int64, device=device),
+            None if width is None else slab.block.new_zeros((1, rows, width)),
         )
         places = self._numbers_there[2]
         views = [_SlabLayer(keys[None], values[None], places) for keys, values in slab.block[:layers]]
@@ -127,27 +130,25 @@ class _StaticPass:
         self._graph: torch.cuda.CUDAGraph | None = None
         self._outputs: PassOutputs | None = None
 
-    def run(
-        self, filled: int, tokens: torch.Tensor, positions: torch.Tensor, visible: torch.Tensor
-    ) -> PassOutputs:
-        """One pass over new tokens behind the filled slots. See `StaticPasses.run`; arguments on the CPU."""
-        new, end = tokens.shape[1], filled + tokens.shape[1]
+    def run(self, filled: int, given: PassInputs) -> PassOutputs:
+        """One pass over new tokens behind the filled slots. given: see `StaticPasses.run`."""
+        new, end = given.tokens.shape[1], filled + given.tokens.shape[1]
         self._numbers[:2, new:] = 0
-        self._numbers[0, :new], self._numbers[1, :new] = tokens[0], positions[0]
+        self._numbers[0, :new], self._numbers[1, :new] = given.tokens[0], given.positions[0]
         self._numbers[2] = torch.arange(filled, filled + self._rows)
         self._seen.zero_()
-        self._seen[:new, :end] = visible[0]
+        self._seen[:new, :end] = given.visible[0]
         for row in range(new, self._rows):  # a row that sees nothing would be divided by zero
             self._seen[row, filled + row] = True
         self._numbers_there.copy_(self._numbers)
         self._seen_there.copy_(self._seen)
+        self._inputs.slot_positions[:, :end] = given.slot_positions
+        if self._inputs.states is not None:
+            assert given.states is not None
+            self._inputs.states[:, :new] = given.states
         outputs = self._computed()
         features = None if outputs.features is None else outputs.features[:, :new].clone()
         return PassOutputs(outputs.logits[:, :new].clone(), features)
-
-    def know_positions(self, slot_positions: torch.Tensor) -> None:
-        """[1, filled + new] position of the text's slots: for layers that look back over a window."""
-        self._inputs.slot_positions[:, : slot_positions.shape[1]] = slot_positions
 
     def _computed(self) -> PassOutputs:
         if self._numbers_there.device.type != "cuda":
@@ -186,34 +187,28 @@ class StaticPasses:
         # All of them work in the same memory: none runs beside another, and what they give is copied at once.
         self._pool = torch.cuda.graph_pool_handle() if torch.cuda.is_available() else None
 
-    def run(
-        self,
-        cache: Cache,
-        tokens: torch.Tensor,
-        positions: torch.Tensor,
-        visible: torch.Tensor,
-        slot_positions: torch.Tensor,
-        hidden_layers: tuple[int, ...],
-    ) -> PassOutputs | None:
+    def run(self, cache: Cache, given: PassInputs, hidden_layers: tuple[int, ...] = ()) -> PassOutputs | None:
         """See CausalLM.forward; None for a pass that is not of those recorded, which is then untouched.
 
-        slot_positions: [1, filled + new] on the device; all else on the CPU. What cannot be recorded, a model
-        that looks at its numbers on the way, warns once and gives None from then on.
+        given: tokens, positions and visible on the CPU; slots are the filled and the new ones. What cannot be
+        recorded, a model that looks at its numbers on the way, warns once and gives None from then on.
         """
-        if self._stopped or not self._takes(cache, tokens):
+        if self._stopped or not self._takes(cache, given.tokens):
             return None
         assert isinstance(cache, PathCache)
-        filled, new = cache.filled, tokens.shape[1]
+        filled, new = cache.filled, given.tokens.shape[1]
         rows = next(rows for rows in ROWS if rows >= new)
         slab = self._slabs.holding(cache, filled + rows)
         if slab is None:
             return None
         key = (self, rows, hidden_layers)
         if key not in slab.kept:
-            slab.kept[key] = _StaticPass(self._compute, slab, self._layers, rows, hidden_layers, self._pool)
-        slab.kept[key].know_positions(slot_positions)
+            width = None if given.states is None else given.states.shape[2]
+            slab.kept[key] = _StaticPass(
+                self._compute, slab, self._layers, rows, hidden_layers, width, self._pool
+            )
         try:
-            outputs = slab.kept[key].run(filled, tokens, positions, visible)
+            outputs = slab.kept[key].run(filled, given)
         except RuntimeError as error:
             self._stopped = True
             warnings.warn(

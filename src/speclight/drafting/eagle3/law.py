@@ -6,15 +6,15 @@ from itertools import groupby
 
 import numpy as np
 import torch
-from torch.nn.functional import scaled_dot_product_attention
 
 from speclight.arrays import IntArray
+from speclight.drafting.eagle3.head_pass import head_pass
 from speclight.drafting.eagle3.network import Eagle3Network
 from speclight.drafting.path_scorer import TokenPath
 from speclight.errors import InvalidInput
-from speclight.models.grouped_attention import growing_attention
 from speclight.models.kv_cache import PathCache
-from speclight.models.visibility import below, causal, near
+from speclight.models.static_passes import PassInputs, PassOutputs, StaticPasses
+from speclight.models.visibility import below, causal
 from speclight.trees.growing_tree import CandidateLaw, GrowingTree
 
 NOTHING = CandidateLaw(np.array([], dtype=np.int64), np.array([]))
@@ -28,11 +28,18 @@ class Eagle3Law:
     drafted positions are dropped and read again with the true features, which by then have come.
 
     target_ids: [draft vocabulary] the target's token of each row of the head. A text of one token has no
-    features yet, so nothing is drafted after it.
+    features yet, so nothing is drafted after it. static_passes: of the network, where they are faster.
     """
 
-    def __init__(self, name: str, network: Eagle3Network, target_ids: IntArray) -> None:
+    def __init__(
+        self,
+        name: str,
+        network: Eagle3Network,
+        target_ids: IntArray,
+        static_passes: StaticPasses | None = None,
+    ) -> None:
         self.name = name
+        self._static_passes = static_passes
         self.hidden_layers = network.conventions.layers
         self._network = network
         self._target_ids = target_ids
@@ -84,9 +91,9 @@ class Eagle3Law:
     def _read_committed(self) -> None:
         features = torch.cat(self._unread)
         self._check_read(self._cache.committed + len(features))
-        states = self._read(features)
+        output = self._read(features)
         self._unread = []
-        self._remember([()], states)
+        self._remember([()], output)
 
     def _check_read(self, positions: int) -> None:
         """Every token but the last must have its features."""
@@ -96,15 +103,15 @@ class Eagle3Law:
                 f"one fewer than tokens; ask decoding for the states entering layers {self.hidden_layers}"
             )
 
-    def _read(self, features: torch.Tensor) -> torch.Tensor:
-        """[1, hidden size] state at the last of the positions read, which are committed."""
+    def _read(self, features: torch.Tensor) -> PassOutputs:
+        """What the last of the positions read gives; they are committed."""
         first = self._cache.committed
         positions = list(range(first, first + len(features)))
         tokens = self._tokens[first + 1 : first + len(features) + 1]
         visible = causal(len(tokens), first)
-        states = self._forward(tokens, self._network.fuse(features), positions, visible, wanted=1)
+        output = self._forward(tokens, self._network.fuse(features), positions, visible, wanted=1)
         self._cache.keep(positions)
-        return states
+        return output
 
     def _read_drafted(self, paths: list[TokenPath]) -> None:
         committed, filled = self._cache.committed, self._cache.filled
@@ -123,37 +130,34 @@ class Eagle3Law:
         positions: list[int],
         visible: torch.Tensor,
         wanted: int,
-    ) -> torch.Tensor:
-        """[wanted, hidden size] states after the last new positions. visible: [new, filled + new]."""
-        network, device = self._network, self._embedding.device
+    ) -> PassOutputs:
+        """Of the last new positions, as many as wanted. hidden: [new, hidden size] on the device."""
         self._slot_positions = self._slot_positions[: self._cache.filled] + positions
-        token_ids, places = torch.tensor([tokens], device=device), torch.tensor([positions], device=device)
-        state = hidden[None]
-        for layer, cache in enumerate(self._cache.path_layers):
-            projected = network.project(token_ids, state, places, layer)
-            keys, values = cache.update(projected.keys, projected.values)
-            # Of the other positions the last layer gives keys and values alone.
-            rows = slice(-wanted if layer == network.sizes.decoder_layers - 1 else None, None)
-            seen = self._within(network.conventions.window(layer), visible, positions)[rows]
-            with growing_attention(device):
-                attended = scaled_dot_product_attention(
-                    projected.queries[:, :, rows],
-                    keys,
-                    values,
-                    attn_mask=seen.to(device),
-                    enable_gqa=network.sizes.heads > network.sizes.kv_heads,
-                )
-            state = network.finish(projected.residual[:, rows], attended, layer)
-        return state[0]
+        given = PassInputs(
+            torch.tensor([tokens]),
+            torch.tensor([positions]),
+            visible[None],
+            torch.tensor([self._slot_positions]),
+            hidden[None],
+        )
+        if self._static_passes is not None:
+            output = self._static_passes.run(self._cache, given)
+            if output is not None:
+                assert output.features is not None
+                return PassOutputs(output.logits[:, -wanted:], output.features[:, -wanted:])
+        device = self._embedding.device
+        there = PassInputs(
+            given.tokens.to(device),
+            given.positions.to(device),
+            given.visible.to(device),
+            given.slot_positions,
+            given.states,
+        )
+        return head_pass(self._network, self._cache, there, wanted)
 
-    def _within(self, window: int | None, visible: torch.Tensor, positions: list[int]) -> torch.Tensor:
-        """The part of `visible` that a decoder layer with this window sees."""
-        if window is None:
-            return visible
-        return visible & near(torch.tensor(positions), torch.tensor(self._slot_positions), window)
-
-    def _remember(self, paths: list[TokenPath], states: torch.Tensor) -> None:
-        rows = torch.log_softmax(self._network.logits(states).double(), dim=-1).cpu().numpy()
-        for path, state, row in zip(paths, states, rows, strict=True):
+    def _remember(self, paths: list[TokenPath], output: PassOutputs) -> None:
+        assert output.features is not None
+        rows = output.logits[0].cpu().numpy()
+        for path, state, row in zip(paths, output.features[0], rows, strict=True):
             self._states[path] = state
             self._laws[path] = CandidateLaw(self._target_ids, row)

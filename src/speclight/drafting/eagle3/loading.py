@@ -14,6 +14,7 @@ from speclight.drafting.eagle3.config_keys import IRRELEVANT, NEUTRAL
 from speclight.drafting.eagle3.conventions import Conventions, HeadSizes
 from speclight.drafting.eagle3.dialects import dialect_of, read_layers, read_sizes
 from speclight.drafting.eagle3.draft_tokens import target_ids_from_offsets
+from speclight.drafting.eagle3.head_pass import head_pass
 from speclight.drafting.eagle3.network import Eagle3Network
 from speclight.drafting.eagle3.reading import read_conventions
 from speclight.drafting.eagle3.target_matrices import embedding_matrix, output_matrix
@@ -31,6 +32,7 @@ from speclight.errors import CorruptWeights, InvalidInput, VocabularyMismatch
 from speclight.models.causal_lm import CausalLM
 from speclight.models.few_rows import halve_weights, use_products
 from speclight.models.kernels import PRODUCTS
+from speclight.models.static_passes import StaticPasses
 
 # Where a head's embedding or output matrix comes from, in words.
 OWN, OF_TARGET, OF_EMBEDDING = "its own", "of the target", "its embedding"
@@ -42,7 +44,8 @@ class Eagle3Head:
 
     target_ids: [draft vocabulary] the target's token of each row. embedding, output: whose matrix serves, in
     words. notes: a line for each choice that the file leaves open. chat_template: recorded with the head,
-    None if it was not. target_layers: how many the target has.
+    None if it was not. target_layers: how many the target has. static_passes: its passes as CUDA graphs,
+    where the target's are.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Eagle3Head:
     notes: tuple[str, ...]
     chat_template: str | None
     target_layers: int
+    static_passes: StaticPasses | None
 
     def lines(self) -> tuple[str, ...]:
         """What was resolved, in words, for people to check."""
@@ -115,6 +119,13 @@ def head_from_files(files: HeadFiles, target: CausalLM) -> Eagle3Head:
         reading.notes,
         template if isinstance(template, str) else None,
         target.layers,
+        _static_passes(network) if target.kernels == "graphs" else None,
+    )
+
+
+def _static_passes(network: Eagle3Network) -> StaticPasses:
+    return StaticPasses(
+        lambda cache, inputs, _: head_pass(network, cache, inputs, None), network.sizes.decoder_layers
     )
 
 

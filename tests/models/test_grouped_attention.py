@@ -15,14 +15,16 @@ from toys import as_target, tiny_llama
 OUTPUT_ATOL = 1e-12
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
 @pytest.mark.parametrize(
     ("heads", "groups", "new"), [(4, 4, 3), (6, 2, 1), (6, 2, 5), (9, 3, 7), (4, 1, 600)]
 )
-def test_equal_to_repeated_keys_and_values(heads, groups, new):
+def test_equal_to_repeated_keys_and_values(heads, groups, new, device):
+    """On a GPU, whichever of fused kernels and products is taken."""
     generator = torch.Generator().manual_seed(0)
 
     def random(*shape):
-        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(device)
 
     slots, size, batch = new + 11, 8, 2
     module = torch.nn.Module()
@@ -32,14 +34,27 @@ def test_equal_to_repeated_keys_and_values(heads, groups, new):
         random(batch, groups, slots, size),
         random(batch, groups, slots, size),
     )
-    visible = torch.rand(batch, 1, new, slots, generator=generator) < 0.5
+    visible = torch.rand(batch, 1, new, slots, generator=generator).to(device) < 0.5
     visible[..., 0] = True
-    mask = torch.zeros(visible.shape, dtype=torch.float64).masked_fill(
+    mask = torch.zeros(visible.shape, dtype=torch.float64, device=device).masked_fill(
         ~visible, torch.finfo(torch.float64).min
     )
     ours, _ = grouped_attention(module, query, key, value, mask, scaling=0.3)
     theirs, _ = sdpa_attention_forward(module, query, key, value, mask, scaling=0.3)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=OUTPUT_ATOL)
+
+
+def test_products_are_the_fused_attention():
+    """What a GPU computes for few rows, here against torch's own function."""
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(2, 3, rows, 8, generator=generator).double() for rows in (6, 20, 20))
+    mask = torch.zeros(2, 1, 6, 20).double()
+    mask[:, :, :, 13:] = torch.finfo(torch.float64).min
+    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=0.3)
+    made = grouped._by_products(query, key, value, mask, 0.3)
+    torch.testing.assert_close(made, expected, rtol=0, atol=OUTPUT_ATOL)
+    unseen = grouped._by_products(query, key[:, :, :13], value[:, :, :13], mask[..., :13], 0.3)
+    torch.testing.assert_close(made, unseen, rtol=0, atol=OUTPUT_ATOL)
 
 
 def test_a_mask_is_folded_once_and_forgotten_with_it():

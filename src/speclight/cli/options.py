@@ -49,9 +49,10 @@ class TargetOptions:
     threads: int | None = None
     """CPU threads for the model's arithmetic; torch decides if not given."""
     kernels: str = "auto"
-    """How the model's passes are computed: compiled (products compiled for this machine, fewer operations:
-    float32 on a CPU), fast (the same with MKL's products for few rows), eager (as Transformers does), or
-    auto, the first of them that can be. Logits differ in the last bits."""
+    """How the model's passes are computed: graphs (small passes recorded as CUDA graphs), compiled (products
+    compiled for this machine, fewer operations: float32 on a CPU), fast (the same with MKL's products for few
+    rows), eager (as Transformers does), or auto, the first of them that can be. Logits differ in the last
+    bits."""
     offload: str | None = None
     """Stream the target's layers in at every call: disk (from its files) or cpu (from the host's memory)."""
 

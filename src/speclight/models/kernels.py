@@ -14,6 +14,7 @@ from speclight.errors import InvalidInput
 from speclight.models.compiled_rows import compiled_products, has_openmp
 from speclight.models.few_rows import Products, exchanged_products, use_products
 from speclight.models.lean_layers import use_lean_layers
+from speclight.models.packed_weights import pack_weights
 
 KernelsInUse = Literal["graphs", "compiled", "fast", "eager"]
 Kernels = Literal["auto", "graphs", "compiled", "fast", "eager"]
@@ -50,6 +51,8 @@ def use_kernels(model: PreTrainedModel, kernels: Kernels) -> KernelsInUse:
             if name in PRODUCTS:
                 use_products(model, PRODUCTS[name])
                 if not _is_streamed(model):
+                    if name == "compiled":
+                        pack_weights(model)
                     use_lean_layers(model, PRODUCTS[name])
             return name
         if kernels == name:

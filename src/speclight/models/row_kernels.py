@@ -12,15 +12,20 @@ from numba import cfunc, njit, types
 from numba.extending import overload
 from numba.np.numpy_support import carray
 
+from speclight.models.packed_dots import BLOCK, address_of, packed_dots
+
 _compiled: Any = njit(fastmath=True)
 _thread: Any = types.ExternalFunction("omp_get_thread_num", types.int32())
 _threads: Any = types.ExternalFunction("omp_get_num_threads", types.int32())
+_address_of: Any = address_of
 _addresses: Any = types.CPointer(types.voidptr)
 
 # Rows of a weight matrix that stay in the nearest caches until all groups of rows have been multiplied.
 WEIGHT_ROWS = 32
 # Numbers in a job's first array before those of its matrices.
 HEAD = 4
+# What a matrix is made of.
+FLOAT, HALF, FOUR_BITS, EIGHT_BITS = 0, 1, 2, 3
 ZERO = np.float32(0.0)
 
 
@@ -105,6 +110,38 @@ def _multiply(rows: Any, weight: Any, output: Any, start: int, end: int) -> None
                         output[first + row, column] = eight[row]
 
 
+def _packed_multiply(bits: int) -> Any:
+    """Columns start to end of the output, [rows, out], of a matrix in codes, see `packed_weights`."""
+    one_dot, two_dots, four_dots, eight_dots = (packed_dots(bits, rows) for rows in (1, 2, 4, 8))
+
+    @_compiled
+    def multiply(rows: Any, codes: Any, scales: Any, output: Any, start: int, end: int) -> None:
+        count, width = rows.shape
+        blocks, last, all_rows = np.int64(width // BLOCK), np.int64(count - 1), _address_of(rows)
+        for column in range(start, end):
+            own, scale = _address_of(codes[column]), _address_of(scales[column])
+            for first in range(0, count, 8):
+                left = count - first
+                if left == 1:
+                    output[first, column] = one_dot(own, scale, blocks, all_rows, first, last)[0]
+                elif left == 2:
+                    two = two_dots(own, scale, blocks, all_rows, first, last)
+                    output[first, column], output[first + 1, column] = two
+                elif left <= 4:
+                    four = four_dots(own, scale, blocks, all_rows, first, last)
+                    for row in range(left):
+                        output[first + row, column] = four[row]
+                else:
+                    eight = eight_dots(own, scale, blocks, all_rows, first, last)
+                    for row in range(min(left, 8)):
+                        output[first + row, column] = eight[row]
+
+    return multiply
+
+
+_multiply_four_bits, _multiply_eight_bits = _packed_multiply(4), _packed_multiply(8)
+
+
 _region: Any = cfunc(types.void(_addresses), cache=True)
 
 
@@ -113,8 +150,8 @@ def multiply_share(job: Any) -> None:
     """What one thread of a parallel region does of a job: its share of every matrix's output columns.
 
     job: addresses of int64 numbers (matrices, rows, width, all matrices' outputs, of each its outputs, and of
-    each whether it is of bfloat16), of the rows [rows, width], of the output [rows, all outputs], and of each
-    matrix [outputs, width].
+    each what it is made of), of the rows [rows, width], of the output [rows, all outputs], and of each matrix
+    its numbers or codes [outputs, ...] and its scales, if it has some.
     """
     head = carray(job[0], (HEAD,), np.int64)
     matrices, count, width, total = head[0], head[1], head[2], head[3]
@@ -127,8 +164,17 @@ def multiply_share(job: Any) -> None:
         outputs = numbers[HEAD + matrix]
         own = output[:, before : before + outputs]
         start, end = outputs * thread // threads, outputs * (thread + 1) // threads
-        if numbers[HEAD + matrices + matrix]:
-            _multiply(rows, carray(job[3 + matrix], (outputs, width), np.uint16), own, start, end)
+        kind, held, scales = numbers[HEAD + matrices + matrix], job[3 + 2 * matrix], job[4 + 2 * matrix]
+        if kind == HALF:
+            _multiply(rows, carray(held, (outputs, width), np.uint16), own, start, end)
+        elif kind == FOUR_BITS:
+            codes = carray(held, (outputs, width // 2), np.uint8)
+            of_blocks = carray(scales, (outputs, 2 * (width // BLOCK)), np.float32)
+            _multiply_four_bits(rows, codes, of_blocks, own, start, end)
+        elif kind == EIGHT_BITS:
+            codes = carray(held, (outputs, width), np.uint8)
+            of_blocks = carray(scales, (outputs, width // BLOCK), np.float32)
+            _multiply_eight_bits(rows, codes, of_blocks, own, start, end)
         else:
-            _multiply(rows, carray(job[3 + matrix], (outputs, width), np.float32), own, start, end)
+            _multiply(rows, carray(held, (outputs, width), np.float32), own, start, end)
         before += outputs

@@ -72,7 +72,6 @@ def shaped_target(
             "long one more takes; use a smaller type of numbers, or a device with more memory"
         )
     model = _made(_with_layers(config, made), device, dtype, name, kernels)
-    _fill(model.model)
     shallow = None if made == layers else early_exit(model, made // 2)
     return ShapedTarget(model, shallow, outline)
 
@@ -146,6 +145,8 @@ def _made(config: PreTrainedConfig, device: str, dtype: str, name: str, kernels:
         ) from error
     model.tie_weights()
     model.eval().requires_grad_(False)
+    if device != "meta":  # before kernels are chosen, some of which look at the numbers
+        _fill(model)
     words = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({"": 0}, unk_token="")))
     return CausalLM(LoadedModel(model, words, name, "object", None, None), kernels)
 

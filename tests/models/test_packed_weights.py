@@ -1,0 +1,151 @@
+"""Weights that a few bits say exactly: found, kept in codes, multiplied as the numbers they are."""
+
+import pytest
+import torch
+
+from speclight.models import compiled_rows
+from speclight.models.compiled_rows import compiled_products
+from speclight.models.few_rows import use_products
+from speclight.models.kernels import use_kernels
+from speclight.models.packed_weights import PackedParameter, pack_weights, packed_of
+from toys import tiny_llama
+
+# Float32: sums of 96 products of size 1 at most.
+ATOL = 1e-4
+BLOCK = 32
+
+
+def of_four_bits(rows, width, seed=0):
+    """As Q4_1 says weights: step and least weight in float16, sixteen codes."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (rows, width // BLOCK, 1)
+    steps = (0.01 + 0.1 * torch.rand(shape, generator=generator)).half().float()
+    least = (-8.0 * steps + 0.1 * torch.randn(shape, generator=generator)).half().float()
+    codes = torch.randint(16, (rows, width // BLOCK, BLOCK), generator=generator)
+    codes[..., 0], codes[..., 1] = 0, 15
+    return (steps * codes + least).reshape(rows, width)
+
+
+def of_eight_bits(rows, width, seed=0):
+    """As Q8_0 does: a step in float16, signed codes of which one is the largest."""
+    generator = torch.Generator().manual_seed(seed)
+    steps = (0.01 * torch.rand((rows, width // BLOCK, 1), generator=generator)).half().float()
+    codes = torch.randint(-127, 128, (rows, width // BLOCK, BLOCK), generator=generator)
+    codes[..., 3] = -127
+    return (steps * codes).reshape(rows, width)
+
+
+MADE = {4: of_four_bits, 8: of_eight_bits}
+
+
+@pytest.mark.parametrize("bits", MADE)
+def test_every_weight_is_the_number_it_was(bits):
+    weight = MADE[bits](70, 96)
+    packed = packed_of(weight)
+    assert packed is not None
+    assert packed.bits == bits
+    assert packed.data_ptr() == weight.data_ptr()
+    assert packed.codes.shape == (70, 96 * bits // 8)
+    for first in range(0, 96, BLOCK):  # rows with a single one read the weights out
+        ones = torch.eye(96)[first : first + BLOCK]
+        assert torch.equal(compiled_products(ones, [packed]).T, weight[:, first : first + BLOCK])
+
+
+@pytest.mark.parametrize("rows", [*range(1, 12), 16, compiled_rows.MOST_ROWS, compiled_rows.MOST_ROWS + 1])
+def test_products_are_those_of_the_numbers(rows):
+    torch.manual_seed(rows)
+    given = torch.randn(rows, 96)
+    weights = [of_four_bits(33, 96), torch.randn(5, 96), of_eight_bits(100, 96), of_four_bits(1, 96)]
+    mixed = [packed_of(weight) if number != 1 else weight for number, weight in enumerate(weights)]
+    expected = torch.cat([given.double() @ weight.double().T for weight in weights], 1)
+    torch.testing.assert_close(compiled_products(given, mixed).double(), expected, rtol=0, atol=ATOL)
+
+
+def test_products_do_not_depend_on_the_number_of_threads():
+    given, weight, before = torch.randn(5, 96), packed_of(of_four_bits(131, 96)), torch.get_num_threads()
+    try:
+        made = []
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            made.append(compiled_products(given, [weight]))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(made[0], made[1])
+    assert torch.equal(made[0], made[2])
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 14, 15])
+def test_blocks_that_use_few_of_their_codes_are_found(steps):
+    weight = of_four_bits(3, 64).reshape(3, 2, BLOCK)
+    codes = torch.randint(steps + 1, (3, 2, BLOCK), generator=torch.Generator().manual_seed(1))
+    codes[..., 0], codes[..., 1] = 0, steps
+    weight = (0.125 * codes - 0.5).reshape(3, 64)
+    weight[1, :BLOCK] = 0.75  # all alike
+    packed = packed_of(weight)
+    assert packed is not None
+    assert packed.bits == 4
+    assert torch.equal(compiled_products(torch.eye(64)[:32], [packed]).T, weight[:, :32])
+
+
+@pytest.mark.parametrize("place", [(0, 0), (2, 40), (4, 63)])
+@pytest.mark.parametrize("value", [0.123, float("nan"), float("inf")])
+@pytest.mark.parametrize("bits", MADE)
+def test_one_number_that_is_not_of_the_steps_keeps_a_matrix_as_it_is(bits, place, value):
+    weight = MADE[bits](5, 64)
+    weight[place] += value
+    assert packed_of(weight) is None
+
+
+def test_other_matrices_are_left_alone():
+    assert packed_of(torch.randn(4, 64)) is None
+    assert packed_of(of_four_bits(4, 64).double()) is None
+    assert packed_of(of_four_bits(4, 64)[:, :50].contiguous()) is None
+
+
+def test_weights_written_to_later_are_no_longer_read_from_their_codes():
+    packed = packed_of(of_four_bits(6, 64))
+    assert packed is not None
+    given = torch.randn(2, 64)
+    with torch.no_grad():
+        packed[3] = 1.0
+    assert not packed.is_packed
+    torch.testing.assert_close(compiled_products(given, [packed])[:, 3], given.sum(1), rtol=0, atol=ATOL)
+
+
+def test_a_shared_matrix_stays_shared():
+    """As an embedding that is the output matrix too."""
+
+    class Tied(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.first = torch.nn.Embedding(7, 64), torch.nn.Linear(64, 64, bias=False)
+            self.output = torch.nn.Linear(64, 7, bias=False)
+            self.table.weight = torch.nn.Parameter(of_eight_bits(7, 64), requires_grad=False)
+            self.output.weight = self.table.weight
+
+    model = Tied().requires_grad_(False)
+    first = model.first.weight
+    use_products(model, compiled_products)
+    pack_weights(model)
+    assert isinstance(model.output.weight, PackedParameter)
+    assert model.output.weight is model.table.weight
+    assert model.first.weight is first
+
+
+def test_a_model_of_such_weights_keeps_its_logits():
+    model = tiny_llama(9, seed=1).eval().requires_grad_(False)
+    for name, weight in model.named_parameters():
+        if weight.dim() == 2 and weight.shape[1] == BLOCK:
+            weight.copy_(0.125 * of_four_bits(*weight.shape, seed=len(name)))
+    ids = torch.tensor([[1, 2, 3, 4]])
+    expected = model(ids).logits
+    assert use_kernels(model, "compiled") == "compiled"
+    assert any(isinstance(weight, PackedParameter) for weight in model.parameters())
+    torch.testing.assert_close(model(ids).logits, expected, rtol=0, atol=2e-4)
+
+
+@pytest.mark.model
+def test_all_matrices_of_the_default_target_are_packed(default_target):
+    matrices = [weight for weight in default_target.model.parameters() if weight.dim() == 2]
+    assert {type(weight) for weight in matrices} == {PackedParameter}
+    assert [weight.bits for weight in matrices].count(4) == len(matrices) - 1

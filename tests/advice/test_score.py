@@ -141,7 +141,8 @@ def test_texts_that_begin_otherwise_than_they_go_on():
     for each in found[:-1]:
         told, decode = each.configuration, each.decode
         true = tokens_per_call(pair, told.growth, told.node_budget)
-        assert decode is not None and decode.standard_error is not None
+        assert decode is not None
+        assert decode.standard_error is not None
         assert abs(decode.value - true) < 5.0 * decode.standard_error
         assert 0.1 * (true - 1.0) > decode.standard_error
 

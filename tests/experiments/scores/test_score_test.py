@@ -84,7 +84,8 @@ def test_rules_that_decode_the_same_texts_are_not_counted_twice(target, small_tr
 def test_greedy_decodes_get_exactly_what_a_trace_of_all_their_starts_says(tmp_path):
     """The texts are the trace's own there: every tree, where every call starts and what it emits must agree.
 
-    When the first half of every window was left out, predictions missed by 0.004 to 0.35. The head's weights are random.
+    When the first half of every window was left out, predictions missed by 0.004 to 0.35. The
+    head's weights are random.
     """
     target = tiny_target(HEAD_VOCABULARY, seed=1, end_of_text=frozenset({5}), window=256, layers=6)
     head = ComparedDrafter("eagle3", str(write_head(tmp_path / "head", "SafeAILab")))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from speclight.advice.call_starts import settling_starts
+from speclight.advice.call_starts import counted_shares, settling_starts
 from speclight.advice.prices import CallPrices, OneCall
 from speclight.advice.start_set import StartSet
 from speclight.arrays import FloatArray, IntArray
@@ -77,29 +77,49 @@ def auto_ceiling(starts: StartSet, drafter: str, prices: CallPrices) -> int:
 def auto_calls(laws: TracedLaws, prices: CallPrices) -> AutoCalls:
     """Lead paces through all windows, each from nothing and through the windows in an order of its own.
 
-    So the calls are those of a decode of as many tokens as there are starts, with what learning costs it. As
-    for `visits`, calls that start in the first half of a window only settle the walk, but in the first window
-    of each walk; where all windows hold one start, all count. Raises KeyError for a drafter that was not
-    timed.
+    So the calls are those of a decode of as many tokens as there are starts, with what learning costs it. The
+    windows are strung together to texts (`_texts`), and each text begins with a stake of its own. As for
+    `visits`, calls that start in the first half of a window only settle the walk, unless the window begins
+    its text, or is the first one of a walk; where all windows hold one start, all count. Raises KeyError for
+    a drafter that was not timed.
     """
     starts, rng = laws.starts, stream(SEED)
-    lengths = np.diff(starts.window_begins)
+    positions, lengths = starts.positions, np.diff(starts.window_begins)
     settling = settling_starts(lengths) if lengths.max() > 1 else 0
+    shares = counted_shares(starts.window_begins, positions) if settling else np.ones(len(starts))
     sums = np.zeros((5, len(starts)))
     for entry in ENTRIES:
-        decode = _Replay(laws, prices, rng)
-        for number, window in enumerate(rng.permutation(len(lengths)).tolist()):
-            first, length = int(starts.window_begins[window]), int(lengths[window])
-            place = min(entry, settling, length - 1)
-            while place < length:
-                call, spent, expected = decode.call(first + place)
-                # Half of a window stands for all of it; of the first one, where the pace knows least, all
-                # counts by half.
-                weight = 0.5 if number == 0 and settling else float(place >= settling)
-                values = (1.0, expected, spent.target, spent.draft, spent.loop)
-                sums[:, first + place] += weight * np.array(values)
-                place += call.tokens_emitted
+        decode, is_first = _Replay(laws, prices, rng), True
+        for text in _texts(positions[starts.window_begins[:-1]], rng):
+            decode.begin_text()
+            for window in text:
+                first, length = int(starts.window_begins[window]), int(lengths[window])
+                begins_text = positions[first] == 0
+                place = 0 if begins_text else min(entry, settling, length - 1)
+                while place < length:
+                    call, spent, expected = decode.call(first + place)
+                    # Half of a window stands for all of it; of the first one, where the pace knows least, all
+                    # counts by half.
+                    is_learning = is_first and settling > 0 and not begins_text
+                    weight = 0.5 if is_learning else float(shares[first + place])
+                    values = (1.0, expected, spent.target, spent.draft, spent.loop)
+                    sums[:, first + place] += weight * np.array(values)
+                    place += call.tokens_emitted
+                is_first = False
     return AutoCalls(*sums)
+
+
+def _texts(begins: IntArray, rng: np.random.Generator) -> list[list[int]]:
+    """The windows strung together to texts, in random order.
+
+    begins: [windows] place of each in its text. There are as many texts as windows that begin one, which, of
+    windows cut at random, are as many as the traced tokens make texts. Each begins with one of those and goes
+    on with windows of ever later places, of other texts: what its own would have been is not recorded.
+    """
+    order = rng.permutation(len(begins))
+    order = order[np.argsort(begins[order], kind="stable")]
+    texts = max(1, int((begins == 0).sum()))
+    return [order[number::texts].tolist() for number in rng.permutation(texts).tolist()]
 
 
 class TracedLaws:
@@ -122,6 +142,10 @@ class _Replay:
     def __init__(self, laws: TracedLaws, prices: CallPrices, rng: np.random.Generator) -> None:
         self._laws, self._prices, self._rng = laws, prices, rng
         self._pace, self._ceiling = Pace(), auto_ceiling(laws.starts, laws.drafter, prices)
+
+    def begin_text(self) -> None:
+        """The next start begins a text."""
+        self._pace.begin()
 
     def call(self, row: int) -> tuple[_Call, OneCall, float]:
         """One call at a start, its seconds, those of all texts of a batch, and the tokens expected of it."""

@@ -82,7 +82,11 @@ class PlantedPair:
 
     def call_start_law(self, growth: str, node_budget: int) -> FloatArray:
         """[states] how often the calls of a decode start in each state."""
-        return stationary_law(np.stack([after for _, after in self._calls(growth, node_budget)]))
+        return stationary_law(self.call_steps(growth, node_budget))
+
+    def call_steps(self, growth: str, node_budget: int) -> FloatArray:
+        """[states, states] law of the state in which the next call starts, by that of a call."""
+        return np.stack([after for _, after in self._calls(growth, node_budget)])
 
     def starts(
         self,
@@ -93,7 +97,7 @@ class PlantedPair:
         node_budgets: Sequence[int],
         rng: np.random.Generator,
     ) -> list[TracedStart]:
-        """Starts in windows of long texts, each text a prompt of its own. node_budgets: rising."""
+        """Starts in windows amid long texts, each text a prompt of its own. node_budgets: rising."""
         largest = node_budgets[-1]
         apart = window + largest
         tokens, states = self._texts(texts, windows * apart + largest, rng)
@@ -103,7 +107,7 @@ class PlantedPair:
                 family="planted",
                 sample=0,
                 turn=0,
-                start=start,
+                start=apart + start,  # every window has text before it
                 window=place,
                 following=tuple(tokens[text, start : start + largest].tolist()),
                 best=self._best(int(states[text, start]), largest).path_log_probs,

@@ -33,6 +33,11 @@ class StartSet:
     def __len__(self) -> int:
         return len(self.starts)
 
+    @property
+    def positions(self) -> IntArray:
+        """[starts] the place of each in its text, from 0."""
+        return np.array([start.start for start in self.starts])
+
     def by_prompt(self, values: FloatArray) -> FloatArray:
         """[prompts, ...] sums of values [starts, ...]."""
         return np.add.reduceat(values, self.prompt_begins, axis=0)

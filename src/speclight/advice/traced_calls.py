@@ -94,7 +94,7 @@ def _deterministic(
 ) -> TracedCalls:
     drafter, growth, rule = names
     values = growth_values(trees, read_tree(growth, "deterministic"), node_budgets, largest)
-    weights = visits(starts.window_begins, values.emitted_tokens)
+    weights = visits(starts.window_begins, starts.positions, values.emitted_tokens)
     return TracedCalls(
         drafter=drafter,
         growth=growth,

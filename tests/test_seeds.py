@@ -13,6 +13,9 @@ from speclight.trees.draft_tree import root_only
 from speclight.trees.growing_tree import GrowingTree
 from speclight.trees.race_noise import RaceField
 
+# What is drawn is the same anywhere; the last bits of a logarithm are the processor's.
+LAST_BITS = 1e-14
+
 
 @pytest.mark.parametrize(
     ("path", "numbers"),
@@ -39,12 +42,14 @@ def test_noise_of_drafts_verdicts_and_races() -> None:
     verdict = cast(Any, noise.for_verification(root_only(3)))
     assert verdict.draws.tolist() == [0.27499624951633417]
     assert cast(GeneratorNoise, SeededNoise(2**40 + 5).for_draft()).rng.random() == 0.2592451100893228
-    assert RaceField(3, 1).times(4, 2).tolist() == [0.4045987128954992, 1.7943088542704175]
+    times = RaceField(3, 1).times(4, 2).tolist()
+    assert times == pytest.approx([0.4045987128954992, 1.7943088542704175], rel=LAST_BITS)
 
 
 def test_numbers_of_the_experiments() -> None:
     (law,) = RandomLaw(3).laws(GrowingTree(0), [0])
-    assert law.log_probs.tolist() == [-3.052457876428669, -1.2889345764105542, -0.3897987946137994]
+    expected = [-3.052457876428669, -1.2889345764105542, -0.3897987946137994]
+    assert law.log_probs.tolist() == pytest.approx(expected, rel=LAST_BITS)
 
 
 def test_children_share_nothing_with_their_parent() -> None:

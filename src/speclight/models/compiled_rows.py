@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from speclight.models.few_rows import exchanged_products
+from speclight.models.few_rows import Matrices, exchanged_products
 from speclight.models.kernel_cache import kept_kernels
 from speclight.models.packed_weights import PackedParameter
 
@@ -33,25 +33,58 @@ def compiled_products(rows: torch.Tensor, weights: Sequence[torch.Tensor]) -> to
     products are in float32 all the same. Needs `has_openmp`.
     """
     count, width = rows.shape
-    known = rows.dtype == torch.float32 and all(weight.dtype in WEIGHTS for weight in weights)
-    if not (known and 0 < count <= MOST_ROWS and all(_is_plain(each, width) for each in (rows, *weights))):
+    known = _known(weights)
+    if not (
+        0 < count <= MOST_ROWS and known.width == width and _is_plain(rows) and not _needs_gradients(weights)
+    ):
         return exchanged_products(rows, weights)
-    outputs = [weight.shape[0] for weight in weights]
-    total = sum(outputs)
-    output = rows.new_empty((count, total))
-    held = [_held(weight) for weight in weights]
-    numbers = (ctypes.c_int64 * (4 + 2 * len(weights)))(
-        len(weights), count, width, total, *outputs, *(kind for kind, _, _ in held)
-    )
-    job = (ctypes.c_void_p * (3 + 2 * len(weights)))(
-        ctypes.addressof(numbers),
-        rows.data_ptr(),
-        output.data_ptr(),
-        *(address for _, *addresses in held for address in addresses),
-    )
+    output = rows.new_empty((count, known.outputs))
+    numbers = known.numbers(count)
+    job = known.job(ctypes.addressof(numbers), rows.data_ptr(), output.data_ptr())
     parallel, share = _region()
     parallel(share, ctypes.addressof(job), torch.get_num_threads(), 0)
     return output
+
+
+class _Known:
+    """What the loops want to know of matrices. width: of all of them; None if the loops cannot read one.
+
+    outputs: of all together. places: where the numbers of each begin, and whether it knew its codes.
+    """
+
+    def __init__(self, weights: Sequence[torch.Tensor]) -> None:
+        widths = {weight.shape[1] for weight in weights}
+        readable = len(widths) == 1 and all(_is_plain(weight, WEIGHTS) for weight in weights)
+        self.width, self.places = (widths.pop() if readable else None), _places(weights)
+        sizes, held = [weight.shape[0] for weight in weights], [_held(weight) for weight in weights]
+        self.outputs = sum(sizes)
+        self._head, self._sizes = len(weights), (*sizes, *(kind for kind, _, _ in held))
+        self._addresses = tuple(address for _, *addresses in held for address in addresses)
+        self._numbers = ctypes.c_int64 * (4 + len(self._sizes))
+        self._job = ctypes.c_void_p * (3 + len(self._addresses))
+
+    def numbers(self, count: int) -> ctypes.Array[ctypes.c_int64]:
+        """See `multiply_share`."""
+        return self._numbers(self._head, count, self.width, self.outputs, *self._sizes)
+
+    def job(self, *addresses: int) -> ctypes.Array[ctypes.c_void_p]:
+        """See `multiply_share`. addresses: of the numbers, the rows and the output."""
+        return self._job(*addresses, *self._addresses)
+
+
+def _known(weights: Sequence[torch.Tensor]) -> _Known:
+    """What is known of matrices, looked up anew where one was moved or written to."""
+    if not isinstance(weights, Matrices):
+        return _Known(weights)
+    if weights.known is None or weights.known.places != _places(weights):
+        weights.known = _Known(weights)
+    return weights.known
+
+
+def _places(weights: Sequence[torch.Tensor]) -> list[tuple[int, bool]]:
+    return [
+        (weight.data_ptr(), isinstance(weight, PackedParameter) and weight.is_packed) for weight in weights
+    ]
 
 
 def _held(weight: torch.Tensor) -> tuple[int, int, int]:
@@ -61,14 +94,18 @@ def _held(weight: torch.Tensor) -> tuple[int, int, int]:
     return int(weight.dtype == torch.bfloat16), weight.data_ptr(), 0
 
 
-def _is_plain(matrix: torch.Tensor, width: int) -> bool:
+def _is_plain(matrix: torch.Tensor, dtypes: Sequence[torch.dtype] = (torch.float32,)) -> bool:
     """Whether the loops, which know addresses alone, may read it."""
     return (
-        matrix.shape[1] == width
+        matrix.dtype in dtypes
         and matrix.is_contiguous()
         and matrix.device.type == "cpu"
         and not (matrix.requires_grad and torch.is_grad_enabled())
     )
+
+
+def _needs_gradients(weights: Sequence[torch.Tensor]) -> bool:
+    return torch.is_grad_enabled() and any(weight.requires_grad for weight in weights)
 
 
 def has_openmp() -> bool:

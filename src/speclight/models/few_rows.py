@@ -9,8 +9,10 @@ the module's own parameters.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from types import MethodType
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,6 +21,17 @@ from torch.nn.functional import linear, pad
 # (rows [rows, in], weights [out, in] each) -> [rows, all outs] rows times the transposed weights, side by
 # side, in any memory layout, of the rows' type whatever the weights' one
 Products = Callable[[torch.Tensor, Sequence[torch.Tensor]], torch.Tensor]
+
+
+class Matrices(tuple[torch.Tensor, ...]):
+    """Weights that are multiplied with again and again. known: what products remember of them."""
+
+    known: Any = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Matrices:
+        """Of the copies nothing is known: they are somewhere else."""
+        return Matrices(copy.deepcopy(weight, memo) for weight in self)
+
 
 # From about here on, copying the matrix costs less than the other kernels lose.
 MOST_ROWS = 64

@@ -20,7 +20,7 @@ from transformers.models.llama.modeling_llama import LlamaDecoderLayer, eager_at
 from transformers.models.mistral.modeling_mistral import MistralDecoderLayer
 from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer
 
-from speclight.models.few_rows import Products
+from speclight.models.few_rows import Matrices, Products
 
 
 class _Matrices:
@@ -28,7 +28,7 @@ class _Matrices:
 
     def __init__(self, products: Products, *layers: nn.Linear) -> None:
         self._products = products
-        self._weights = tuple(layer.weight for layer in layers)
+        self._weights = Matrices(layer.weight for layer in layers)
         biases = [layer.bias for layer in layers if layer.bias is not None]
         self._bias = torch.cat([bias.detach() for bias in biases]) if biases else None
 

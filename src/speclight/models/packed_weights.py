@@ -39,6 +39,12 @@ class PackedParameter(nn.Parameter):
         return self._version == self.packed_version
 
 
+def bytes_to_read(weight: torch.Tensor) -> int:
+    """Of a matrix in a product of few rows: of its codes and scales, if it knows some."""
+    parts = (weight.codes, weight.scales) if isinstance(weight, PackedParameter) else (weight,)
+    return sum(part.numel() * part.element_size() for part in parts)
+
+
 def pack_weights(module: nn.Module) -> None:
     """Exchange every matrix of few-row layers that a few bits say exactly by one that knows them.
 

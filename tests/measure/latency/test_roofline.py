@@ -47,6 +47,15 @@ def test_weights_are_counted_once_and_looked_up_rows_not_at_all(tied):
     assert (work.full_layers, work.sliding_layers) == (3, 0)
 
 
+@pytest.mark.model
+def test_weights_in_codes_are_read_as_such(default_target):
+    """Of Q4_1 four bits a weight, of Q8_0 eight, and two or one float32 for each block of 32."""
+    vectors = sum(weight.numel() for weight in default_target.model.parameters() if weight.dim() == 1)
+    four, eight = 106_168_320, 28_311_552
+    codes_and_scales = four // 2 + 2 * 4 * four // 32 + eight + 4 * eight // 32
+    assert call_work(default_target).weight_bytes == codes_and_scales + 4 * vectors
+
+
 def test_layers_with_a_window_read_no_more_than_it():
     work = call_work(as_target(MistralForCausalLM(MistralConfig(**SIZES, sliding_window=5))))
     assert (work.full_layers, work.sliding_layers, work.window) == (0, 3, 5)

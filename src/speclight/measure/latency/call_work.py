@@ -8,6 +8,7 @@ from torch import nn
 
 from speclight.measure.latency.roofline import CallWork
 from speclight.models.causal_lm import CausalLM
+from speclight.models.packed_weights import bytes_to_read
 
 OPERATIONS_PER_WEIGHT = 2  # a product and a sum
 # Names that configs of mixtures of experts have for how many experts there are.
@@ -17,7 +18,8 @@ EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_expe
 def call_work(model: CausalLM) -> CallWork | None:
     """The work of a target's call; None for a mixture of experts, whose reads depend on its tokens.
 
-    Rows of an embedding are looked up, not read as a whole; an output matrix tied to it is read.
+    Rows of an embedding are looked up, not read as a whole; an output matrix tied to it is read. Of weights
+    in codes these are read, as a call of few positions does (`compiled_rows`).
     """
     config = model.model.config.get_text_config()
     if has_experts(config):
@@ -35,7 +37,7 @@ def call_work(model: CausalLM) -> CallWork | None:
     key_heads = getattr(config, "num_key_value_heads", None) or heads
     sliding = _sliding_layers(config, model)
     return CallWork(
-        weight_bytes=sum(weight.numel() * weight.element_size() for weight in read),
+        weight_bytes=sum(map(bytes_to_read, read)),
         streamed_bytes=sum(
             weight.numel() * weight.element_size() for weight in read if is_streamed and weight.is_meta
         ),

@@ -7,7 +7,7 @@ from speclight.models import compiled_rows
 from speclight.models.compiled_rows import compiled_products
 from speclight.models.few_rows import use_products
 from speclight.models.kernels import use_kernels
-from speclight.models.packed_weights import PackedParameter, pack_weights, packed_of
+from speclight.models.packed_weights import PackedParameter, pack_weights, packed_of, round_weights
 from toys import tiny_llama
 
 # Float32: sums of 96 products of size 1 at most.
@@ -142,6 +142,31 @@ def test_a_model_of_such_weights_keeps_its_logits():
     assert use_kernels(model, "compiled") == "compiled"
     assert any(isinstance(weight, PackedParameter) for weight in model.parameters())
     torch.testing.assert_close(model(ids).logits, expected, rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_rounded_weights_are_off_by_half_a_step_at_most(half):
+    torch.manual_seed(0)
+    layers = torch.nn.ModuleList([torch.nn.Linear(64, 9, bias=False), torch.nn.Linear(50, 9, bias=False)])
+    layers.requires_grad_(False)
+    layers.get_submodule("0").get_parameter("weight")[4] = 0.0
+    if half:
+        layers.bfloat16()
+    use_products(layers, compiled_products)
+    round_weights(layers)
+    weight = layers[0].weight
+    assert isinstance(weight, PackedParameter)
+    assert weight.dtype == (torch.bfloat16 if half else torch.float32)
+    assert not isinstance(layers[1].weight, PackedParameter)
+    read = torch.cat(
+        [compiled_products(torch.eye(64)[part], [weight]).T for part in (slice(32), slice(32, 64))], 1
+    )
+    steps = weight.float().unflatten(1, (2, BLOCK)).abs().amax(2, keepdim=True) / 127.0
+    off = (read - weight.float()).unflatten(1, (2, BLOCK)).abs()
+    assert (off <= 0.5001 * steps).all()
+    assert (off > 0.1 * steps).any()
+    many = torch.eye(64)[None]  # of more rows than the loops take, the numbers as they are
+    torch.testing.assert_close(layers[0](many)[0].T, weight.float(), rtol=0, atol=1e-6)
 
 
 @pytest.mark.model

@@ -74,7 +74,7 @@ def _loop(
     last: Any,
 ) -> list[Any]:
     # Of few rows several sums each: one would wait for itself.
-    parts = max(1, BLOCK // LANES // rows)
+    parts = {1: 4, 2: 4, 4: 2, 8: 1}[rows]
     width = builder.mul(blocks, _whole(BLOCK))
     begins: list[Any] = []
     for row in range(rows):

@@ -1,4 +1,4 @@
-"""Weights that a few bits say exactly, kept in those bits for products of few rows.
+"""Weights in a few bits, for products of few rows: exact ones, and those of a drafter rounded.
 
 A call of few positions is as fast as its weights are read. Weights that come from a file of 4 or 8 bits, like
 the default target's Q4_1, are made float32 when they are loaded, five times as much to read. Whether a matrix
@@ -22,7 +22,7 @@ Bits = Literal[4, 8]
 
 
 class PackedParameter(nn.Parameter):
-    """A float32 matrix [out, in] that knows its codes.
+    """A matrix [out, in] that knows its codes.
 
     bits: of each code. codes: [out, in * bits / 8] bytes. scales: [out, blocks (of 4 bits: times 2)] float32.
     See `packed_dots`.
@@ -65,6 +65,22 @@ def pack_weights(module: nn.Module) -> None:
                 setattr(owner, name, packed[id(weight)])
 
 
+def round_weights(module: nn.Module) -> None:
+    """Give every matrix of few-row layers codes of 8 bits: weights are rounded to 255 steps of their block.
+
+    For drafters, whose law may be anything: what is emitted has the target's. Products of many rows still
+    take the numbers as they are. A matrix whose rows are no whole blocks is left as it is.
+    """
+    from speclight.models.packed_dots import BLOCK
+
+    for layer in module.modules():
+        if isinstance(layer, FewRowsLinear) and layer.weight.shape[1] % BLOCK == 0:
+            blocks = layer.weight.detach().float().unflatten(1, (-1, BLOCK))
+            steps = blocks.abs().amax(2, keepdim=True) / 127.0
+            codes = (blocks / steps.clamp_min(torch.finfo(torch.float32).tiny)).round()
+            layer.weight = _packed(layer.weight, 8, codes.flatten(1).to(torch.int8), steps.flatten(1))
+
+
 def packed_of(weight: torch.Tensor) -> PackedParameter | None:
     """The matrix with its codes, on the same numbers; None if four or eight bits do not say all of it."""
     from speclight.models.block_codes import BLOCK, codes_of_eight_bits, codes_of_four_bits
@@ -78,8 +94,12 @@ def packed_of(weight: torch.Tensor) -> PackedParameter | None:
         scales = np.empty((len(numbers), scales_a_block * blocks), np.float32)
         find = codes_of_four_bits if bits == 4 else codes_of_eight_bits
         if find(numbers, codes, scales):
-            made = PackedParameter(weight.detach(), requires_grad=False)
-            made.bits, made.codes, made.scales = bits, torch.from_numpy(codes), torch.from_numpy(scales)
-            made.packed_version = made._version
-            return made
+            return _packed(weight, bits, torch.from_numpy(codes), torch.from_numpy(scales))
     return None
+
+
+def _packed(weight: torch.Tensor, bits: Bits, codes: torch.Tensor, scales: torch.Tensor) -> PackedParameter:
+    made = PackedParameter(weight.detach(), requires_grad=False)
+    made.bits, made.codes, made.scales = bits, codes.contiguous(), scales.contiguous()
+    made.packed_version = made._version
+    return made

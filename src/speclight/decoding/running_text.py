@@ -118,6 +118,7 @@ class RunningText:
         is_auto = settings.node_budget == AUTO
         # Sizes that depend on the clock must not reach the text where they need not.
         self._noise = request.noise or (TextNoise if is_auto else SeededNoise)(settings.seed)
+        self._following = self._noise if isinstance(self._noise, FollowsText) else None
         self._processors = settings.logits_processors()
         self._stopping = Stopping(target, settings, request.prompt_ids)
         self._drafter = GuardedDrafter(request.drafter, target.vocabulary_size)
@@ -141,8 +142,8 @@ class RunningText:
     def draft(self) -> DraftTree:
         """The tree that the next call is to score."""
         started = time.perf_counter()
-        if isinstance(self._noise, FollowsText):
-            self._noise.at(len(self.scored.token_ids))
+        if self._following is not None:
+            self._following.at(len(self.scored.token_ids))
         # A path of n nodes needs n positions, so a budget within the window's room cannot overflow it.
         budget = min(self._node_budget(), self.scored.room)
         self._draft_noise = self._noise.for_draft()

@@ -61,6 +61,9 @@ class GuardedDrafter:
         self.hidden_layers = drafter.hidden_layers
         self._drafter = drafter
         self._vocabulary_size = vocabulary_size
+        # What it can is asked once: the question takes longer than many an answer.
+        self._observing = drafter if isinstance(drafter, ObservesScores) else None
+        self._pacing = drafter if isinstance(drafter, KeepsPace) else None
         self._last = 0
         self._is_usable = True
 
@@ -72,12 +75,12 @@ class GuardedDrafter:
     @property
     def grows(self) -> bool:
         """See KeepsPace."""
-        return isinstance(self._drafter, KeepsPace) and self._drafter.grows
+        return self._pacing is not None and self._pacing.grows
 
     def keep_pace(self, worth: NodeWorth | None) -> None:
         """See KeepsPace."""
-        if isinstance(self._drafter, KeepsPace):
-            self._drafter.keep_pace(worth)
+        if self._pacing is not None:
+            self._pacing.keep_pace(worth)
 
     def begin(self, token_ids: list[int], features: torch.Tensor | None) -> None:
         """See Drafter."""
@@ -125,13 +128,13 @@ class GuardedDrafter:
     @property
     def observes(self) -> bool:
         """See ObservesScores."""
-        return isinstance(self._drafter, ObservesScores) and self._drafter.observes
+        return self._observing is not None and self._observing.observes
 
     def observe(self, tree: DraftTree, best_tokens: IntArray) -> None:
         """See ObservesScores."""
-        if self._is_usable and isinstance(self._drafter, ObservesScores):
+        if self._is_usable and self._observing is not None:
             try:
-                self._drafter.observe(tree, best_tokens)
+                self._observing.observe(tree, best_tokens)
             except FAILURES as error:
                 self._give_up("could not take in the target's scores", error)
 

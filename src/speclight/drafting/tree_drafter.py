@@ -54,6 +54,10 @@ class TreeDrafter:
         self.name = source.name
         self.hidden_layers = source.hidden_layers
         self._source = source
+        # What it can is asked once: the question takes longer than many an answer.
+        self._observing = source if isinstance(source, ObservesScores) else None
+        self._borrowing = source if isinstance(source, GivesBackTargetCache) else None
+        self._metering = source if isinstance(source, MetersItsCost) else None
         self._start_growth = start_growth
         self.grows = grows
         self._worth: NodeWorth | None = None
@@ -107,23 +111,23 @@ class TreeDrafter:
             self._draft = self._grown(growth)
             return self._draft
         finally:
-            if isinstance(self._source, GivesBackTargetCache):
-                self._source.give_back()
+            if self._borrowing is not None:
+                self._borrowing.give_back()
 
     @property
     def observes(self) -> bool:
         """See ObservesScores."""
-        return isinstance(self._source, ObservesScores) and self._source.observes
+        return self._observing is not None and self._observing.observes
 
     def observe(self, tree: DraftTree, best_tokens: IntArray) -> None:
         """See ObservesScores."""
-        if isinstance(self._source, ObservesScores):
-            self._source.observe(tree, best_tokens)
+        if self._observing is not None:
+            self._observing.observe(tree, best_tokens)
 
     def _grown(self, growth: Growth) -> Draft:
         draft = grown(growth, self._source.laws)
-        if isinstance(self._source, MetersItsCost):
-            draft = replace(draft, cost=self._source.spent())
+        if self._metering is not None:
+            draft = replace(draft, cost=self._metering.spent())
         if self._held is not None:
             draft = replace(
                 draft, ahead=DraftedAhead(self._held.cost, len(self._held.paths & draft.laws.keys()))

@@ -6,9 +6,11 @@ import inspect
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 import torch
+from torch import nn
 from transformers import Cache
 
 from speclight.errors import BrokenModelOutput, ContextOverflow, InvalidInput
@@ -18,7 +20,7 @@ from speclight.models.grouped_attention import growing_attention, use_grouped_at
 from speclight.models.joint_cache import JointCache
 from speclight.models.kernels import Kernels, KernelsInUse, use_kernels
 from speclight.models.kv_cache import PathCache
-from speclight.models.layer_stack import last_layer_outputs
+from speclight.models.layer_stack import last_layer_outputs, layer_stack, states_entering
 from speclight.models.rotary import steady_window
 from speclight.models.static_passes import PassInputs, PassOutputs, StaticPasses
 from speclight.models.visibility import causal
@@ -78,6 +80,11 @@ class CausalLM:
     def new_cache(self) -> PathCache:
         """An empty cache; its batch size is set by the first pass."""
         return PathCache(self.layers)
+
+    @cached_property
+    def _stack(self) -> nn.ModuleList:
+        """The decoder layers. Raises InvalidInput where they cannot be told, see `layer_stack`."""
+        return layer_stack(self.model, self.layers)
 
     @property
     def output_state(self) -> int:
@@ -140,10 +147,12 @@ class CausalLM:
         logit_rows: torch.Tensor | int = 0,
     ) -> PassOutputs:
         """The pass itself, on the device. See `forward`."""
-        unnormed = self.layers in hidden_layers
+        entered = [layer for layer in dict.fromkeys(hidden_layers) if layer < self.layers]
+        unnormed, normed = self.layers in hidden_layers, self.output_state in hidden_layers
         with (
             growing_attention(self.device),
-            last_layer_outputs(self.model, self.layers) if unnormed else nullcontext([]) as last_outputs,
+            states_entering(self._stack, entered) if entered else nullcontext({}) as states,
+            last_layer_outputs(self._stack) if unnormed else nullcontext([]) as last_outputs,
         ):
             output = self.model(
                 input_ids=inputs.tokens,
@@ -154,12 +163,15 @@ class CausalLM:
                 past_key_values=cache,
                 use_cache=True,
                 logits_to_keep=logit_rows,
-                output_hidden_states=bool(hidden_layers),
+                output_hidden_states=normed,
                 **self._text_bounds(cache),
             )
         if not hidden_layers:
             return PassOutputs(output.logits, None)
-        states = [*output.hidden_states[: self.layers], *(last_outputs or [None]), output.hidden_states[-1]]
+        if unnormed:
+            states[self.layers] = last_outputs[-1]
+        if normed:
+            states[self.output_state] = output.hidden_states[-1]
         return PassOutputs(output.logits, torch.cat([states[layer] for layer in hidden_layers], dim=-1))
 
     def _check_numbers(self, logits: torch.Tensor) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,17 +27,39 @@ def layer_stack(model: nn.Module, layers: int) -> nn.ModuleList:
 
 
 @contextmanager
-def last_layer_outputs(model: nn.Module, layers: int) -> Iterator[list[torch.Tensor]]:
+def states_entering(stack: nn.ModuleList, wanted: Collection[int]) -> Iterator[dict[int, torch.Tensor]]:
+    """What enters the wanted layers of a stack, numbered from 0, in the pass inside the block.
+
+    Transformers' own `hidden_states` would collect those of all layers.
+    """
+    states: dict[int, torch.Tensor] = {}
+
+    def recorder(number: int) -> Any:
+        def record(module: nn.Module, arguments: Any, named: Any) -> None:
+            states[number] = arguments[0] if arguments else named["hidden_states"]
+
+        return record
+
+    hooks = [stack[number].register_forward_pre_hook(recorder(number), with_kwargs=True) for number in wanted]
+    try:
+        yield states
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextmanager
+def last_layer_outputs(stack: nn.ModuleList) -> Iterator[list[torch.Tensor]]:
     """What the last layer gives in the passes inside the block: the states that the final norm reads.
 
-    Transformers' own `hidden_states` hold them after that norm only. Raises what `layer_stack` raises.
+    Transformers' own `hidden_states` hold them after that norm only.
     """
     outputs: list[torch.Tensor] = []
 
     def record(module: nn.Module, arguments: Any, output: Any) -> None:
         outputs.append(output[0] if isinstance(output, tuple) else output)
 
-    hook = layer_stack(model, layers)[-1].register_forward_hook(record)
+    hook = stack[-1].register_forward_hook(record)
     try:
         yield outputs
     finally:

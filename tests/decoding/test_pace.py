@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -135,6 +135,18 @@ def test_what_earlier_texts_won_is_not_lost_on_the_next():
         assert any(len(call.tree) > 1 for call in calls)  # the last text was drafted for
         rates.append(rate(calls))
     assert np.mean(rates) > 0.97
+
+
+def test_plain_calls_of_uneven_length_leave_the_stake_alone():
+    """Every fourth takes twice as long, as beside another process; the median call does not."""
+    world, pace = World(growth=0.02, level=0.1, honesty=1.0, jitter=0.0), Pace()
+    pace.begin()
+    for number in range(40):
+        call = world.call(world.draft(1, None))
+        longer = PhaseSeconds(0.0, 2.0 if number % 4 == 3 else 1.0, 0.0, 0.0)
+        pace.learn(replace(call, seconds=longer, path=np.array([0]), emitted_tokens=(0,)))
+    assert pace.call_seconds.plain == 1.0
+    assert pace.node_budget(grows=True) > 1
 
 
 def test_call_seconds_are_common_to_the_drafters_of_a_target():

@@ -149,6 +149,18 @@ def test_plain_calls_of_uneven_length_leave_the_stake_alone():
     assert pace.node_budget(grows=True) > 1
 
 
+def test_an_interrupted_draft_does_not_end_drafting():
+    """One of twenty drafted calls takes as long as fifty; all of them emit two tokens."""
+    world, pace = World(growth=0.02, level=0.1, honesty=1.0, jitter=0.0), Pace()
+    pace.begin()
+    pace.learn(world.call(world.draft(1, None)))
+    for number in range(20):
+        call = world.call(world.draft(2, None))
+        longer = replace(call.seconds, target=50.0) if number == 10 else call.seconds
+        pace.learn(replace(call, seconds=longer, path=np.array([0, 1]), emitted_tokens=(0, 1)))
+    assert pace.node_budget(grows=True) > 1
+
+
 def test_call_seconds_are_common_to_the_drafters_of_a_target():
     target = tiny_target(layers=1)
     one, other = (pace_of(target, name, "target_sample", 1.0) for name in ("ngram", "eagle3"))

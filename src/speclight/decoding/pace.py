@@ -259,9 +259,11 @@ class Pace:
             self._level_seconds.append(seconds.draft / trace.draft_cost.calls)
         self._recent.append((trace.tokens_emitted, seconds.total))
         if self.call_seconds.plain:  # else nothing is known to win over, and nothing is drafted
-            # What a plain call takes longer than others do is no loss of drafting.
-            spent = 1.0 if len(tree) == 1 else seconds.total / self.call_seconds.plain
-            won = (1.0 + STAKE_BY_TOKEN) * trace.tokens_emitted - spent
+            # By what such calls usually take: another process's interruption is no loss of drafting.
+            usual = (
+                self.call_seconds.curve[min(len(tree), CEILING) - 1] + trace.draft_cost.calls * self._level
+            )
+            won = (1.0 + STAKE_BY_TOKEN) * trace.tokens_emitted - usual / self.call_seconds.plain
             self._stake = min(LARGEST_STAKE, self._stake + won)
         # Summed anew: a running sum would drift.
         self._recent_tokens = sum(emitted for emitted, _ in self._recent)

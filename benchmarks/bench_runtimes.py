@@ -32,7 +32,7 @@ from speclight.models.load import load
 from speclight.models.visibility import causal
 
 CONTEXT, SIZES = 256, (1, 2, 4, 8, 16)
-OURS = get_args(KernelsInUse)
+OURS = tuple(name for name in get_args(KernelsInUse) if name != "graphs")  # those of a CPU
 CLAIM = 0.85
 
 

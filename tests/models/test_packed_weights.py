@@ -132,6 +132,16 @@ def test_a_shared_matrix_stays_shared():
     assert model.first.weight is first
 
 
+def test_weights_in_training_are_left_alone():
+    layer = torch.nn.Sequential(torch.nn.Linear(64, 5, bias=False))
+    layer.get_submodule("0").get_parameter("weight").data.zero_()  # as a new adapter's
+    use_products(layer, compiled_products)
+    pack_weights(layer)
+    (weight,) = layer.parameters()
+    assert not isinstance(weight, PackedParameter)
+    assert weight.requires_grad
+
+
 def test_a_model_of_such_weights_keeps_its_logits():
     model = tiny_llama(9, seed=1).eval().requires_grad_(False)
     for name, weight in model.named_parameters():

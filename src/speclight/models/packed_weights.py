@@ -48,14 +48,14 @@ def bytes_to_read(weight: torch.Tensor) -> int:
 def pack_weights(module: nn.Module) -> None:
     """Exchange every matrix of few-row layers that a few bits say exactly by one that knows them.
 
-    In all modules that share it. The numbers are not copied; the codes take a fifth of their memory (4 bits),
-    or a bit more than a quarter (8).
+    In all modules that share it, unless it has gradients. The numbers are not copied; the codes take a fifth
+    of their memory (4 bits), or a bit more than a quarter (8).
     """
     with kept_kernels():
         import speclight.models.block_codes  # noqa: F401 - compiled here, once for all threads
 
     layers = [layer for layer in module.modules() if isinstance(layer, FewRowsLinear)]
-    found = {id(layer.weight): layer.weight for layer in layers}
+    found = {id(layer.weight): layer.weight for layer in layers if not layer.weight.requires_grad}
     with ThreadPoolExecutor(torch.get_num_threads()) as threads:  # the loops hold no lock
         made = threads.map(packed_of, found.values())
     packed = {key: weight for key, weight in zip(found, made, strict=True) if weight is not None}

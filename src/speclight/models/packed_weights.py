@@ -9,6 +9,8 @@ beside it, and each weight that the products make of them is the float32 number 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from types import ModuleType
 from typing import Literal
 
 import numpy as np
@@ -51,9 +53,7 @@ def pack_weights(module: nn.Module) -> None:
     In all modules that share it, unless it has gradients. The numbers are not copied; the codes take a fifth
     of their memory (4 bits), or a bit more than a quarter (8).
     """
-    with kept_kernels():
-        import speclight.models.block_codes  # noqa: F401 - compiled here, once for all threads
-
+    _loops()  # compiled here, once for all threads
     layers = [layer for layer in module.modules() if isinstance(layer, FewRowsLinear)]
     found = {id(layer.weight): layer.weight for layer in layers if not layer.weight.requires_grad}
     with ThreadPoolExecutor(torch.get_num_threads()) as threads:  # the loops hold no lock
@@ -83,19 +83,26 @@ def round_weights(module: nn.Module) -> None:
 
 def packed_of(weight: torch.Tensor) -> PackedParameter | None:
     """The matrix with its codes, on the same numbers; None if four or eight bits do not say all of it."""
-    from speclight.models.block_codes import BLOCK, codes_of_eight_bits, codes_of_four_bits
-
-    if weight.dtype != torch.float32 or weight.dim() != 2 or weight.shape[1] % BLOCK or weight.is_meta:
+    loops = _loops()
+    if weight.dtype != torch.float32 or weight.dim() != 2 or weight.shape[1] % loops.BLOCK or weight.is_meta:
         return None
-    numbers, blocks = weight.detach().contiguous().numpy(), weight.shape[1] // BLOCK
+    numbers, blocks = weight.detach().contiguous().numpy(), weight.shape[1] // loops.BLOCK
     ways: tuple[tuple[Bits, int, int], ...] = ((4, 2, 2), (8, 1, 1))
     for bits, codes_a_byte, scales_a_block in ways:
         codes = np.empty((len(numbers), weight.shape[1] // codes_a_byte), np.uint8)
         scales = np.empty((len(numbers), scales_a_block * blocks), np.float32)
-        find = codes_of_four_bits if bits == 4 else codes_of_eight_bits
+        find = loops.codes_of_four_bits if bits == 4 else loops.codes_of_eight_bits
         if find(numbers, codes, scales):
             return _packed(weight, bits, torch.from_numpy(codes), torch.from_numpy(scales))
     return None
+
+
+@cache
+def _loops() -> ModuleType:
+    """Compiled where nothing is kept."""
+    with kept_kernels():
+        from speclight.models import block_codes
+    return block_codes
 
 
 def _packed(weight: torch.Tensor, bits: Bits, codes: torch.Tensor, scales: torch.Tensor) -> PackedParameter:

@@ -12,9 +12,11 @@ from numba import cfunc, njit, types
 from numba.extending import overload
 from numba.np.numpy_support import carray
 
-from speclight.models.packed_dots import BLOCK, address_of, packed_dots
+from speclight.models.packed_dots import BLOCK, COLUMNS, address_of, packed_dots
 
 _compiled: Any = njit(fastmath=True)
+# Sums in the order written: else they may differ between the two rows of weights that are read together.
+_compiled_as_written: Any = njit
 _thread: Any = types.ExternalFunction("omp_get_thread_num", types.int32())
 _threads: Any = types.ExternalFunction("omp_get_num_threads", types.int32())
 _address_of: Any = address_of
@@ -27,6 +29,7 @@ HEAD = 4
 # What a matrix is made of.
 FLOAT, HALF, FOUR_BITS, EIGHT_BITS = 0, 1, 2, 3
 ZERO = np.float32(0.0)
+FLOAT_BYTES = 4
 
 
 def _factor(number: Any) -> Any:
@@ -112,29 +115,33 @@ def _multiply(rows: Any, weight: Any, output: Any, start: int, end: int) -> None
 
 def _packed_multiply(bits: int) -> Any:
     """Columns start to end of the output, [rows, out], of a matrix in codes, see `packed_weights`."""
-    one_dot, two_dots, four_dots, eight_dots = (packed_dots(bits, rows) for rows in (1, 2, 4, 8))
+    one, two, three, four, six, eight = (packed_dots(bits, rows) for rows in (1, 2, 3, 4, 6, 8))
 
-    @_compiled
+    @_compiled_as_written
     def multiply(rows: Any, codes: Any, scales: Any, output: Any, start: int, end: int) -> None:
-        count, width = rows.shape
-        blocks, last, all_rows = np.int64(width // BLOCK), np.int64(count - 1), _address_of(rows)
-        for column in range(start, end):
-            own, scale = _address_of(codes[column]), _address_of(scales[column])
+        count, blocks, stride = len(rows), np.int64(rows.shape[1] // BLOCK), output.strides[0] // FLOAT_BYTES
+        all_rows, own, scale, there = (
+            _address_of(rows),
+            _address_of(codes),
+            _address_of(scales),
+            _address_of(output),
+        )
+        for column in range(start, end, COLUMNS):
+            other = min(column + 1, end - 1)
             for first in range(0, count, 8):
-                left = count - first
+                left, last = count - first, np.int64(count - 1)
                 if left == 1:
-                    output[first, column] = one_dot(own, scale, blocks, all_rows, first, last)[0]
+                    one(own, scale, column, other, blocks, all_rows, first, last, there, stride)
                 elif left == 2:
-                    two = two_dots(own, scale, blocks, all_rows, first, last)
-                    output[first, column], output[first + 1, column] = two
-                elif left <= 4:
-                    four = four_dots(own, scale, blocks, all_rows, first, last)
-                    for row in range(left):
-                        output[first + row, column] = four[row]
+                    two(own, scale, column, other, blocks, all_rows, first, last, there, stride)
+                elif left == 3:
+                    three(own, scale, column, other, blocks, all_rows, first, last, there, stride)
+                elif left == 4:
+                    four(own, scale, column, other, blocks, all_rows, first, last, there, stride)
+                elif left <= 6:
+                    six(own, scale, column, other, blocks, all_rows, first, last, there, stride)
                 else:
-                    eight = eight_dots(own, scale, blocks, all_rows, first, last)
-                    for row in range(min(left, 8)):
-                        output[first + row, column] = eight[row]
+                    eight(own, scale, column, other, blocks, all_rows, first, last, there, stride)
 
     return multiply
 

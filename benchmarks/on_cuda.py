@@ -12,7 +12,7 @@
 Before each part it says how much time is left, and what does not fit is left out and said. Prints tables for
 people, then one line of JSON, also kept where --out says.
 
-    python benchmarks/on_cuda.py [--device cuda] [--minutes 7] [--out FILE]
+    python benchmarks/on_cuda.py [--device cuda] [--minutes 7] [--tokens 128] [--out FILE]
 
 --tiny tries every part with small sizes in seconds, on a CPU too (--device cpu).
 """
@@ -24,7 +24,7 @@ import json
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -244,10 +244,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Call times and decoding on a CUDA device.")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--minutes", type=float, default=7.0, help="time to use (default: 7)")
+    parser.add_argument("--tokens", type=int, help="tokens decoded per prompt (default: 128)")
     parser.add_argument("--out", type=Path, help="file for the line of JSON")
     parser.add_argument("--tiny", action="store_true", help="small sizes: does it run?")
     options = parser.parse_args()
     sizes, deadline = SMALL if options.tiny else FULL, Deadline(options.minutes)
+    if options.tokens is not None:
+        sizes = replace(sizes, tokens=options.tokens)
     deadline.say("loading the default target")
     target = load(device=options.device)
     deadline.say("decoding the default target")
@@ -271,6 +274,7 @@ def main() -> None:
         "torch": torch.__version__,
         "dtype_of_call_times": sizes.dtype,
         "tiny": options.tiny,
+        "tokens": sizes.tokens,
         "call_times": times,
         "decoding": rates,
         "drafting_ahead": ahead,

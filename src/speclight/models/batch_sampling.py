@@ -16,6 +16,7 @@ from speclight.models.readings import Readings
 from speclight.models.sampling import SamplingSettings, processed_probabilities
 from speclight.models.visibility import below
 from speclight.seeds import stream
+from speclight.trees.drawn_token import drawn_token
 
 # (rows of the batch still running [rows], their laws [rows, vocab], the tokens drawn from them [rows])
 StepObserver = Callable[[IntArray, FloatArray, IntArray], None]
@@ -63,7 +64,9 @@ def sample_continuations(
     logits = batch.read_prompts()
     for step in range(max_tokens):
         laws = processed_probabilities(logits.cpu().numpy(), sampling)
-        tokens = _draw(laws, uniforms[running, step])
+        tokens = np.array(
+            [drawn_token(law, uniform) for law, uniform in zip(laws, uniforms[running, step], strict=True)]
+        )
         if observe is not None:
             observe(running, laws, tokens)
         for row, token in zip(running.tolist(), tokens.tolist(), strict=True):
@@ -76,19 +79,6 @@ def sample_continuations(
         if step + 1 < max_tokens:
             logits = batch.read_tokens([text[-1] for text in texts])
     return [SampledContinuation(tuple(text), text[-1] in model.end_of_text) for text in texts]
-
-
-def _draw(laws: FloatArray, uniforms: FloatArray) -> IntArray:
-    """[rows] tokens by the inverse of the cumulated laws; zero-probability tokens own empty intervals."""
-    cumulated = np.empty(laws.shape[1])
-    tokens = np.empty(len(laws), dtype=np.int64)
-    for row, (law, uniform) in enumerate(zip(laws, uniforms, strict=True)):
-        np.cumsum(law, out=cumulated)
-        tokens[row] = np.searchsorted(cumulated, uniform * cumulated[-1], side="right")
-    for row in np.flatnonzero(tokens == laws.shape[1]):
-        # u * total can round up to the total; the last possible token owns that point.
-        tokens[row] = np.flatnonzero(laws[row])[-1]
-    return tokens
 
 
 class _PaddedBatch:

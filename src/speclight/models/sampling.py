@@ -11,6 +11,7 @@ import torch
 from speclight.arrays import FloatArray
 from speclight.errors import BrokenModelOutput, InvalidInput
 from speclight.models.sampling_settings import SamplingSettings as SamplingSettings
+from speclight.trees.best_values import bar_of_best
 
 
 def processed_probabilities(logits: npt.NDArray[Any], settings: SamplingSettings) -> FloatArray:
@@ -78,7 +79,8 @@ def law_on_device(logits: torch.Tensor, settings: SamplingSettings) -> FloatArra
 
 def _exclude_beyond_top_k(scores: FloatArray, top_k: int) -> None:
     """Set all but the top_k best scores, [vocab], to -inf, in place; ties with the k-th best stay."""
-    scores[scores < np.partition(scores, -top_k)[-top_k]] = -np.inf
+    best = scores[scores >= bar_of_best(scores, top_k)]
+    scores[scores < np.partition(best, -top_k)[-top_k]] = -np.inf
 
 
 def _exclude_beyond_top_p(law: FloatArray, top_p: float) -> None:

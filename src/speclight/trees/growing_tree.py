@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from speclight.arrays import FloatArray, IntArray
+from speclight.trees.best_values import bar_of_best
 from speclight.trees.draft_tree import DraftTree
 
 
@@ -24,14 +25,14 @@ class CandidateLaw:
 
     @staticmethod
     def most_probable(law: FloatArray, count: int) -> CandidateLaw:
-        """The `count` most probable tokens of a dense law [vocab], those tying with the last one included.
+        """The `count` most probable tokens of a dense law [vocab], or more, those tying with one included.
 
         Enough for growing a tree of up to count + 1 nodes, and much cheaper than the logarithm of a whole
         vocabulary. Tokens of probability zero are left out.
         """
         if count < len(law):
-            threshold = np.partition(law, len(law) - count)[len(law) - count]
-            tokens = np.flatnonzero((law >= threshold) & (law > 0.0))
+            bar = bar_of_best(law, count)
+            tokens = np.flatnonzero((law >= bar) & (law > 0.0))
         else:
             tokens = np.flatnonzero(law > 0.0)
         return CandidateLaw(tokens, np.log(law[tokens]))
@@ -46,8 +47,8 @@ class CandidateLaw:
         if 0 < enough < len(tokens):
             # A whole vocabulary is cut down first, ties kept: sorting or filtering all of it costs more
             # than scoring a node.
-            threshold = np.partition(log_probs, len(tokens) - enough)[len(tokens) - enough]
-            tokens, log_probs = tokens[log_probs >= threshold], log_probs[log_probs >= threshold]
+            kept = np.flatnonzero(log_probs >= bar_of_best(log_probs, enough))
+            tokens, log_probs = tokens[kept], log_probs[kept]
         keep = np.isfinite(log_probs)
         if len(excluded):  # a few: a set's worth of sorting would cost more
             keep &= (tokens[:, None] != excluded).all(axis=1)

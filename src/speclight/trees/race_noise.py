@@ -15,6 +15,7 @@ import numpy as np
 from speclight.arrays import FloatArray, IntArray, WordArray
 from speclight.errors import InvalidInput
 from speclight.seeds import seed_words
+from speclight.trees.best_values import bar_of_best
 
 # Keeps the field's key apart from every stream spawned from the same seed: a coin that a rule flips must not
 # depend on the noise a draft was ranked with.
@@ -136,6 +137,6 @@ def race_order(tokens: IntArray, log_probs: FloatArray, times: FloatArray, count
     keys = np.log(times[tokens[possible]]) - log_probs[possible]
     if 0 < count < len(keys):
         # A whole vocabulary is cut down before it is sorted; ties with the last one are kept.
-        threshold = np.partition(keys, count - 1)[count - 1]
-        possible, keys = possible[keys <= threshold], keys[keys <= threshold]
+        kept = np.flatnonzero(-keys >= bar_of_best(-keys, count))
+        possible, keys = possible[kept], keys[kept]
     return possible[np.lexsort((tokens[possible], keys))[:count]]

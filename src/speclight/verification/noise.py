@@ -10,6 +10,7 @@ import numpy as np
 from speclight.arrays import FloatArray
 from speclight.errors import InvalidInput
 from speclight.trees.draft_tree import DraftTree
+from speclight.trees.drawn_token import drawn_token
 from speclight.trees.race_noise import RaceView
 
 
@@ -75,14 +76,8 @@ class UniformNoise:
         return bool(self.coins[coin] < probability)
 
     def sample(self, node: int, law: FloatArray) -> int:
-        """See Noise. Tokens of probability zero own an empty interval and are never returned."""
-        cumulated: FloatArray = np.cumsum(law)
-        position = float(self.draws[node]) * float(cumulated[-1])
-        token = int(cumulated.searchsorted(position, side="right"))
-        if token == len(law):
-            # u * total can round up to the total itself; the last token of positive weight owns that point.
-            token = int(np.flatnonzero(law > 0.0)[-1])
-        return token
+        """See Noise, and `drawn_token`."""
+        return drawn_token(law, float(self.draws[node]))
 
     def race_winner(self, depth: int, law: FloatArray, noise_sets: tuple[int, ...] = (0,)) -> int:
         """See Noise. Raises InvalidInput if there is no race."""

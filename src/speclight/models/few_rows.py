@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from operator import is_not
 from types import MethodType
 from typing import Any
 
@@ -61,14 +62,23 @@ class FewRowsLinear(nn.Linear):
     """A linear layer that computes by products for few rows; see `use_products`."""
 
     products: Products
+    _matrices: Matrices = Matrices()
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """The layer's output, [..., out], for inputs [..., in]."""
         rows = input.reshape(-1, input.shape[-1])
         if not 0 < rows.shape[0] <= MOST_ROWS:
             return linear(input, self.weight.to(input.dtype), self.bias)
-        output = self.products(rows.contiguous(), (self.weight,)).contiguous().view(*input.shape[:-1], -1)
+        output = self.products(rows.contiguous(), self.matrices_with(())).contiguous()
+        output = output.view(*input.shape[:-1], -1)
         return output if self.bias is None else output.add_(self.bias)
+
+    def matrices_with(self, others: Sequence[FewRowsLinear]) -> Matrices:
+        """The weights of this layer and of others that read the same input; kept while they are these."""
+        weights = (self.weight, *(layer.weight for layer in others))
+        if len(weights) != len(self._matrices) or any(map(is_not, weights, self._matrices)):
+            self._matrices = Matrices(weights)
+        return self._matrices
 
 
 def products_of_one_input(input: torch.Tensor, *layers: nn.Module) -> tuple[torch.Tensor, ...]:
@@ -77,7 +87,7 @@ def products_of_one_input(input: torch.Tensor, *layers: nn.Module) -> tuple[torc
     few = [layer for layer in layers if isinstance(layer, FewRowsLinear)]
     if len(few) < len(layers) or not 0 < rows.shape[0] <= MOST_ROWS:
         return tuple(layer(input) for layer in layers)
-    joined = few[0].products(rows.contiguous(), [layer.weight for layer in few])
+    joined = few[0].products(rows.contiguous(), few[0].matrices_with(few[1:]))
     parts = joined.split([layer.out_features for layer in few], dim=1)
     return tuple(
         (part if layer.bias is None else part + layer.bias).reshape(*input.shape[:-1], -1)

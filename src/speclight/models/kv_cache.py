@@ -62,7 +62,8 @@ class PathLayer(CacheLayerMixin):
     def fill_to(self, end: int) -> None:
         """From now on the first slots, up to `end`, are the filled ones."""
         if self.is_initialized:  # not so for a text of one token: nothing was read, there is nothing to keep
-            self._filled_to(end)
+            self.length = end
+            self.keys = self.values = None  # the next update makes views of what is filled then
 
     def is_in(self, keys: torch.Tensor) -> bool:
         """Whether these are the layer's buffer of keys."""

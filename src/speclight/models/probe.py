@@ -87,9 +87,7 @@ def _after_a_long_text(model: CausalLM, rng: np.random.Generator) -> tuple[int, 
     one_token = model.new_cache()
     model.read(one_token, [0])
     layers = one_token.path_layers
-    read = [
-        (layer.keys, layer.values) for layer in layers if layer.keys is not None and layer.values is not None
-    ]
+    read = [layer.filled_slots() for layer in layers if layer.is_initialized]
     slot_bytes = sum(keys.nbytes + values.nbytes for keys, values in read)
     length = min(LONG_TEXT, LONG_TEXT_BYTES // slot_bytes, model.context_window - len(PARENTS))
     if length <= max(SHORT_TEXTS):

@@ -16,14 +16,14 @@ def drawn_token(law: FloatArray, uniform: float) -> int:
     Tokens of probability zero own an empty interval and are never returned.
     """
     whole = len(law) // BLOCK * BLOCK
-    sums = [law[:whole].reshape(-1, BLOCK).sum(axis=1), [law[whole:].sum()]]
-    bounds = np.cumsum(np.concatenate(sums))
-    position = uniform * bounds[-1]
+    sums: FloatArray = np.append(law[:whole].reshape(-1, BLOCK).sum(axis=1), law[whole:].sum())
+    bounds: FloatArray = np.cumsum(sums)
+    position = uniform * float(bounds[-1])
     # uniform * total can round up to the total: the last token of positive weight owns that point.
     block = min(int(bounds.searchsorted(position, side="right")), int(np.argmax(bounds == bounds[-1])))
     begin = block * BLOCK
     own = law[begin : begin + BLOCK]
-    within = position - (bounds[block - 1] if block else 0.0)
+    within = position - (float(bounds[block - 1]) if block else 0.0)
     token = int(np.cumsum(own).searchsorted(within, side="right"))
     # So it is with a block's own total, whose parts are not added up in the same order.
     return begin + (token if token < len(own) else int(np.flatnonzero(own)[-1]))

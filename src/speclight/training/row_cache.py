@@ -71,9 +71,8 @@ class RowCache(PathCache):
         first = prefix.path_layers[0]
         self.place = RowPlace(rows, prefix.committed, first.device)
         for layer in prefix.path_layers:
-            assert layer.keys is not None  # the prefix has been read
-            assert layer.values is not None
-            self.path_layers.append(RowLayer(layer.keys, layer.values, rows, slots, self.place))
+            keys, values = layer.filled_slots()
+            self.path_layers.append(RowLayer(keys, values, rows, slots, self.place))
         Cache.__init__(self, layers=list(self.path_layers))
         self.committed = 0
 

@@ -16,6 +16,7 @@ from speclight.verification.noise import Noise, UniformNoise, noise_shape, unifo
 
 # Keeps draws by position apart from every stream spawned from the same seed.
 DRAW_SALT = 0x44524157
+DRAWS_AT_ONCE = 1024
 
 
 class NoiseStreams(Protocol):
@@ -88,7 +89,8 @@ class TextNoise(SeededNoise):
 
     def __init__(self, seed: int, request: int = 0) -> None:
         super().__init__(seed, request)
-        self._path = (seed, DRAW_SALT, request)
+        self._stream = stream(seed, DRAW_SALT, request)
+        self._draws = self._stream.random(DRAWS_AT_ONCE)
         self._position = 0
 
     def at(self, position: int) -> None:
@@ -99,8 +101,6 @@ class TextNoise(SeededNoise):
     def for_verification(self, tree: DraftTree) -> UniformNoise:
         """See NoiseStreams. Nodes of one depth share a draw: they decide one position, and one is visited."""
         depths = tree.depths
-        draws = np.array([self._draw(self._position + depth) for depth in range(int(depths.max()) + 1)])
-        return replace(super().for_verification(tree), draws=draws[depths])
-
-    def _draw(self, position: int) -> float:
-        return float(stream(*self._path, position).random())
+        while len(self._draws) <= self._position + int(depths.max()):
+            self._draws = np.concatenate((self._draws, self._stream.random(DRAWS_AT_ONCE)))
+        return replace(super().for_verification(tree), draws=self._draws[self._position + depths])

@@ -27,8 +27,11 @@ CEILING = 64
 """Nodes of the largest tree that `auto` considers, root included."""
 # Seconds are medians of so many recent calls: one interruption by another process moves none of them.
 RECENT = 9
-# Of plain calls more: all gains are measured against them, and once drafting pays they become rare.
-RECENT_PLAIN = 32
+# Of a median: a smaller change does not count.
+REDRAWN = 0.01
+# And so that a machine that has become faster is noticed, plain calls come in between, so many that they cost
+# this share of a text: the less drafting saves, the more, but so many calls apart.
+REFRESHING, SHORTEST_REFRESHING = 0.005, 8
 # The rate is that of so many recent calls.
 RECENT_CALLS = 64
 # A size never tried is taken to cost this share of a plain call for each node: low, so that it is tried.
@@ -41,9 +44,9 @@ BOLDEST = 2
 HOPED_LEVEL = 0.1
 # Whatever the estimates say: what a draft costs beyond a plain call is staked, and no more than is there. A
 # text begins with so many plain calls, every token adds a share of one, and what is won over plain decoding,
-# or lost, is added, up to so many. So 64 tokens take at most 2.6% longer than plain ones, if calls take what
+# or lost, is added, up to so many. So 64 tokens take at most 2.3% longer than plain ones, if calls take what
 # they took before.
-FIRST_STAKE, STAKE_BY_TOKEN, LARGEST_STAKE = 1.0, 0.01, 8.0
+FIRST_STAKE, STAKE_BY_TOKEN, LARGEST_STAKE = 1.0, 0.007, 8.0
 # Plain calls before drafting is tried again; doubled by every failure.
 FIRST_WAIT, LONGEST_WAIT = 16, 256
 TRIAL_NODES = 4
@@ -128,20 +131,21 @@ class RecentSeconds:
     """Seconds of a target call, drafting left out, by the size of its tree: medians of recent calls."""
 
     _recent: dict[int, deque[float]] = field(default_factory=dict[int, deque[float]])
-    _told: list[tuple[int, int, float]] | None = None  # sizes, calls and medians that the curve is drawn from
+    _medians: dict[int, float] = field(default_factory=dict[int, float])
+    _drawn: dict[int, float] = field(default_factory=dict[int, float])  # the medians the curve was drawn from
     _curve: FloatArray = field(default_factory=lambda: np.zeros(CEILING))
-    _is_stale: bool = True
 
     def learn(self, size: int, seconds: float) -> None:
         """One call more."""
-        kept = RECENT_PLAIN if size == 1 else RECENT
-        self._recent.setdefault(_size_class(size), deque(maxlen=kept)).append(seconds)
-        self._is_stale = True
+        named = _size_class(size)
+        recent = self._recent.setdefault(named, deque(maxlen=RECENT))
+        recent.append(seconds)
+        self._medians[named] = median(recent)
 
     @property
     def plain(self) -> float:
         """Of a call that scores the root alone; 0 before the first one."""
-        return median(self._recent[1]) if 1 in self._recent else 0.0
+        return self._medians.get(1, 0.0)
 
     @property
     def largest(self) -> int:
@@ -150,12 +154,16 @@ class RecentSeconds:
 
     @property
     def curve(self) -> FloatArray:
-        """[CEILING] seconds of trees of 1, 2, ... nodes: measured sizes joined by lines, then as hoped."""
-        if self._is_stale:
-            self._is_stale = False
-            told = [(size, len(seconds), median(seconds)) for size, seconds in sorted(self._recent.items())]
-            if told != self._told:
-                self._told, self._curve = told, _joined(told)
+        """[CEILING] seconds of trees of 1, 2, ... nodes: measured sizes joined by lines, then as hoped.
+
+        Drawn anew where a median has moved by more than REDRAWN: to draw it takes as long as a per cent of a
+        plain call.
+        """
+        drawn = self._drawn
+        if any(abs(own - drawn.get(size, 0.0)) > REDRAWN * own for size, own in self._medians.items()):
+            self._drawn = dict(self._medians)
+            told = [(size, len(self._recent[size]), own) for size, own in sorted(self._medians.items())]
+            self._curve = _joined(told)
         return self._curve
 
 
@@ -189,10 +197,12 @@ class Pace:
         self._level_seconds: deque[float] = deque(maxlen=RECENT)
         self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT_CALLS)
         self._recent_tokens, self._recent_seconds = 0, 0.0  # of all of those
+        # Of calls with a draft: tokens, and the seconds that such a call usually takes.
+        self._drafted: deque[tuple[int, float]] = deque(maxlen=RECENT_CALLS)
         self._stake = FIRST_STAKE  # plain calls that this text can lose on its next one
         # Of a node that was accepted and had children: how often one of them was accepted too.
         self._went_on, self._could_go_on = HOPED_CONTINUATION * PRIOR_TRIALS, PRIOR_TRIALS
-        self._wait, self._since_draft = FIRST_WAIT, 0
+        self._wait, self._since_draft, self._since_plain = FIRST_WAIT, 0, 0
         self._is_trial = self._trial_is_out = False
         self._levels = 0  # that the drafter was asked for since the budget was
 
@@ -207,15 +217,17 @@ class Pace:
         the budget itself is set to what a chain of the usual acceptance is worth.
         """
         self._is_trial, self._levels = False, 0
+        pays, is_due = self._first_level_pays(), self._since_draft >= self._wait
+        if grows and not (pays or is_due):  # nearly every call of a text that is best decoded plain
+            return 1
         affordable = self._affordable(grows) if self.call_seconds.plain else 1
         if affordable == 1:
             return 1
-        budget = CEILING if grows and any(self.worth_expanding(np.zeros(1), 1)) else 1
-        self._levels = 0
-        if not grows:
-            budget = self._best_chain()
+        budget = (CEILING if pays else 1) if grows else self._best_chain()
         budget = min(budget, affordable, BOLDEST * self.call_seconds.largest)
-        if budget == 1 and self._since_draft >= self._wait:
+        if self._since_plain >= SHORTEST_REFRESHING and self._since_plain * REFRESHING >= self._gain:
+            return 1
+        if budget == 1 and is_due:
             # Counted at once, so that of the texts of a batch one is tried, not all.
             self._is_trial, self._since_draft, budget = True, 0, min(TRIAL_NODES, affordable)
             self._trial_is_out = True
@@ -228,8 +240,9 @@ class Pace:
         """
         if self._is_trial:
             return [size < TRIAL_NODES] * len(path_log_probs)
-        reached = self.calibration.probability(path_log_probs)
-        gains = reached * self._continuation
+        # The root is part of the text; of a drafted node it is a guess that it will be.
+        reached = 1.0 if size == 1 else self.calibration.probability(path_log_probs)
+        gains = np.full(len(path_log_probs), self._continuation) * reached
         worth = gains > self.rate * self._marginal_seconds(size)
         costs = self._level + self._marginal_seconds(size)
         if gains[worth].sum() <= self.rate * costs or self._lost_by(size) + costs > self._seconds_staked:
@@ -260,9 +273,11 @@ class Pace:
         self._recent.append((trace.tokens_emitted, seconds.total))
         if self.call_seconds.plain:  # else nothing is known to win over, and nothing is drafted
             # By what such calls usually take: another process's interruption is no loss of drafting.
-            usual = (
-                self.call_seconds.curve[min(len(tree), CEILING) - 1] + trace.draft_cost.calls * self._level
-            )
+            usual = self.call_seconds.plain
+            if len(tree) > 1:
+                usual = float(self.call_seconds.curve[min(len(tree), CEILING) - 1])
+                usual += trace.draft_cost.calls * self._level
+                self._drafted.append((trace.tokens_emitted, usual))
             won = (1.0 + STAKE_BY_TOKEN) * trace.tokens_emitted - usual / self.call_seconds.plain
             self._stake = min(LARGEST_STAKE, self._stake + won)
         # Summed anew: a running sum would drift.
@@ -270,7 +285,9 @@ class Pace:
         self._recent_seconds = sum(spent for _, spent in self._recent)
         if len(tree) == 1:
             self._since_draft += 1
+            self._since_plain = 0
             return
+        self._since_plain += 1
         accepted = np.zeros(len(tree))
         accepted[trace.path] = 1.0
         self.calibration.learn(np.array(tree.path_log_probs[1:]), accepted[1:])
@@ -286,6 +303,12 @@ class Pace:
         return max(1.0 / self.call_seconds.plain, reached)
 
     @property
+    def _gain(self) -> float:
+        """What drafting saves of a plain call, for every token, over the recent calls that had a draft."""
+        tokens, seconds = (sum(each) for each in zip(*self._drafted, strict=True))
+        return tokens * self.call_seconds.plain / seconds - 1.0
+
+    @property
     def _level(self) -> float:
         if self._level_seconds:
             return median(self._level_seconds)
@@ -294,6 +317,13 @@ class Pace:
     @property
     def _continuation(self) -> float:
         return self._went_on / self._could_go_on
+
+    def _first_level_pays(self) -> bool:
+        """What `worth_expanding` says of the root."""
+        if not self.call_seconds.plain:
+            return False
+        costs = self._level + self._marginal_seconds(1)
+        return self._continuation > self.rate * costs and costs <= self._seconds_staked
 
     def _marginal_seconds(self, size: int) -> float:
         curve, here = self.call_seconds.curve, min(size, CEILING - 1)

@@ -21,7 +21,7 @@ from speclight.models.grouped_attention import growing_attention, use_grouped_at
 from speclight.models.joint_cache import JointCache
 from speclight.models.kernels import Kernels, KernelsInUse, use_kernels
 from speclight.models.kv_cache import PathCache
-from speclight.models.layer_stack import last_layer_outputs, layer_stack, states_entering
+from speclight.models.layer_stack import EnteringStates, last_layer_outputs, layer_stack
 from speclight.models.rotary import steady_window
 from speclight.models.static_passes import PassInputs, PassOutputs, StaticPasses
 from speclight.models.visibility import causal
@@ -86,6 +86,10 @@ class CausalLM:
     def _stack(self) -> nn.ModuleList:
         """The decoder layers. Raises InvalidInput where they cannot be told, see `layer_stack`."""
         return layer_stack(self.model, self.layers)
+
+    @cached_property
+    def _entering(self) -> EnteringStates:
+        return EnteringStates(self._stack)
 
     @property
     def output_state(self) -> int:
@@ -152,7 +156,7 @@ class CausalLM:
         unnormed, normed = self.layers in hidden_layers, self.output_state in hidden_layers
         with (
             growing_attention(self.device),
-            states_entering(self._stack, entered) if entered else nullcontext({}) as states,
+            self._entering.of(entered) if entered else nullcontext({}) as states,
             last_layer_outputs(self._stack) if unnormed else nullcontext([]) as last_outputs,
         ):
             output = self.model(

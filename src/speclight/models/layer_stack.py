@@ -26,26 +26,38 @@ def layer_stack(model: nn.Module, layers: int) -> nn.ModuleList:
     return stacks[0]
 
 
-@contextmanager
-def states_entering(stack: nn.ModuleList, wanted: Collection[int]) -> Iterator[dict[int, torch.Tensor]]:
-    """What enters the wanted layers of a stack, numbered from 0, in the pass inside the block.
+class EnteringStates:
+    """What enters layers of a stack, numbered from 0, in the passes that ask for it.
 
-    Transformers' own `hidden_states` would collect those of all layers.
+    Transformers' own `hidden_states` would collect those of all layers. A layer that was asked for once keeps
+    its hook: to hang three of them in and take them out takes as long as a hundredth of a call of one token.
     """
-    states: dict[int, torch.Tensor] = {}
 
-    def recorder(number: int) -> Any:
+    def __init__(self, stack: nn.ModuleList) -> None:
+        self._stack = stack
+        self._hung: set[int] = set()
+        self._states: dict[int, torch.Tensor] | None = None
+
+    @contextmanager
+    def of(self, wanted: Collection[int]) -> Iterator[dict[int, torch.Tensor]]:
+        """The states that enter the wanted layers in the pass inside the block, by layer."""
+        for number in wanted:
+            if number not in self._hung:
+                self._hung.add(number)
+                self._stack[number].register_forward_pre_hook(self._recorder(number), with_kwargs=True)
+        states: dict[int, torch.Tensor] = {}
+        self._states = states
+        try:
+            yield states
+        finally:
+            self._states = None
+
+    def _recorder(self, number: int) -> Any:
         def record(module: nn.Module, arguments: Any, named: Any) -> None:
-            states[number] = arguments[0] if arguments else named["hidden_states"]
+            if self._states is not None:
+                self._states[number] = arguments[0] if arguments else named["hidden_states"]
 
         return record
-
-    hooks = [stack[number].register_forward_pre_hook(recorder(number), with_kwargs=True) for number in wanted]
-    try:
-        yield states
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 @contextmanager

@@ -161,6 +161,37 @@ def test_an_interrupted_draft_does_not_end_drafting():
     assert pace.node_budget(grows=True) > 1
 
 
+def test_a_drafter_of_which_little_is_worth_scoring_is_asked_no_more():
+    """It says nothing likely; what it costs is staked and lost, though no tree but the root is scored."""
+    world = World(growth=0.3, level=0.1, honesty=1.0, jitter=0.0)
+    world.law = lambda: np.array([0.05, 0.04])
+    pace, asked = Pace(), list[int]()
+    for _ in range(CALLS):
+        draft = world.draft(pace.node_budget(grows=True), pace)
+        asked.append(draft.cost.calls)
+        pace.learn(world.call(draft))
+    assert sum(asked) > 2  # it was tried
+    assert sum(asked[CALLS // 2 :]) <= 4
+
+
+def test_a_faster_machine_is_noticed():
+    """Plain calls take 1 s at first, half of that later; a drafted call of two tokens goes on taking 1.6 s."""
+    world, pace = World(growth=0.02, level=0.1, honesty=1.0, jitter=0.0), Pace()
+    pace.begin()
+    plain, drafted = (world.draft(budget, None) for budget in (1, 2))
+    sizes: list[int] = []
+    for number in range(300):
+        is_plain = pace.node_budget(grows=True) == 1
+        call = world.call(plain if is_plain else drafted)
+        target = (1.0 if number < 100 else 0.5) if is_plain else 1.5
+        seconds = PhaseSeconds(0.0 if is_plain else 0.1, target, 0.0, 0.0)
+        path = np.array([0] if is_plain else [0, 1])
+        pace.learn(replace(call, seconds=seconds, path=path, emitted_tokens=tuple(range(len(path)))))
+        sizes.append(len(call.tree))
+    assert np.mean(sizes[50:100]) > 1.8  # 1.25 times as fast as plain decoding
+    assert np.mean(sizes[200:]) < 1.2  # 0.6 times
+
+
 def test_call_seconds_are_common_to_the_drafters_of_a_target():
     target = tiny_target(layers=1)
     one, other = (pace_of(target, name, "target_sample", 1.0) for name in ("ngram", "eagle3"))

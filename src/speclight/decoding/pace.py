@@ -200,6 +200,8 @@ class Pace:
         # Of calls with a draft: tokens, and the seconds that such a call usually takes.
         self._drafted: deque[tuple[int, float]] = deque(maxlen=RECENT_CALLS)
         self._stake = FIRST_STAKE  # plain calls that this text can lose on its next one
+        # How often, of the times that the drafter was asked, anything it said was worth scoring.
+        self._answered, self._asked = PRIOR_TRIALS, PRIOR_TRIALS
         # Of a node that was accepted and had children: how often one of them was accepted too.
         self._went_on, self._could_go_on = HOPED_CONTINUATION * PRIOR_TRIALS, PRIOR_TRIALS
         self._wait, self._since_draft, self._since_plain = FIRST_WAIT, 0, 0
@@ -240,9 +242,11 @@ class Pace:
         """
         if self._is_trial:
             return [size < TRIAL_NODES] * len(path_log_probs)
-        # The root is part of the text; of a drafted node it is a guess that it will be.
-        reached = 1.0 if size == 1 else self.calibration.probability(path_log_probs)
-        gains = np.full(len(path_log_probs), self._continuation) * reached
+        if size == 1:
+            worth = np.full(len(path_log_probs), self._first_level_pays())
+            self._levels += bool(worth.any())
+            return worth.tolist()
+        gains = self.calibration.probability(path_log_probs) * self._continuation
         worth = gains > self.rate * self._marginal_seconds(size)
         costs = self._level + self._marginal_seconds(size)
         if gains[worth].sum() <= self.rate * costs or self._lost_by(size) + costs > self._seconds_staked:
@@ -274,7 +278,7 @@ class Pace:
         if self.call_seconds.plain:  # else nothing is known to win over, and nothing is drafted
             # By what such calls usually take: another process's interruption is no loss of drafting.
             usual = self.call_seconds.plain
-            if len(tree) > 1:
+            if trace.draft_cost.calls:
                 usual = float(self.call_seconds.curve[min(len(tree), CEILING) - 1])
                 usual += trace.draft_cost.calls * self._level
                 self._drafted.append((trace.tokens_emitted, usual))
@@ -283,11 +287,16 @@ class Pace:
         # Summed anew: a running sum would drift.
         self._recent_tokens = sum(emitted for emitted, _ in self._recent)
         self._recent_seconds = sum(spent for _, spent in self._recent)
-        if len(tree) == 1:
+        if not trace.draft_cost.calls:
             self._since_draft += 1
             self._since_plain = 0
             return
         self._since_plain += 1
+        self._since_draft = 0
+        self._asked = FADING * self._asked + 1.0
+        self._answered = FADING * self._answered + (len(tree) > 1)
+        if len(tree) == 1:
+            return
         accepted = np.zeros(len(tree))
         accepted[trace.path] = 1.0
         self.calibration.learn(np.array(tree.path_log_probs[1:]), accepted[1:])
@@ -319,11 +328,12 @@ class Pace:
         return self._went_on / self._could_go_on
 
     def _first_level_pays(self) -> bool:
-        """What `worth_expanding` says of the root."""
+        """Whether to ask the drafter what follows the root: of what it says, not all will be worth scoring."""
         if not self.call_seconds.plain:
             return False
-        costs = self._level + self._marginal_seconds(1)
-        return self._continuation > self.rate * costs and costs <= self._seconds_staked
+        scoring = self._marginal_seconds(1)
+        gain = (self._continuation - self.rate * scoring) * self._answered / self._asked
+        return gain > self.rate * self._level and self._level + scoring <= self._seconds_staked
 
     def _marginal_seconds(self, size: int) -> float:
         curve, here = self.call_seconds.curve, min(size, CEILING - 1)
@@ -356,7 +366,6 @@ class Pace:
             self._trial_is_out = False
             won = trace.tokens_emitted / trace.seconds.total > 1.0 / self.call_seconds.plain
             self._wait = FIRST_WAIT if won else min(2 * self._wait, LONGEST_WAIT)
-        self._since_draft = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

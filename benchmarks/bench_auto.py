@@ -2,9 +2,10 @@
 
 Every prompt is decoded by all of them in one run, call by call in turn, with the shipped head as drafter;
 families are those of the shipped prompts, and prompts of random tokens, where nothing can be guessed. A
-family's ratio is its tokens per second over those of our plain loop. Regret, the last column, is the time that `auto` took over
-that of the best fixed budget of each prompt, P = 1 included, chosen in hindsight, less one. Claim: `auto` is
-nowhere slower than plain decoding by more than 3%. Prints a table for people, then one line of JSON. Takes
+family's ratio is its tokens per second over those of our plain loop. Regret, the last column, is the time
+that `auto` took over that of the best fixed budget of each prompt, P = 1 included, chosen in hindsight, less
+one. Claim: `auto` is nowhere slower than plain decoding by more than 3%. Prints a table for people, then one
+line of JSON. Takes
 about six minutes at 15 plain tokens per second; prompts of a family, and --rounds, multiply that.
 
     python benchmarks/bench_auto.py [--prompts 1] [--tokens 64] [--rounds 1] [--temperatures 0 1]

@@ -175,7 +175,7 @@ def test_a_drafter_of_which_little_is_worth_scoring_is_asked_no_more():
 
 
 def test_a_faster_machine_is_noticed():
-    """Plain calls take 1 s at first, half of that later; a drafted call of two tokens goes on taking 1.6 s."""
+    """Plain calls take 1 s at first, half of that later; a drafted call of two tokens takes 1.6 s always."""
     world, pace = World(growth=0.02, level=0.1, honesty=1.0, jitter=0.0), Pace()
     pace.begin()
     plain, drafted = (world.draft(budget, None) for budget in (1, 2))

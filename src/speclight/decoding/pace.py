@@ -328,7 +328,7 @@ class Pace:
         return self._went_on / self._could_go_on
 
     def _first_level_pays(self) -> bool:
-        """Whether to ask the drafter what follows the root: of what it says, not all will be worth scoring."""
+        """Whether to ask the drafter what follows the root; not all it says will be worth scoring."""
         if not self.call_seconds.plain:
             return False
         scoring = self._marginal_seconds(1)

@@ -11,7 +11,7 @@ from speclight.experiments.papers.claims import log_growth_miss
 from speclight.experiments.papers.figure_1 import DrafterPoint, line_fits
 from speclight.experiments.papers.figure_2 import BudgetPanel
 from speclight.experiments.papers.run import Reproduced
-from speclight.experiments.papers.waterfall import SPECULATION
+from speclight.experiments.papers.waterfall import SPECULATION, GapFactors
 from speclight.report.markdown import markdown_table
 from speclight.theory.catalogue import BY_NAME
 
@@ -20,7 +20,7 @@ LEFT_OUT = ("ngram", "model")  # one after the other
 
 
 def drafter_means(found: Reproduced) -> str:
-    """A row per temperature and drafter: means over data sets at the largest P, and ranges of the factors.
+    """A row per temperature and drafter: means over data sets at the largest P, ranges of factors if known.
 
     The error of a mean is that of independent data sets, each with its error by prompt.
     """
@@ -31,11 +31,9 @@ def drafter_means(found: Reproduced) -> str:
         "Lemma 7 as printed",
         "measured minus lemma",
         "coupling bound",
-        "Theorem 1 / drafter",
-        SPECULATION,
-        "share",
-        "ln(P)/mu / Lemma 7",
     ]
+    if found.gaps:
+        heads += ["Theorem 1 / drafter", SPECULATION, "share", "ln(P)/mu / Lemma 7"]
     return markdown_table(heads, [_mean_row(found, own) for own in _groups(found.points)])
 
 
@@ -46,12 +44,10 @@ def _groups(points: Sequence[DrafterPoint]) -> Iterator[list[DrafterPoint]]:
 
 def _mean_row(found: Reproduced, own: Sequence[DrafterPoint]) -> list[str]:
     drafter, temperature = own[0].drafter, own[0].temperature
-    gaps = [gap for gap in found.gaps if (gap.drafter, gap.temperature) == (drafter, temperature)]
     measured = np.array([point.measured.value for point in own])
     lemma = np.array([point.readings[READING] for point in own])
     errors = [point.measured.standard_error for point in own]
     error = sqrt(sum(each**2 for each in errors if each is not None)) / len(own)
-    shares = [share for gap in gaps if (share := gap.speculation_share) is not None]
     return [
         drafter,
         f"{temperature:g}",
@@ -59,6 +55,15 @@ def _mean_row(found: Reproduced, own: Sequence[DrafterPoint]) -> list[str]:
         f"{lemma.mean():.2f}",
         f"{(measured - lemma).mean():+.2f}",
         f"{np.mean([point.coupling.value for point in own]):.2f}",
+        *_factors([gap for gap in found.gaps if (gap.drafter, gap.temperature) == (drafter, temperature)]),
+    ]
+
+
+def _factors(gaps: Sequence[GapFactors]) -> list[str]:
+    if not gaps:
+        return []
+    shares = [share for gap in gaps if (share := gap.speculation_share) is not None]
+    return [
         _range([gap.whole for gap in gaps], ".1f"),
         _range([gap.factors[SPECULATION] for gap in gaps], ".1f"),
         _range(shares, ".0%"),

@@ -66,6 +66,18 @@ def moments(record: Path) -> str:
     return moments_table(read_target_moments(record).moments)
 
 
+def summarised(name: str) -> Callable[[Path], str]:
+    """A summary that speclight.report.reproduced_summary makes of what `speclight reproduce` recorded."""
+
+    def summary(record: Path) -> str:
+        from speclight.experiments.papers.joined import read_reproduced
+        from speclight.report import reproduced_summary
+
+        return getattr(reproduced_summary, name)(read_reproduced(record))
+
+    return summary
+
+
 def reproduced(heading: str) -> Callable[[Path], str]:
     """The table under a heading of the tables.md that `speclight reproduce` wrote."""
 
@@ -88,6 +100,9 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "moments": moments,
     "sizes": reproduced("Larger targets"),
     "figure 1": reproduced("Figure 1"),
+    "drafters' means": summarised("drafter_means"),
+    "figure 1 lines": summarised("figure_1_lines"),
+    "best trees": summarised("best_trees"),
     "gap factors": reproduced("From Theorem 1 down to the drafter"),
     "claims": reproduced("Claims"),
 }

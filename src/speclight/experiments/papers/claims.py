@@ -81,14 +81,16 @@ def _overall(holds: Sequence[bool]) -> Verdict:
     return Verdict.CONFIRMED if all(holds) else Verdict.MIXED if any(holds) else Verdict.REFUTED
 
 
+def log_growth_miss(panel: BudgetPanel) -> float:
+    """By which share of the best trees the least-squares line in ln P misses them, at the worst budget."""
+    logs = np.log(panel.node_budgets)
+    values = np.array([estimate.value for estimate in panel.oracle])
+    slope, intercept = np.polyfit(logs, values, 1)
+    return float(np.abs((intercept + slope * logs) / values - 1.0).max())
+
+
 def _log_growth(panels: Sequence[BudgetPanel]) -> Claim:
-    misses: list[float] = []
-    for panel in panels:
-        if len(panel.node_budgets) > 2:
-            logs = np.log(panel.node_budgets)
-            values = np.array([estimate.value for estimate in panel.oracle])
-            slope, intercept = np.polyfit(logs, values, 1)
-            misses.append(float(np.abs((intercept + slope * logs) / values - 1.0).max()))
+    misses = [log_growth_miss(panel) for panel in panels if len(panel.node_budgets) > 2]
     return Claim(
         "The best tokens per call grow with ln P.",
         f"a line in ln P is within {LOG_GROWTH_TOLERANCE:.0%} of the best trees at every budget measured",

@@ -45,6 +45,7 @@ def measure(targets: dict[str, CausalLM], rows: int, rounds: int) -> dict[str, o
     for round_number in range(rounds + 1):
         for name, target in targets.items():
             # In a decode a call follows another with the same weights: so here too, and the second is timed.
+            started = 0.0
             for _ in range(2):
                 caches[name].keep([])
                 started = time.perf_counter()

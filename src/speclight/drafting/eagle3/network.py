@@ -9,6 +9,7 @@ from torch import nn
 from transformers import LlamaConfig
 from transformers.models.llama.modeling_llama import (
     LlamaMLP,
+    LlamaRMSNorm,
     LlamaRotaryEmbedding,
     apply_rotary_pos_emb,
 )
@@ -45,8 +46,8 @@ class _Attention(nn.Module):
         self.o_proj = nn.Linear(query, sizes.hidden, bias=conventions.has_output_bias)
         self.has_norms = conventions.has_head_norms
         if self.has_norms:
-            self.q_norm = nn.RMSNorm(sizes.head_size, eps=eps)
-            self.k_norm = nn.RMSNorm(sizes.head_size, eps=eps)
+            self.q_norm = LlamaRMSNorm(sizes.head_size, eps=eps)
+            self.k_norm = LlamaRMSNorm(sizes.head_size, eps=eps)
 
     def forward(self, read: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """[batch, heads or key-value heads, new, head size] queries, keys and values, not rotated yet."""
@@ -73,10 +74,10 @@ class _DecoderLayer(nn.Module):
         self.self_attn = _Attention(sizes.hidden * (2 if reads_both else 1), sizes, conventions, eps)
         self.mlp = LlamaMLP(config)
         if reads_both or not is_first:
-            self.input_layernorm = nn.RMSNorm(sizes.hidden, eps=eps)
+            self.input_layernorm = LlamaRMSNorm(sizes.hidden, eps=eps)
         if reads_both:
-            self.hidden_norm = nn.RMSNorm(sizes.hidden, eps=eps)
-        self.post_attention_layernorm = nn.RMSNorm(sizes.hidden, eps=eps)
+            self.hidden_norm = LlamaRMSNorm(sizes.hidden, eps=eps)
+        self.post_attention_layernorm = LlamaRMSNorm(sizes.hidden, eps=eps)
 
 
 class Eagle3Network(nn.Module):
@@ -95,9 +96,9 @@ class Eagle3Network(nn.Module):
             width = sizes.hidden + fused if conventions.joins_embedding else fused
             self.fc = nn.Linear(width, sizes.hidden, bias=conventions.has_fusion_bias)
         if conventions.has_input_norm:
-            self.input_norm = nn.RMSNorm(fused, eps=eps)
+            self.input_norm = LlamaRMSNorm(fused, eps=eps)
         if conventions.has_layer_norms:
-            self.fc_norm = nn.ModuleList(nn.RMSNorm(sizes.target_hidden, eps=eps) for _ in conventions.layers)
+            self.fc_norm = nn.ModuleList(LlamaRMSNorm(sizes.target_hidden, eps=eps) for _ in conventions.layers)
         self.midlayer = _DecoderLayer(sizes, conventions, config, is_first=True)
         self.layers = nn.ModuleDict(
             {
@@ -106,7 +107,7 @@ class Eagle3Network(nn.Module):
             }
         )
         if not conventions.joins_embedding:
-            self.norm = nn.RMSNorm(sizes.hidden, eps=eps)
+            self.norm = LlamaRMSNorm(sizes.hidden, eps=eps)
         self.lm_head = nn.Linear(sizes.hidden, sizes.draft_vocabulary, bias=False)
         self.rotary = LlamaRotaryEmbedding(config)
 

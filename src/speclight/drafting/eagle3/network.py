@@ -98,7 +98,9 @@ class Eagle3Network(nn.Module):
         if conventions.has_input_norm:
             self.input_norm = LlamaRMSNorm(fused, eps=eps)
         if conventions.has_layer_norms:
-            self.fc_norm = nn.ModuleList(LlamaRMSNorm(sizes.target_hidden, eps=eps) for _ in conventions.layers)
+            self.fc_norm = nn.ModuleList(
+                LlamaRMSNorm(sizes.target_hidden, eps=eps) for _ in conventions.layers
+            )
         self.midlayer = _DecoderLayer(sizes, conventions, config, is_first=True)
         self.layers = nn.ModuleDict(
             {

@@ -156,8 +156,7 @@ class RecentSeconds:
     def curve(self) -> FloatArray:
         """[CEILING] seconds of trees of 1, 2, ... nodes: measured sizes joined by lines, then as hoped.
 
-        Drawn anew where a median has moved by more than REDRAWN: to draw it takes as long as a per cent of a
-        plain call.
+        Drawn anew, which takes a fit, where a median has moved by more than REDRAWN.
         """
         drawn = self._drawn
         if any(abs(own - drawn.get(size, 0.0)) > REDRAWN * own for size, own in self._medians.items()):

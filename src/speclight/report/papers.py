@@ -169,16 +169,23 @@ def _fits(fits: Sequence[LineFit]) -> str:
         [
             fit.reading,
             f"{fit.temperature:g}",
-            str(fit.points),
-            f"{fit.slope:.2f}",
-            f"{fit.intercept:.2f}",
-            f"{fit.r_squared:.2f}",
-            "–" if fit.low is None or fit.high is None else f"{fit.low:.2f} to {fit.high:.2f}",
-            f"{fit.mean_gap:+.2f}",
+            *fit_cells(fit),
         ]
         for fit in fits
     ]
     return markdown_table(heads, cells)
+
+
+def fit_cells(fit: LineFit) -> list[str]:
+    """Points, slope, intercept, R², its interval, and measured minus reading."""
+    return [
+        str(fit.points),
+        f"{fit.slope:.2f}",
+        f"{fit.intercept:.2f}",
+        f"{fit.r_squared:.2f}",
+        "–" if fit.low is None or fit.high is None else f"{fit.low:.2f} to {fit.high:.2f}",
+        f"{fit.mean_gap:+.2f}",
+    ]
 
 
 def _panel(panel: BudgetPanel) -> str:

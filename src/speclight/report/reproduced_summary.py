@@ -13,6 +13,7 @@ from speclight.experiments.papers.figure_2 import BudgetPanel
 from speclight.experiments.papers.run import Reproduced
 from speclight.experiments.papers.waterfall import SPECULATION, GapFactors
 from speclight.report.markdown import markdown_table
+from speclight.report.papers import fit_cells
 from speclight.theory.catalogue import BY_NAME
 
 READING = "lemma_7_printed"
@@ -113,12 +114,7 @@ def _line_row(name: str, points: Sequence[DrafterPoint], seed: int) -> list[str]
     return [
         f"{fit.temperature:g}",
         name,
-        str(fit.points),
-        f"{fit.slope:.2f}",
-        f"{fit.intercept:.2f}",
-        f"{fit.r_squared:.2f}",
-        "–" if fit.low is None or fit.high is None else f"{fit.low:.2f} to {fit.high:.2f}",
-        f"{fit.mean_gap:+.2f}",
+        *fit_cells(fit),
         f"{gaps.std():.2f}",
         f"{(gaps > 0.0).sum()} of {len(points)}",
     ]

@@ -14,11 +14,8 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from speclight.errors import InvalidInput, StorageError
-from speclight.experiments.papers.claims import Evidence, judged_claims
-from speclight.experiments.papers.figure_1 import line_fits
-from speclight.experiments.papers.other_targets import RESULT_NAME, TargetMoments, size_pairs
-from speclight.experiments.papers.run import NOTHING_BESIDE, Beside, Reproduced
-from speclight.experiments.papers.waterfall import gap_factors
+from speclight.experiments.papers.other_targets import RESULT_NAME
+from speclight.experiments.papers.run import NOTHING_BESIDE, Beside, Reproduced, concluded_from
 
 
 def read_reproduced(folder: Path) -> Reproduced:
@@ -55,25 +52,7 @@ def joined(parts: Sequence[Reproduced], beside: Beside = NOTHING_BESIDE, seed: i
     points = tuple(point for part in parts for point in part.points)
     panels = tuple(panel for part in parts for panel in part.panels)
     target, parameters = targets.pop()
-    evidence = Evidence(
-        moments,
-        size_pairs([TargetMoments(target, parameters, moments), *beside.targets]),
-        line_fits(points, seed),
-        panels,
-        gap_factors(panels),
-        beside.times,
-    )
-    return Reproduced(
-        target,
-        parameters,
-        moments,
-        evidence.sizes,
-        points,
-        evidence.fits,
-        panels,
-        evidence.gaps,
-        judged_claims(evidence),
-    )
+    return concluded_from(target, parameters, moments, points, panels, beside, seed)
 
 
 def _built(kind: Any, value: Any) -> Any:

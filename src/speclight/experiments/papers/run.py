@@ -81,17 +81,40 @@ def reproduce(
         if experiment in _WITH_PANELS
         else ()
     )
-    moments, parameters = measured_moments(model.name, found), model.model.num_parameters()
+    return concluded_from(
+        model.name,
+        model.model.num_parameters(),
+        measured_moments(model.name, found),
+        points,
+        panels,
+        beside,
+        settings.seed,
+        is_judged=experiment in ("claims", "all"),
+    )
+
+
+def concluded_from(
+    target: str,
+    parameters: int,
+    moments: tuple[MeasuredMoments, ...],
+    points: tuple[DrafterPoint, ...],
+    panels: tuple[BudgetPanel, ...],
+    beside: Beside,
+    seed: int,
+    *,
+    is_judged: bool = True,
+) -> Reproduced:
+    """What was measured, and what follows: pairs of targets, lines, gaps and, if asked for, verdicts."""
     evidence = Evidence(
         moments,
-        size_pairs([TargetMoments(model.name, parameters, moments), *beside.targets]),
-        line_fits(points, settings.seed),
+        size_pairs([TargetMoments(target, parameters, moments), *beside.targets]),
+        line_fits(points, seed),
         panels,
         gap_factors(panels),
         beside.times,
     )
     return Reproduced(
-        model.name,
+        target,
         parameters,
         moments,
         evidence.sizes,
@@ -99,5 +122,5 @@ def reproduce(
         evidence.fits,
         panels,
         evidence.gaps,
-        judged_claims(evidence) if experiment in ("claims", "all") else (),
+        judged_claims(evidence) if is_judged else (),
     )

@@ -1,4 +1,7 @@
-"""The loops of `packed_weights`: the codes of a matrix, if there are some. Compiled when this is imported."""
+"""The loops of `packed_weights`: the codes of a matrix, if there are some, and their order in memory.
+
+Compiled when this is imported.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from speclight.models.packed_dots import BLOCK as BLOCK
+from speclight.models.packed_dots import BLOCK, LANES, WORD
 
 _compiled: Any = njit(cache=True, nogil=True)
 # A NaN may be passed over in looking for the least and the most: no code stands for it, which is seen later.
@@ -24,19 +27,15 @@ def _least_and_most(part: Any) -> Any:
 
 @_compiled
 def codes_of_four_bits(numbers: Any, codes: Any, scales: Any) -> bool:
-    """Fill in codes and scales of [out, in] float32; False, at the first block that has none."""
-    own = np.empty(BLOCK, np.uint8)
+    """Fill in codes and scales [out, blocks, 2] of [out, in] float32; False, at the first block without."""
     for row in range(len(numbers)):
         for block in range(numbers.shape[1] // BLOCK):
             part = numbers[row, block * BLOCK : (block + 1) * BLOCK]
             least, most = _least_and_most(part)
-            step = _step(part, least, most, own)
+            step = _step(part, least, most, codes[row, block * BLOCK : (block + 1) * BLOCK])
             if step < 0.0:
                 return False
-            scales[row, 2 * block], scales[row, 2 * block + 1] = step, least
-            half = BLOCK // 2
-            for place in range(half):
-                codes[row, block * half + place] = own[place] | (own[half + place] << 4)
+            scales[row, block, 0], scales[row, block, 1] = step, least
     return True
 
 
@@ -67,13 +66,13 @@ def _filled(part: Any, least: Any, step: Any, own: Any) -> bool:
 
 @_compiled
 def codes_of_eight_bits(numbers: Any, codes: Any, scales: Any) -> bool:
-    """Likewise, a code being a signed number of steps."""
+    """Likewise, a code being a signed number of steps, the only scale."""
     for row in range(len(numbers)):
         for block in range(numbers.shape[1] // BLOCK):
             part = numbers[row, block * BLOCK : (block + 1) * BLOCK]
             least, most = _least_and_most(part)
             step = np.float32(max(most, -least) / np.float32(127.0))
-            scales[row, block] = step
+            scales[row, block, 0] = step
             inverse, wrong = np.float32(0.0) if step == 0.0 else np.float32(1.0) / step, 0
             for place in range(BLOCK):
                 code = np.int32(np.floor(part[place] * inverse + np.float32(0.5)))
@@ -82,3 +81,15 @@ def codes_of_eight_bits(numbers: Any, codes: Any, scales: Any) -> bool:
             if wrong:
                 return False
     return True
+
+
+@_compiled
+def arrange(codes: Any, bits: int, words: Any) -> None:
+    """Put the codes [out, in] into words of zeros, see `words_of`."""
+    a_word, mask = WORD // bits, (1 << bits) - 1
+    for row in range(len(codes)):
+        tile, lane = row // LANES, row % LANES
+        for place in range(codes.shape[1]):
+            block, pair, side = place // BLOCK, place % BLOCK // 2, place % 2
+            shift = pair % a_word * bits
+            words[tile, block, pair // a_word, lane, side] |= np.uint16((codes[row, place] & mask) << shift)

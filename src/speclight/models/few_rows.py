@@ -67,8 +67,6 @@ class FewRowsLinear(nn.Linear):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """The layer's output, [..., out], for inputs [..., in]."""
         rows = input.reshape(-1, input.shape[-1])
-        if not 0 < rows.shape[0] <= MOST_ROWS:
-            return linear(input, self.weight.to(input.dtype), self.bias)
         output = self.products(rows.contiguous(), self.matrices_with(())).contiguous()
         output = output.view(*input.shape[:-1], -1)
         return output if self.bias is None else output.add_(self.bias)
@@ -85,7 +83,7 @@ def products_of_one_input(input: torch.Tensor, *layers: nn.Module) -> tuple[torc
     """Each linear layer's output, [..., out], for one input [..., in]; those for few rows in one go."""
     rows = input.reshape(-1, input.shape[-1])
     few = [layer for layer in layers if isinstance(layer, FewRowsLinear)]
-    if len(few) < len(layers) or not 0 < rows.shape[0] <= MOST_ROWS:
+    if len(few) < len(layers):
         return tuple(layer(input) for layer in layers)
     joined = few[0].products(rows.contiguous(), few[0].matrices_with(few[1:]))
     parts = joined.split([layer.out_features for layer in few], dim=1)

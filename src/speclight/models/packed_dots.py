@@ -1,29 +1,61 @@
-"""Products of rows with two rows of coded weights, as instructions for numba's compiler.
+"""Products of rows with a tile of coded weights, as instructions for numba's compiler.
 
-Loops over codes of a few bits, written in Python, are hardly vectorised. Here blocks of codes are unpacked in
-registers, where each becomes the very float32 weight it stands for, and multiplied with up to eight rows. Two
-rows of weights at a time: what was loaded of the other operand serves both.
+Loops over codes of a few bits, written in Python, are hardly vectorised. Here codes are multiplied as the
+small whole numbers they are, with rows rounded to whole numbers of 16 bits: one instruction multiplies twice
+as many numbers as one of float32, and codes need not be made float32 first. A tile is as many rows of weights
+as a register has lanes, each in its own lane, so that nothing is summed across lanes. Within a block sums are
+exact, and blocks are added in order: a row's products depend on no other row.
 """
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import Any
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
+from numba.core import config
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
 # Weights with one scale and one offset.
 BLOCK = 32
-# Rows of weights at a time.
-COLUMNS = 2
-_WIDE = bool(binding.get_host_cpu_features().get("avx512f"))
-# Numbers in a register: those of AVX-512 or of AVX2; of smaller ones LLVM takes several.
-LANES = 16 if _WIDE else 8
-_FLOAT, _BYTE, _INT = ir.FloatType(), ir.IntType(8), ir.IntType(64)
-_FLOATS, _BYTES = ir.VectorType(_FLOAT, LANES), ir.VectorType(_BYTE, LANES)
-_INTS = ir.VectorType(ir.IntType(32), LANES)
+# The largest number that a row is rounded to.
+MOST = 32767
+# A float32 of this size has no room for fractions, and its last bits count whole numbers.
+_WHOLE_FROM = 1.5 * 2**23
+_WITHOUT_SIGN, _INFINITE = 0x7FFFFFFF, 0x7F800000  # of a float32's bits
+_LEAST = 2.0**-126  # whose inverse is finite
+# Rows that are multiplied at once, at most.
+GROUP = 8
+# Of the processor that numba compiles for.
+_FEATURES = str(config.CPU_FEATURES or get_host_cpu_features()).split(",")
+# Lanes of a register, and the instruction that multiplies pairs, where there is one; of registers of fewer
+# lanes LLVM takes several.
+LANES, PAIRS_ADDED = (
+    (16, "llvm.x86.avx512.pmaddw.d.512")
+    if "+avx512bw" in _FEATURES
+    else (8, "llvm.x86.avx2.pmadd.wd" if "+avx2" in _FEATURES else None)
+)
+# Pairs of weights of one lane, and the words of 16 bits of two lanes' numbers that hold them, in a block.
+PAIRS = BLOCK // 2
+WORD = 16
+_FLOAT, _SHORT, _NUMBER, _INT = ir.FloatType(), ir.IntType(WORD), ir.IntType(32), ir.IntType(64)
+_FLOATS, _NUMBERS = ir.VectorType(_FLOAT, LANES), ir.VectorType(_NUMBER, LANES)
+_SHORTS = ir.VectorType(_SHORT, 2 * LANES)
+
+
+def scales_a_block(bits: int) -> int:
+    """How many numbers make weights of codes: of 4 bits a block's step and least weight, of 8 its step."""
+    return 8 // bits
+
+
+def words_of(bits: int, blocks: int, outputs: int) -> tuple[int, ...]:
+    """The shape of the words that hold a matrix: [tiles, blocks, words, lanes, 2].
+
+    Pairs of weights of a row lie in its lane, one in each of the two words; a word holds the codes of
+    as many pairs as it has room for, the first in its lowest bits.
+    """
+    return -(-outputs // LANES), blocks, PAIRS * bits // WORD, LANES, 2
 
 
 @intrinsic
@@ -37,45 +69,100 @@ def address_of(typing_context: Any, array: Any) -> Any:
     return signature, generate
 
 
-def packed_dots(bits: int, rows: int) -> Any:
-    """The scalar products of `rows` rows with two rows of weights in codes of 4 or 8 bits.
+@intrinsic
+def round_block(typing_context: Any, rows: Any, numbers: Any, factors: Any, block: Any) -> Any:
+    """Write a block's whole numbers of 16 bits, and its factor and sum.
 
-    As numba calls it: of the addresses of the codes (of 4 bits: a block's first half in the low ones) and of
-    the scales (of 4 bits: of each block the step and the least weight, of 8 the step) of all weights, the two
-    rows of weights, the number of blocks, the address of all rows (of as many numbers as blocks hold), the
-    first row, and the last there is, which stands in for those behind it; and of the address of the output
-    and the numbers between its rows: products are written at [row, row of weights].
+    Of the addresses of all numbers and of what is written, and of the block. Whole numbers times the factor
+    are the numbers, half a factor off at most; the sum is the sum of that. A block with an infinity or a NaN
+    has a factor that is none, and its products are none; one of numbers below 1e-33 counts as zeros.
+    """
+    signature = types.void(rows, numbers, factors, block)
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        rows, numbers, factors, block = arguments
+        begin = builder.mul(block, _whole(BLOCK))
+        places = [builder.add(begin, _whole(offset)) for offset in range(0, BLOCK, LANES)]
+        parts = [_loaded(builder, rows, place, _FLOATS, 4) for place in places]
+        # Without their sign, bits are in the order of the numbers, infinity and NaN above all.
+        bits = [builder.and_(builder.bitcast(part, _NUMBERS), _number(_WITHOUT_SIGN)) for part in parts]
+        most = _reduced(builder, "smax", bits)
+        factor = builder.fdiv(builder.bitcast(most, _FLOAT), ir.Constant(_FLOAT, MOST))
+        is_usable = builder.and_(
+            builder.icmp_signed("<", most, ir.Constant(_NUMBER, _INFINITE)),
+            builder.fcmp_ordered(">=", factor, ir.Constant(_FLOAT, _LEAST)),
+        )
+        inverse = builder.fdiv(ir.Constant(_FLOAT, 1.0), factor)
+        inverse = _spread(builder, builder.select(is_usable, inverse, ir.Constant(_FLOAT, 0.0)), _FLOATS)
+        whole = [_rounded(builder, builder.fmul(part, inverse)) for part in parts]
+        half = ir.VectorType(_SHORT, LANES)
+        for place, part in zip(places, whole, strict=True):
+            there = builder.bitcast(builder.gep(numbers, [place]), half.as_pointer())
+            builder.store(builder.trunc(part, half), there, align=2)
+        total = builder.sitofp(_reduced(builder, "add", whole), _FLOAT)
+        at = builder.mul(block, _whole(2))
+        builder.store(factor, builder.gep(factors, [at]))
+        builder.store(builder.fmul(factor, total), builder.gep(factors, [builder.add(at, _whole(1))]))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _rounded(builder: Any, numbers: Any) -> Any:
+    """The nearest whole numbers, in all lanes. Those of infinite blocks, times nothing, are any."""
+    large = ir.Constant(_FLOATS, [_WHOLE_FROM] * LANES)
+    return builder.sub(
+        builder.bitcast(builder.fadd(numbers, large), _NUMBERS), builder.bitcast(large, _NUMBERS)
+    )
+
+
+def _reduced(builder: Any, name: str, parts: list[Any]) -> Any:
+    """The largest number (smax) or the sum (add) of all lanes."""
+    joined = parts[0]
+    for part in parts[1:]:
+        joined = (
+            builder.add(joined, part)
+            if name == "add"
+            else builder.select(builder.icmp_signed(">", joined, part), joined, part)
+        )
+    return _called(builder, f"llvm.vector.reduce.{name}.v{LANES}i32", _NUMBER, joined)
+
+
+def packed_dots(bits: int, rows: int) -> Any:
+    """The scalar products of `rows` rows with a tile of weights in codes of 4 or 8 bits.
+
+    As numba calls it: of the addresses of the words (`words_of`) and scales [tiles, blocks, scales, lanes] of
+    all tiles, the tile, the number of blocks, the addresses of all rows' whole numbers (of as many as blocks
+    hold) and of their blocks' factors and sums (`round_block`), the first row, and the last there is, which
+    stands in for those behind it; and of the address of the output and the numbers between its rows: a row's
+    products are written at its beginning.
     """
 
     @intrinsic
     def dots(
         typing_context: Any,
-        codes: Any,
+        words: Any,
         scales: Any,
-        column: Any,
-        next_column: Any,
+        tile: Any,
         blocks: Any,
-        all_rows: Any,
+        numbers: Any,
+        factors: Any,
         first: Any,
         last: Any,
         output: Any,
         stride: Any,
     ) -> Any:
-        signature = types.void(
-            codes, scales, column, next_column, blocks, all_rows, first, last, output, stride
-        )
+        signature = types.void(words, scales, tile, blocks, numbers, factors, first, last, output, stride)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            codes, scales, *columns, blocks, all_rows, first, last, output, stride = arguments
+            words, scales, tile, blocks, numbers, factors, first, last, output, stride = arguments
             places = [_at_most(builder, builder.add(first, _whole(row)), last) for row in range(rows)]
-            width = builder.mul(blocks, _whole(BLOCK))
-            begins = [builder.mul(place, width) for place in places]
-            weights = [_Coded(builder, bits, codes, scales, column, blocks) for column in columns]
-            sums = _loop(builder, weights, blocks, all_rows, begins)
-            for column, own in zip(columns, sums, strict=True):
-                for place, total in zip(places, _totals(builder, own), strict=True):
-                    there = builder.add(builder.mul(place, stride), column)
-                    builder.store(total, builder.gep(output, [there]))
+            weights = _Tile(builder, bits, words, scales, builder.mul(tile, blocks))
+            read = [_Row(builder, numbers, factors, builder.mul(place, blocks)) for place in places]
+            sums = _loop(builder, weights, blocks, read)
+            for place, total in zip(places, sums, strict=True):
+                there = builder.gep(output, [builder.mul(place, stride)])
+                builder.store(total, builder.bitcast(there, _FLOATS.as_pointer()), align=4)
             return context.get_dummy_value()
 
         return signature, generate
@@ -83,71 +170,125 @@ def packed_dots(bits: int, rows: int) -> Any:
     return dots
 
 
-class _Coded:
-    """A row of weights. codes, scales: of all rows; column: which it is."""
+class _Tile:
+    """The weights of a tile. words, scales: of all tiles; before: blocks of the tiles before it."""
 
-    def __init__(self, builder: Any, bits: int, codes: Any, scales: Any, column: Any, blocks: Any) -> None:
+    def __init__(self, builder: Any, bits: int, words: Any, scales: Any, before: Any) -> None:
         self._builder, self._bits = builder, bits
-        before = builder.mul(column, blocks)
-        self._codes = builder.gep(codes, [builder.mul(before, _whole(BLOCK * bits // 8))])
-        self._scales = builder.gep(scales, [builder.mul(before, _whole(8 // bits))])
+        self._words_a_block, self._scales_a_block = PAIRS * bits // WORD, scales_a_block(bits)
+        self._words = builder.gep(words, [self._words_of(before)])
+        self._scales = builder.gep(scales, [self._scales_of(before)])
 
-    def factors(self, block: Any) -> list[Any]:
-        """The weights of a block, LANES at a time."""
+    def _words_of(self, blocks: Any) -> Any:
+        return self._builder.mul(blocks, _whole(self._words_a_block * 2 * LANES))
+
+    def _scales_of(self, blocks: Any) -> Any:
+        return self._builder.mul(blocks, _whole(self._scales_a_block * LANES))
+
+    def pairs(self, block: Any) -> list[Any]:
+        """Of each pair of weights in a block the codes in all lanes, as numbers of 16 bits."""
+        builder, bits, found = self._builder, self._bits, []
+        begin = self._words_of(block)
+        for number in range(self._words_a_block):
+            place = builder.add(begin, _whole(number * 2 * LANES))
+            word = _loaded(builder, self._words, place, _SHORTS, 2)
+            for shift in range(0, WORD, bits):
+                up = builder.shl(word, _short(WORD - bits - shift))
+                down = builder.lshr if bits == 4 else builder.ashr  # codes of 8 bits have a sign
+                found.append(down(up, _short(WORD - bits)))
+        return found
+
+    def scales(self, block: Any) -> list[Any]:
+        """The steps in all lanes and, of 4 bits, the least weights."""
+        builder, begin = self._builder, self._scales_of(block)
+        places = [builder.add(begin, _whole(number * LANES)) for number in range(self._scales_a_block)]
+        return [_loaded(builder, self._scales, place, _FLOATS, 4) for place in places]
+
+
+class _Row:
+    """A row's whole numbers, factors and sums. numbers, factors: of all; before: blocks of those before."""
+
+    def __init__(self, builder: Any, numbers: Any, factors: Any, before: Any) -> None:
+        self._builder = builder
+        own = builder.gep(numbers, [builder.mul(before, _whole(BLOCK))])
+        self._pairs = builder.bitcast(own, _NUMBER.as_pointer())
+        self._factors = builder.gep(factors, [builder.mul(before, _whole(2))])
+
+    def pair(self, block: Any, number: int) -> Any:
+        """A pair of numbers in all lanes."""
         builder = self._builder
-        if self._bits == 8:
-            step = _spread(builder, builder.load(builder.gep(self._scales, [block])))
-            return [
-                _times(builder, builder.sitofp(builder.sext(one, _INTS), _FLOATS), step)
-                for one in _bytes(builder, self._codes, builder.mul(block, _whole(BLOCK)), BLOCK)
-            ]
-        place = builder.mul(block, _whole(2))
-        step = _spread(builder, builder.load(builder.gep(self._scales, [place])))
-        least = _spread(builder, builder.load(builder.gep(self._scales, [builder.add(place, _whole(1))])))
-        pairs = _bytes(builder, self._codes, builder.mul(block, _whole(BLOCK // 2)), BLOCK // 2)
-        low = [builder.and_(one, ir.Constant(_BYTES, [15] * LANES)) for one in pairs]
-        high = [builder.lshr(one, ir.Constant(_BYTES, [4] * LANES)) for one in pairs]
+        place = builder.add(builder.mul(block, _whole(PAIRS)), _whole(number))
+        pair = builder.load(builder.gep(self._pairs, [place]), align=4)
+        return builder.bitcast(_spread(builder, pair, _NUMBERS), _SHORTS)
+
+    def factor_and_sum(self, block: Any) -> list[Any]:
+        """What the block's numbers are multiples of, and its sum, in all lanes."""
+        builder, begin = self._builder, self._builder.mul(block, _whole(2))
+        places = (begin, builder.add(begin, _whole(1)))
         return [
-            _plus(builder, _times(builder, builder.uitofp(builder.zext(one, _INTS), _FLOATS), step), least)
-            for one in (*low, *high)
+            _spread(builder, builder.load(builder.gep(self._factors, [place])), _FLOATS) for place in places
         ]
 
 
-def _loop(builder: Any, weights: list[_Coded], blocks: Any, all_rows: Any, begins: list[Any]) -> Any:
-    """Of each row of weights and each row LANES sums."""
-    # Of few rows several sums each: one would wait for itself.
-    parts = 2 if len(begins) <= 2 else 1
+def _loop(builder: Any, weights: _Tile, blocks: Any, rows: list[_Row]) -> list[Any]:
+    """Of each row its products in all lanes."""
     before, loop = builder.block, builder.append_basic_block("blocks")
-    behind = builder.append_basic_block("sums")
+    behind = builder.append_basic_block("products")
     builder.branch(loop)
     builder.position_at_end(loop)
     block = builder.phi(_INT)
     block.add_incoming(_whole(0), before)
-    sums = [[[builder.phi(_FLOATS) for _ in range(parts)] for _ in begins] for _ in weights]
-    new = [[list(parts) for parts in own] for own in sums]
-    factors = [weight.factors(block) for weight in weights]
-    offset = builder.mul(block, _whole(BLOCK))
-    for row, begin in enumerate(begins):
-        here = builder.add(begin, offset)
-        for number in range(BLOCK // LANES):
-            read = _loaded(builder, all_rows, builder.add(here, _whole(number * LANES)), _FLOATS, 4)
-            part = number % parts
-            for own, added in zip(factors, new, strict=True):
-                added[row][part] = _plus(builder, _times(builder, own[number], read), added[row][part])
+    sums = [builder.phi(_FLOATS) for _ in rows]
+    totals = _totals(builder, weights.pairs(block), block, rows)
+    step, *least = weights.scales(block)
+    for row, own, total in zip(rows, sums, totals, strict=True):
+        factor, sum_of_row = row.factor_and_sum(block)
+        new = _plus(builder, _times(builder, _times(builder, total, step), factor), own)
+        for offset in least:
+            new = _plus(builder, _times(builder, offset, sum_of_row), new)
+        own.add_incoming(ir.Constant(_FLOATS, [0.0] * LANES), before)
+        own.add_incoming(new, loop)
     following = builder.add(block, _whole(1))
     block.add_incoming(following, loop)
-    for own, added in zip(sums, new, strict=True):
-        for one, more in zip(chain(*own), chain(*added), strict=True):
-            one.add_incoming(ir.Constant(_FLOATS, [0.0] * LANES), before)
-            one.add_incoming(more, loop)
     builder.cbranch(builder.icmp_signed("<", following, blocks), loop, behind)
     builder.position_at_end(behind)
-    return [[_joined(builder, parts) for parts in added] for added in new]
+    return [own.incomings[1][0] for own in sums]
 
 
-def _bytes(builder: Any, codes: Any, begin: Any, count: int) -> list[Any]:
-    places = [builder.add(begin, _whole(offset)) for offset in range(0, count, LANES)]
-    return [_loaded(builder, codes, place, _BYTES, 1) for place in places]
+def _totals(builder: Any, pairs: list[Any], block: Any, rows: list[_Row]) -> list[Any]:
+    """Of each row the products of its whole numbers with the codes, summed over a block."""
+    # Of few rows several sums each: one would wait for itself.
+    parts = 4 // len(rows) or 1
+    sums = [[ir.Constant(_NUMBERS, [0] * LANES)] * parts for _ in rows]
+    for number, pair in enumerate(pairs):
+        for row, own in zip(rows, sums, strict=True):
+            added = _pairs_added(builder, pair, row.pair(block, number))
+            own[number % parts] = builder.add(own[number % parts], added)
+    return [builder.sitofp(_joined(builder, own), _FLOATS) for own in sums]
+
+
+def _pairs_added(builder: Any, one: Any, other: Any) -> Any:
+    """The products of two numbers of 16 bits each, two of them added in each lane."""
+    if PAIRS_ADDED is None:
+        first, second = (
+            builder.mul(*(_every_other(builder, vector, start) for vector in (one, other)))
+            for start in range(2)
+        )
+        return builder.add(first, second)
+    return _called(builder, PAIRS_ADDED, _NUMBERS, one, other)
+
+
+def _every_other(builder: Any, vector: Any, start: int) -> Any:
+    places = ir.Constant(_NUMBERS, [2 * lane + start for lane in range(LANES)])
+    half = builder.shuffle_vector(vector, ir.Constant(_SHORTS, ir.Undefined), places)
+    return builder.sext(half, _NUMBERS)
+
+
+def _called(builder: Any, name: str, kind: Any, *arguments: Any) -> Any:
+    """One of LLVM's own functions, which gives that kind."""
+    known = builder.module.globals.get(name)
+    taken = ir.FunctionType(kind, [argument.type for argument in arguments])
+    return builder.call(known or ir.Function(builder.module, taken, name), arguments)
 
 
 def _loaded(builder: Any, address: Any, place: Any, kind: Any, alignment: int) -> Any:
@@ -155,10 +296,10 @@ def _loaded(builder: Any, address: Any, place: Any, kind: Any, alignment: int) -
     return builder.load(there, align=alignment)
 
 
-def _spread(builder: Any, number: Any) -> Any:
-    nothing = ir.Constant(_FLOATS, ir.Undefined)
-    one = builder.insert_element(nothing, number, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(one, nothing, ir.Constant(_INTS, [0] * LANES))
+def _spread(builder: Any, number: Any, kind: Any) -> Any:
+    nothing = ir.Constant(kind, ir.Undefined)
+    one = builder.insert_element(nothing, number, ir.Constant(_NUMBER, 0))
+    return builder.shuffle_vector(one, nothing, ir.Constant(_NUMBERS, [0] * LANES))
 
 
 def _at_most(builder: Any, place: Any, last: Any) -> Any:
@@ -168,37 +309,11 @@ def _at_most(builder: Any, place: Any, last: Any) -> Any:
 def _joined(builder: Any, parts: list[Any]) -> Any:
     total = parts[0]
     for part in parts[1:]:
-        total = _plus(builder, total, part)
+        total = builder.add(total, part)
     return total
 
 
-def _totals(builder: Any, vectors: list[Any]) -> list[Any]:
-    """The sum over the lanes of each vector; pairs are folded into one vector, until one holds all sums."""
-    length, count = LANES, len(vectors)  # length: of the lanes side by side that belong to one vector
-    while len(vectors) & (len(vectors) - 1):
-        vectors = [*vectors, vectors[-1]]  # pairs want a power of two
-    while len(vectors) > 1:
-        vectors = [_folded(builder, *pair, length) for pair in zip(vectors[::2], vectors[1::2], strict=True)]
-        length //= 2
-    (vector,) = vectors
-    while length > 1:
-        vector = _folded(builder, vector, None, length)
-        length //= 2
-    return [builder.extract_element(vector, _lane(lane)) for lane in range(count)]
-
-
-def _folded(builder: Any, one: Any, other: Any | None, length: int) -> Any:
-    """Each `length` lanes of both vectors made half as many, by adding their halves; those of `one` first."""
-    lanes = one.type.count * (1 if other is None else 2)
-    low = [begin + lane for begin in range(0, lanes, length) for lane in range(length // 2)]
-    masks = ([lane + half for lane in low] for half in (0, length // 2))
-    other = ir.Constant(one.type, ir.Undefined) if other is None else other
-    kind = ir.VectorType(ir.IntType(32), len(low))
-    halves = (builder.shuffle_vector(one, other, ir.Constant(kind, mask)) for mask in masks)
-    return _plus(builder, *halves)
-
-
-# One instruction may do both; sums stay in the order written, which is then the same in both rows of weights.
+# One instruction may do both.
 def _times(builder: Any, one: Any, other: Any) -> Any:
     return builder.fmul(one, other, flags=("contract",))
 
@@ -211,5 +326,9 @@ def _whole(number: int) -> Any:
     return ir.Constant(_INT, number)
 
 
-def _lane(number: int) -> Any:
-    return ir.Constant(ir.IntType(32), number)
+def _number(number: int) -> Any:
+    return ir.Constant(_NUMBERS, [number] * LANES)
+
+
+def _short(number: int) -> Any:
+    return ir.Constant(_SHORTS, [number] * 2 * LANES)

@@ -1,9 +1,9 @@
-"""Weights in a few bits, for products of few rows: exact ones, and those of a drafter rounded.
+"""Weights in a few bits, as products read them: exact ones, and those of a drafter rounded.
 
 A call of few positions is as fast as its weights are read. Weights that come from a file of 4 or 8 bits, like
 the default target's Q4_1, are made float32 when they are loaded, five times as much to read. Whether a matrix
 is such a one is seen in its numbers: each block of 32 is then a few equal steps. Its codes and steps stand
-beside it, and each weight that the products make of them is the float32 number to the bit.
+beside it, and say each weight to the bit.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -26,12 +26,12 @@ Bits = Literal[4, 8]
 class PackedParameter(nn.Parameter):
     """A matrix [out, in] that knows its codes.
 
-    bits: of each code. codes: [out, in * bits / 8] bytes. scales: [out, blocks (of 4 bits: times 2)] float32.
-    See `packed_dots`.
+    bits: of each code. words: the codes, in 16 bits each (`packed_dots.words_of`). scales: [tiles, blocks,
+    scales, lanes] float32.
     """
 
     bits: Bits
-    codes: torch.Tensor
+    words: torch.Tensor
     scales: torch.Tensor
     packed_version: int
 
@@ -43,7 +43,7 @@ class PackedParameter(nn.Parameter):
 
 def bytes_to_read(weight: torch.Tensor) -> int:
     """Of a matrix in a product of few rows: of its codes and scales, if it knows some."""
-    parts = (weight.codes, weight.scales) if isinstance(weight, PackedParameter) else (weight,)
+    parts = (weight.words, weight.scales) if isinstance(weight, PackedParameter) else (weight,)
     return sum(part.numel() * part.element_size() for part in parts)
 
 
@@ -68,8 +68,8 @@ def pack_weights(module: nn.Module) -> None:
 def round_weights(module: nn.Module) -> None:
     """Give every matrix of few-row layers codes of 8 bits: weights are rounded to 255 steps of their block.
 
-    For drafters, whose law may be anything: what is emitted has the target's. Products of many rows still
-    take the numbers as they are. A matrix whose rows are no whole blocks is left as it is.
+    For drafters, whose law may be anything: what is emitted has the target's. A matrix whose rows are no
+    whole blocks is left as it is.
     """
     from speclight.models.packed_dots import BLOCK
 
@@ -78,22 +78,25 @@ def round_weights(module: nn.Module) -> None:
             blocks = layer.weight.detach().float().unflatten(1, (-1, BLOCK))
             steps = blocks.abs().amax(2, keepdim=True) / 127.0
             codes = (blocks / steps.clamp_min(torch.finfo(torch.float32).tiny)).round()
-            layer.weight = _packed(layer.weight, 8, codes.flatten(1).to(torch.int8), steps.flatten(1))
+            layer.weight = _packed(layer.weight, 8, codes.flatten(1).to(torch.int8).numpy(), steps.numpy())
 
 
 def packed_of(weight: torch.Tensor) -> PackedParameter | None:
     """The matrix with its codes, on the same numbers; None if four or eight bits do not say all of it."""
-    loops = _loops()
-    if weight.dtype != torch.float32 or weight.dim() != 2 or weight.shape[1] % loops.BLOCK or weight.is_meta:
+    from speclight.models.packed_dots import BLOCK, scales_a_block
+
+    if weight.dtype != torch.float32 or weight.dim() != 2 or weight.shape[1] % BLOCK or weight.is_meta:
         return None
-    numbers, blocks = weight.detach().contiguous().numpy(), weight.shape[1] // loops.BLOCK
-    ways: tuple[tuple[Bits, int, int], ...] = ((4, 2, 2), (8, 1, 1))
-    for bits, codes_a_byte, scales_a_block in ways:
-        codes = np.empty((len(numbers), weight.shape[1] // codes_a_byte), np.uint8)
-        scales = np.empty((len(numbers), scales_a_block * blocks), np.float32)
-        find = loops.codes_of_four_bits if bits == 4 else loops.codes_of_eight_bits
+    numbers, blocks = weight.detach().contiguous().numpy(), weight.shape[1] // BLOCK
+    codes, loops = np.empty(numbers.shape, np.uint8), _loops()
+    ways: tuple[tuple[Bits, Any], ...] = (
+        (4, loops.codes_of_four_bits),
+        (8, loops.codes_of_eight_bits),
+    )
+    for bits, find in ways:
+        scales = np.empty((len(numbers), blocks, scales_a_block(bits)), np.float32)
         if find(numbers, codes, scales):
-            return _packed(weight, bits, torch.from_numpy(codes), torch.from_numpy(scales))
+            return _packed(weight, bits, codes, scales)
     return None
 
 
@@ -105,8 +108,18 @@ def _loops() -> ModuleType:
     return block_codes
 
 
-def _packed(weight: torch.Tensor, bits: Bits, codes: torch.Tensor, scales: torch.Tensor) -> PackedParameter:
+def _packed(weight: torch.Tensor, bits: Bits, codes: np.ndarray, scales: np.ndarray) -> PackedParameter:
+    """codes: [out, in], a byte each. scales: [out, blocks, scales]."""
+    from speclight.models.packed_dots import LANES, words_of
+
+    outputs, blocks, kinds = scales.shape
+    words = np.zeros(words_of(bits, blocks, outputs), np.uint16)
+    _loops().arrange(codes, bits, words)
+    of_tiles = np.zeros((len(words) * LANES, blocks, kinds), np.float32)
+    of_tiles[:outputs] = scales
+    of_tiles = of_tiles.reshape(-1, LANES, blocks, kinds).transpose(0, 2, 3, 1)
     made = PackedParameter(weight.detach(), requires_grad=False)
-    made.bits, made.codes, made.scales = bits, codes.contiguous(), scales.contiguous()
+    made.bits, made.words = bits, torch.from_numpy(words.view(np.int16))
+    made.scales = torch.from_numpy(np.ascontiguousarray(of_tiles))
     made.packed_version = made._version
     return made

@@ -12,14 +12,23 @@ from numba import cfunc, njit, types
 from numba.extending import overload
 from numba.np.numpy_support import carray
 
-from speclight.models.packed_dots import BLOCK, COLUMNS, address_of, packed_dots
+from speclight.models.packed_dots import (
+    BLOCK,
+    GROUP,
+    LANES,
+    address_of,
+    packed_dots,
+    round_block,
+    scales_a_block,
+    words_of,
+)
 
 _compiled: Any = njit(fastmath=True)
-# Sums in the order written: else they may differ between the two rows of weights that are read together.
 _compiled_as_written: Any = njit
 _thread: Any = types.ExternalFunction("omp_get_thread_num", types.int32())
 _threads: Any = types.ExternalFunction("omp_get_num_threads", types.int32())
 _address_of: Any = address_of
+_round_block: Any = round_block
 _addresses: Any = types.CPointer(types.voidptr)
 
 # Rows of a weight matrix that stay in the nearest caches until all groups of rows have been multiplied.
@@ -113,40 +122,74 @@ def _multiply(rows: Any, weight: Any, output: Any, start: int, end: int) -> None
                         output[first + row, column] = eight[row]
 
 
+@_compiled_as_written
+def _rounded(rows: Any, numbers: Any, factors: Any) -> None:
+    """Fill in the whole numbers of rows [rows, in] and their blocks' factors [rows, blocks, 2]."""
+    given, there, by = _address_of(rows), _address_of(numbers), _address_of(factors)
+    for block in range(rows.size // BLOCK):
+        _round_block(given, there, by, block)
+
+
 def _packed_multiply(bits: int) -> Any:
-    """Columns start to end of the output, [rows, out], of a matrix in codes, see `packed_weights`."""
-    one, two, three, four, six, eight = (packed_dots(bits, rows) for rows in (1, 2, 3, 4, 6, 8))
+    """A thread's share of the output, [rows, out], of a matrix in codes, see `packed_weights`."""
+    one, two, three, four, six, eight = (packed_dots(bits, rows) for rows in (1, 2, 3, 4, 6, GROUP))
 
     @_compiled_as_written
-    def multiply(rows: Any, codes: Any, scales: Any, output: Any, start: int, end: int) -> None:
-        count, blocks, stride = len(rows), np.int64(rows.shape[1] // BLOCK), output.strides[0] // FLOAT_BYTES
-        all_rows, own, scale, there = (
-            _address_of(rows),
-            _address_of(codes),
+    def tile_products(
+        numbers: Any, factors: Any, words: Any, scales: Any, tile: int, output: Any, stride: int
+    ) -> None:
+        """Of one tile. output: the address of the first product."""
+        count, blocks = len(numbers), factors.shape[1]
+        own, steps, given, by = (
+            _address_of(words),
             _address_of(scales),
-            _address_of(output),
+            _address_of(numbers),
+            _address_of(factors),
         )
-        for column in range(start, end, COLUMNS):
-            other = min(column + 1, end - 1)
-            for first in range(0, count, 8):
-                left, last = count - first, np.int64(count - 1)
-                if left == 1:
-                    one(own, scale, column, other, blocks, all_rows, first, last, there, stride)
-                elif left == 2:
-                    two(own, scale, column, other, blocks, all_rows, first, last, there, stride)
-                elif left == 3:
-                    three(own, scale, column, other, blocks, all_rows, first, last, there, stride)
-                elif left == 4:
-                    four(own, scale, column, other, blocks, all_rows, first, last, there, stride)
-                elif left <= 6:
-                    six(own, scale, column, other, blocks, all_rows, first, last, there, stride)
-                else:
-                    eight(own, scale, column, other, blocks, all_rows, first, last, there, stride)
+        for first in range(0, count, GROUP):
+            left, last = count - first, np.int64(count - 1)
+            if left == 1:
+                one(own, steps, tile, blocks, given, by, first, last, output, stride)
+            elif left == 2:
+                two(own, steps, tile, blocks, given, by, first, last, output, stride)
+            elif left == 3:
+                three(own, steps, tile, blocks, given, by, first, last, output, stride)
+            elif left == 4:
+                four(own, steps, tile, blocks, given, by, first, last, output, stride)
+            elif left <= 6:
+                six(own, steps, tile, blocks, given, by, first, last, output, stride)
+            else:
+                eight(own, steps, tile, blocks, given, by, first, last, output, stride)
+
+    @_compiled_as_written
+    def multiply(numbers: Any, factors: Any, words: Any, scales: Any, output: Any, share: Any) -> None:
+        """share: the thread's number and how many there are."""
+        tiles, outputs = len(words), output.shape[1]
+        for tile in range(tiles * share[0] // share[1], tiles * (share[0] + 1) // share[1]):
+            start = tile * LANES
+            if start + LANES <= outputs:
+                there, stride = output[:, start:], output.strides[0] // FLOAT_BYTES
+                tile_products(numbers, factors, words, scales, tile, _address_of(there), stride)
+            else:
+                made = np.empty((len(numbers), LANES), np.float32)
+                tile_products(numbers, factors, words, scales, tile, _address_of(made), LANES)
+                output[:, start:] = made[:, : outputs - start]
 
     return multiply
 
 
 _multiply_four_bits, _multiply_eight_bits = _packed_multiply(4), _packed_multiply(8)
+
+
+_words_of: Any = _compiled_as_written(words_of)
+_scales_a_block: Any = _compiled_as_written(scales_a_block)
+
+
+@_compiled_as_written
+def _coded(held: Any, scales: Any, bits: int, blocks: int, outputs: int) -> Any:
+    """Words and scales of a matrix by their addresses."""
+    words = carray(held, _words_of(bits, blocks, outputs), np.uint16)
+    return words, carray(scales, (len(words), blocks, _scales_a_block(bits), LANES), np.float32)
 
 
 _region: Any = cfunc(types.void(_addresses), cache=True)
@@ -165,23 +208,24 @@ def multiply_share(job: Any) -> None:
     numbers = carray(job[0], (HEAD + 2 * matrices,), np.int64)
     rows = carray(job[1], (count, width), np.float32)
     output = carray(job[2], (count, total), np.float32)
-    thread, threads = _thread(), _threads()
+    blocks = width // BLOCK if numbers[HEAD + matrices :].max() >= FOUR_BITS else 0
+    # Every thread rounds all rows: that takes less time than waiting for others.
+    whole, factors = np.empty((count, BLOCK * blocks), np.int16), np.empty((count, blocks, 2), np.float32)
+    if blocks:
+        _rounded(rows, whole, factors)
+    share = _thread(), _threads()
     before = 0
     for matrix in range(matrices):
         outputs = numbers[HEAD + matrix]
         own = output[:, before : before + outputs]
-        start, end = outputs * thread // threads, outputs * (thread + 1) // threads
+        start, end = outputs * share[0] // share[1], outputs * (share[0] + 1) // share[1]
         kind, held, scales = numbers[HEAD + matrices + matrix], job[3 + 2 * matrix], job[4 + 2 * matrix]
         if kind == HALF:
             _multiply(rows, carray(held, (outputs, width), np.uint16), own, start, end)
         elif kind == FOUR_BITS:
-            codes = carray(held, (outputs, width // 2), np.uint8)
-            of_blocks = carray(scales, (outputs, 2 * (width // BLOCK)), np.float32)
-            _multiply_four_bits(rows, codes, of_blocks, own, start, end)
+            _multiply_four_bits(whole, factors, *_coded(held, scales, 4, blocks, outputs), own, share)
         elif kind == EIGHT_BITS:
-            codes = carray(held, (outputs, width), np.uint8)
-            of_blocks = carray(scales, (outputs, width // BLOCK), np.float32)
-            _multiply_eight_bits(rows, codes, of_blocks, own, start, end)
+            _multiply_eight_bits(whole, factors, *_coded(held, scales, 8, blocks, outputs), own, share)
         else:
             _multiply(rows, carray(held, (outputs, width), np.float32), own, start, end)
         before += outputs

@@ -14,15 +14,19 @@ from __future__ import annotations
 
 import ctypes
 import math
+import struct
+import sys
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 
 import torch
 
 from speclight.models.few_rows import Matrices, exchanged_products
 from speclight.models.kernel_cache import kept_kernels
-from speclight.models.packed_weights import PackedParameter
+from speclight.models.packed_weights import PackedParameter, version_of
+from speclight.models.row_steps import RowChain, RowNorm, steps_one_by_one
 
 # Of float32 and bfloat16 weights. From about here on the processor's arithmetic is the limit, and library
 # kernels use it better.
@@ -37,86 +41,137 @@ def compiled_products(rows: torch.Tensor, weights: Sequence[torch.Tensor]) -> to
     Weights may be of bfloat16, half as much to read, or know their codes (`packed_weights`), a fifth. Needs
     `has_openmp`.
     """
-    count, width = rows.shape
-    known = _known(weights)
-    if not (
-        0 < count <= known.most_rows
-        and known.width == width
-        and _is_plain(rows)
-        and not _needs_gradients(weights)
-    ):
+    kept = weights if isinstance(weights, Matrices) else None
+    plan = _planned(kept, weights, lambda: (_Step(weights, None, None),))
+    if not plan.can_read(rows):
         return exchanged_products(rows, weights)
-    output = rows.new_empty((count, known.outputs))
-    numbers = known.numbers(count)
-    job = known.job(ctypes.addressof(numbers), rows.data_ptr(), output.data_ptr())
-    parallel, share = _region()
-    parallel(share, ctypes.addressof(job), torch.get_num_threads(), 0)
-    return output
+    return plan.computed(rows, None)[0]
 
 
-class _Known:
-    """What the loops want to know of matrices. width: of all of them; None if the loops cannot read one.
+def compiled_steps(chain: RowChain, rows: torch.Tensor, added: torch.Tensor | None) -> list[torch.Tensor]:
+    """See RowSteps. One by one where the loops are not for them."""
+    plan = _planned(
+        chain, chain.tensors, lambda: [_Step(step.weights, step.norm, step.bias) for step in chain]
+    )
+    if not plan.can_read(rows) or not (added is None or _is_plain(added)):
+        return _one_by_one(chain, rows, added)
+    return plan.computed(rows, added)
 
-    outputs: of all together. most_rows: that the loops are for. places: where the numbers of each begin, and
-    whether it knew its codes.
+
+_one_by_one = steps_one_by_one(compiled_products)
+
+
+def _planned(
+    kept: Matrices | RowChain | None, tensors: Sequence[torch.Tensor], steps: Callable[[], Sequence[_Step]]
+) -> _Plan:
+    """The plan that was kept, made anew where one of its tensors was moved or written to."""
+    places = [(tensor.data_ptr(), version_of(tensor)) for tensor in tensors]
+    if kept is None or kept.known is None or kept.known.places != places:
+        plan = _Plan(steps(), places, any(tensor.requires_grad for tensor in tensors))
+        if kept is None:
+            return plan
+        kept.known = plan
+    return kept.known
+
+
+class _Step:
+    """A step as `share_of_steps` wants it. width: of its rows; None if the loops cannot read its numbers.
+
+    outputs: of all matrices. most_rows: that the loops are for. numbers: before the rows come (how many at
+    ROWS, whether something is added at ADDED). addresses: before those of rows, output and what is added.
     """
 
-    def __init__(self, weights: Sequence[torch.Tensor]) -> None:
+    ROWS, ADDED = 1, 7
+
+    def __init__(
+        self, weights: Sequence[torch.Tensor], norm: RowNorm | None, bias: torch.Tensor | None
+    ) -> None:
+        others = [None if norm is None else norm.weight, bias]
         widths = {weight.shape[1] for weight in weights}
-        readable = len(widths) == 1 and all(_is_plain(weight, WEIGHTS) for weight in weights)
-        self.width, self.places = (widths.pop() if readable else None), _places(weights)
+        readable = all(_is_plain(weight, WEIGHTS) for weight in weights)
+        readable = readable and all(_is_plain(other) for other in others if other is not None)
+        self.width = widths.pop() if readable and len(widths) == 1 else None
         sizes, held = [weight.shape[0] for weight in weights], [_held(weight) for weight in weights]
+        kinds = [kind for kind, _, _ in held]
         self.outputs = sum(sizes)
-        is_coded = all(in_codes for _, in_codes in self.places)
-        self.most_rows: float = math.inf if is_coded else MOST_ROWS
-        self._head, self._sizes = len(weights), (*sizes, *(kind for kind, _, _ in held))
-        self._addresses = tuple(address for _, *addresses in held for address in addresses)
-        self._numbers = ctypes.c_int64 * (4 + len(self._sizes))
-        self._job = ctypes.c_void_p * (3 + len(self._addresses))
-
-    def numbers(self, count: int) -> ctypes.Array[ctypes.c_int64]:
-        """See `multiply_share`."""
-        return self._numbers(self._head, count, self.width, self.outputs, *self._sizes)
-
-    def job(self, *addresses: int) -> ctypes.Array[ctypes.c_void_p]:
-        """See `multiply_share`. addresses: of the numbers, the rows and the output."""
-        return self._job(*addresses, *self._addresses)
+        self.most_rows: float = math.inf if all(kind in CODED for kind in kinds) else MOST_ROWS
+        epsilon = (False, 0) if norm is None else (True, _bits(norm.epsilon))
+        head = (len(weights), 0, self.width or 0, self.outputs, *epsilon, bias is not None, False)
+        self.numbers = (*head, *sizes, *kinds)
+        given = (0 if other is None else other.data_ptr() for other in others)
+        self.addresses = (0, 0, *given, 0, *(address for _, *both in held for address in both))
 
 
-def _known(weights: Sequence[torch.Tensor]) -> _Known:
-    """What is known of matrices, looked up anew where one was moved or written to."""
-    if not isinstance(weights, Matrices):
-        return _Known(weights)
-    if weights.known is None or weights.known.places != _places(weights):
-        weights.known = _Known(weights)
-    return weights.known
+class _Plan:
+    """Steps in a chain, laid out for the loops. places: where their tensors lay, and their versions, then."""
+
+    def __init__(self, steps: Sequence[_Step], places: list[tuple[int, int]], has_gradients: bool) -> None:
+        self.places, self._has_gradients = places, has_gradients
+        widths = [step.width for step in steps]
+        fits = [step.outputs for step in steps[:-1]] == widths[1:]
+        self._width = widths[0] if fits and None not in widths else None
+        self._most_rows = min(step.most_rows for step in steps)
+        numbers = [number for step in steps for number in step.numbers]
+        self._outputs = [step.outputs for step in steps]
+        self._head = (ctypes.c_int64 * (2 + len(numbers)))(2 + len(numbers), len(steps), *numbers)
+        addresses = [address for step in steps for address in step.addresses]
+        self._job = (ctypes.c_void_p * (1 + len(addresses)))(0, *addresses)
+        lengths = ([len(step.numbers) for step in steps], [len(step.addresses) for step in steps])
+        self._begins, self._places = (
+            list(accumulate(own, initial=start)) for own, start in zip(lengths, (2, 1), strict=True)
+        )
+
+    def can_read(self, rows: torch.Tensor) -> bool:
+        """Whether the loops are for these steps and so many rows of this kind."""
+        count, width = rows.shape
+        return (
+            width == self._width
+            and 0 < count <= self._most_rows
+            and _is_plain(rows)
+            and not ((self._has_gradients or rows.requires_grad) and torch.is_grad_enabled())
+        )
+
+    def computed(self, rows: torch.Tensor, added: torch.Tensor | None) -> list[torch.Tensor]:
+        """The output of each step."""
+        # Copies, since several threads may be at it.
+        head, job = type(self._head).from_buffer_copy(self._head), type(self._job).from_buffer_copy(self._job)
+        count, outputs = rows.shape[0], []
+        for columns, begin, place in zip(self._outputs, self._begins, self._places, strict=False):
+            output = rows.new_empty((count, columns))
+            head[begin + _Step.ROWS] = count
+            job[place], job[place + 1] = rows.data_ptr(), output.data_ptr()
+            outputs.append(output)
+            rows = output
+        if added is not None:
+            head[self._begins[0] + _Step.ADDED], job[self._places[0] + 4] = True, added.data_ptr()
+        job[0] = ctypes.addressof(head)
+        parallel, share = _region()
+        parallel(share, ctypes.addressof(job), torch.get_num_threads(), 0)
+        return outputs
 
 
-def _places(weights: Sequence[torch.Tensor]) -> list[tuple[int, bool]]:
-    return [
-        (weight.data_ptr(), isinstance(weight, PackedParameter) and weight.is_packed) for weight in weights
-    ]
+@cache
+def _bits(number: float) -> int:
+    """Of the number in float32, as an integer."""
+    return int.from_bytes(struct.pack("=f", number), sys.byteorder)
+
+
+# What a matrix is made of, in `row_kernels`' numbers.
+FLOAT, HALF, FOUR_BITS, EIGHT_BITS = 0, 1, 2, 3
+CODED = (FOUR_BITS, EIGHT_BITS)
 
 
 def _held(weight: torch.Tensor) -> tuple[int, int, int]:
-    """What a matrix is made of, in `row_kernels`' numbers, and the addresses of that and of its scales."""
+    """What a matrix is made of, and the addresses of that and of its scales."""
     if isinstance(weight, PackedParameter) and weight.is_packed:
-        return (2 if weight.bits == 4 else 3), weight.words.data_ptr(), weight.scales.data_ptr()
-    return int(weight.dtype == torch.bfloat16), weight.data_ptr(), 0
+        kind = FOUR_BITS if weight.bits == 4 else EIGHT_BITS
+        return kind, weight.words.data_ptr(), weight.scales.data_ptr()
+    return (HALF if weight.dtype == torch.bfloat16 else FLOAT), weight.data_ptr(), 0
 
 
 def _is_plain(matrix: torch.Tensor, dtypes: Sequence[torch.dtype] = (torch.float32,)) -> bool:
     """Whether the loops, which know addresses alone, may read it."""
-    return (
-        matrix.dtype in dtypes
-        and matrix.is_contiguous()
-        and matrix.device.type == "cpu"
-        and not (matrix.requires_grad and torch.is_grad_enabled())
-    )
-
-
-def _needs_gradients(weights: Sequence[torch.Tensor]) -> bool:
-    return torch.is_grad_enabled() and any(weight.requires_grad for weight in weights)
+    return matrix.dtype in dtypes and matrix.is_contiguous() and matrix.device.type == "cpu"
 
 
 def has_openmp() -> bool:
@@ -133,11 +188,11 @@ def _region() -> tuple[Callable[[int, int, int, int], None], int]:
     assert library is not None, "asked for where has_openmp says no"
     binding.load_library_permanently(str(library))
     with kept_kernels():
-        from speclight.models.row_kernels import multiply_share
+        from speclight.models.row_kernels import share_of_steps
     parallel = ctypes.CDLL(str(library)).GOMP_parallel
     parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
     parallel.restype = None
-    return parallel, multiply_share.address
+    return parallel, share_of_steps.address
 
 
 @cache

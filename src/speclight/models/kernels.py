@@ -11,16 +11,20 @@ import torch
 from transformers import PreTrainedModel
 
 from speclight.errors import InvalidInput
-from speclight.models.compiled_rows import compiled_products, has_openmp
+from speclight.models.compiled_rows import compiled_products, compiled_steps, has_openmp
 from speclight.models.few_rows import Products, exchanged_products, use_products
 from speclight.models.lean_layers import use_lean_layers
 from speclight.models.packed_weights import pack_weights
+from speclight.models.row_steps import RowSteps, steps_one_by_one
 
 KernelsInUse = Literal["graphs", "compiled", "fast", "eager"]
 Kernels = Literal["auto", "graphs", "compiled", "fast", "eager"]
 # Those of a CPU by what they are called, in the order in which "auto" tries them.
 PRODUCTS: Mapping[KernelsInUse, Products] = MappingProxyType(
     {"compiled": compiled_products, "fast": exchanged_products}
+)
+_STEPS: Mapping[KernelsInUse, RowSteps] = MappingProxyType(
+    {"compiled": compiled_steps, "fast": steps_one_by_one(exchanged_products)}
 )
 
 
@@ -53,7 +57,7 @@ def use_kernels(model: PreTrainedModel, kernels: Kernels) -> KernelsInUse:
                 if not _is_streamed(model):
                     if name == "compiled":
                         pack_weights(model)
-                    use_lean_layers(model, PRODUCTS[name])
+                    use_lean_layers(model, _STEPS[name])
             return name
         if kernels == name:
             warnings.warn(

@@ -13,40 +13,13 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.functional import rms_norm
 from transformers import Cache, PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer, eager_attention_forward
 from transformers.models.mistral.modeling_mistral import MistralDecoderLayer
 from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer
 
-from speclight.models.few_rows import Matrices, Products
-
-
-class _Matrices:
-    """Weights and biases of linear layers that read the same, their outputs side by side."""
-
-    def __init__(self, products: Products, *layers: nn.Linear) -> None:
-        self._products = products
-        self._weights = Matrices(layer.weight for layer in layers)
-        biases = [layer.bias for layer in layers if layer.bias is not None]
-        self._bias = torch.cat([bias.detach() for bias in biases]) if biases else None
-
-    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        """[rows, out] in any memory layout. rows: [rows, in], contiguous."""
-        output = self._products(rows, self._weights)
-        return output if self._bias is None else output + self._bias
-
-
-class _Norm:
-    """Weight and epsilon of a norm by the root mean square."""
-
-    def __init__(self, norm: Any) -> None:
-        self.weight, self.size, self.epsilon = norm.weight, norm.weight.shape, norm.variance_epsilon
-
-    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        """[rows, hidden], each normed."""
-        return rms_norm(rows, self.size, self.weight, self.epsilon)
+from speclight.models.row_steps import RowChain, RowNorm, RowStep, RowSteps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,12 +29,10 @@ class _Parts:
     attention: Any
     attend: Callable[..., tuple[torch.Tensor, torch.Tensor | None]]
     activation: Callable[[torch.Tensor], torch.Tensor]
-    norm_before_attention: _Norm
-    norm_before_mlp: _Norm
-    queries_keys_values: _Matrices
-    output: _Matrices
-    gate_up: _Matrices
-    down: _Matrices
+    run: RowSteps
+    to_attention: RowChain
+    to_activation: RowChain
+    from_activation: RowChain
 
 
 class _LeanLayer(nn.Module):
@@ -85,8 +56,8 @@ class _LeanLayer(nn.Module):
         attention = parts.attention
         batch, new, width = hidden_states.shape
         state = hidden_states.reshape(-1, width)
-        read = parts.norm_before_attention(state)
-        queries, keys, values = _projected(parts, read, (batch, new), position_embeddings)
+        (joined,) = parts.run(parts.to_attention, state, None)
+        queries, keys, values = _projected(parts, joined, (batch, new), position_embeddings)
         if past_key_values is not None:
             keys, values = past_key_values.update(keys, values, attention.layer_idx)
         attended, _ = parts.attend(
@@ -99,11 +70,11 @@ class _LeanLayer(nn.Module):
             scaling=attention.scaling,
             **kwargs,
         )
-        state = state + parts.output(attended.reshape(batch * new, -1))
-        read = parts.norm_before_mlp(state)
-        gate, up = parts.gate_up(read).chunk(2, dim=1)
+        state, gate_up = parts.run(parts.to_activation, attended.reshape(batch * new, -1), state)
+        gate, up = gate_up.chunk(2, dim=1)
         joined = torch.mul(parts.activation(gate), up)
-        return (state + parts.down(joined.contiguous())).view(batch, new, width)
+        (state,) = parts.run(parts.from_activation, joined, state)
+        return state.view(batch, new, width)
 
 
 class LeanLlamaLayer(_LeanLayer, LlamaDecoderLayer):
@@ -144,7 +115,7 @@ class SignedRotary(nn.Module):
         return cosines.unsqueeze(2), torch.cat((-first, second), dim=-1).unsqueeze(2)
 
 
-def use_lean_layers(model: PreTrainedModel, products: Products) -> None:
+def use_lean_layers(model: PreTrainedModel, run: RowSteps) -> None:
     """Make the decoder layers of a model lean, where all of them are of a make that has a lean form.
 
     They go on with the attention that the model is set to now.
@@ -156,38 +127,42 @@ def use_lean_layers(model: PreTrainedModel, products: Products) -> None:
     attention = str(model.config._attn_implementation)
     attend = ALL_ATTENTION_FUNCTIONS.get_interface(attention, eager_attention_forward)
     for layer in layers:
-        layer.parts = _parts(layer, attend, products)
+        layer.parts = _parts(layer, attend, run)
         layer.__class__ = LEAN[type(layer)]
     decoder.rotary_emb = SignedRotary(decoder.rotary_emb)
 
 
 def _parts(
-    layer: Any, attend: Callable[..., tuple[torch.Tensor, torch.Tensor | None]], products: Products
+    layer: Any, attend: Callable[..., tuple[torch.Tensor, torch.Tensor | None]], run: RowSteps
 ) -> _Parts:
     attention, mlp = layer.self_attn, layer.mlp
+    projections = (attention.q_proj, attention.k_proj, attention.v_proj)
     return _Parts(
         attention=attention,
         attend=attend,
         activation=mlp.act_fn,
-        norm_before_attention=_Norm(layer.input_layernorm),
-        norm_before_mlp=_Norm(layer.post_attention_layernorm),
-        queries_keys_values=_Matrices(products, attention.q_proj, attention.k_proj, attention.v_proj),
-        output=_Matrices(products, attention.o_proj),
-        gate_up=_Matrices(products, mlp.gate_proj, mlp.up_proj),
-        down=_Matrices(products, mlp.down_proj),
+        run=run,
+        to_attention=RowChain([RowStep(*projections, norm=RowNorm(layer.input_layernorm))]),
+        to_activation=RowChain(
+            [
+                RowStep(attention.o_proj),
+                RowStep(mlp.gate_proj, mlp.up_proj, norm=RowNorm(layer.post_attention_layernorm)),
+            ]
+        ),
+        from_activation=RowChain([RowStep(mlp.down_proj)]),
     )
 
 
 def _projected(
     parts: _Parts,
-    read: torch.Tensor,
+    joined: torch.Tensor,
     shape: tuple[int, int],
     position_embeddings: tuple[torch.Tensor, torch.Tensor],
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """[batch, heads, new, head size] queries and keys, rotated, and values. read: [batch * new, hidden]."""
+    """[batch, heads, new, head size] queries and keys, rotated, and values, of all of them side by side."""
     size: int = parts.attention.head_dim
     groups: int = parts.attention.num_key_value_groups
-    joined = parts.queries_keys_values(read).reshape(*shape, -1, size)
+    joined = joined.reshape(*shape, -1, size)
     key_heads = joined.shape[2] // (groups + 2)
     heads = groups * key_heads
     both, values = joined[:, :, : heads + key_heads], joined[:, :, heads + key_heads :].transpose(1, 2)

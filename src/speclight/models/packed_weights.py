@@ -38,7 +38,12 @@ class PackedParameter(nn.Parameter):
     @property
     def is_packed(self) -> bool:
         """Whether the codes are still those of the numbers: not once these were written to."""
-        return self._version == self.packed_version
+        return version_of(self) == self.packed_version
+
+
+def version_of(tensor: torch.Tensor) -> int:
+    """How often a tensor was written to; of one made in inference mode, which does not count that, -1."""
+    return -1 if tensor.is_inference() else tensor._version
 
 
 def bytes_to_read(weight: torch.Tensor) -> int:
@@ -109,7 +114,7 @@ def _loops() -> ModuleType:
 
 
 def _packed(weight: torch.Tensor, bits: Bits, codes: np.ndarray, scales: np.ndarray) -> PackedParameter:
-    """codes: [out, in], a byte each. scales: [out, blocks, scales]."""
+    """The matrix with codes [out, in], a byte each, and scales [out, blocks, scales]."""
     from speclight.models.packed_dots import LANES, words_of
 
     outputs, blocks, kinds = scales.shape
@@ -121,5 +126,5 @@ def _packed(weight: torch.Tensor, bits: Bits, codes: np.ndarray, scales: np.ndar
     made = PackedParameter(weight.detach(), requires_grad=False)
     made.bits, made.words = bits, torch.from_numpy(words.view(np.int16))
     made.scales = torch.from_numpy(np.ascontiguousarray(of_tiles))
-    made.packed_version = made._version
+    made.packed_version = version_of(made)
     return made

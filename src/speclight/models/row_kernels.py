@@ -26,6 +26,7 @@ from speclight.models.packed_dots import (
 _compiled: Any = njit(fastmath=True)
 _compiled_as_written: Any = njit
 _thread: Any = types.ExternalFunction("omp_get_thread_num", types.int32())
+_barrier: Any = types.ExternalFunction("GOMP_barrier", types.void())
 _threads: Any = types.ExternalFunction("omp_get_num_threads", types.int32())
 _address_of: Any = address_of
 _round_block: Any = round_block
@@ -33,8 +34,8 @@ _addresses: Any = types.CPointer(types.voidptr)
 
 # Rows of a weight matrix that stay in the nearest caches until all groups of rows have been multiplied.
 WEIGHT_ROWS = 32
-# Numbers in a job's first array before those of its matrices.
-HEAD = 4
+# Of a step the numbers before those of its matrices, and the addresses before theirs.
+HEAD, PLACES = 8, 5
 # What a matrix is made of.
 FLOAT, HALF, FOUR_BITS, EIGHT_BITS = 0, 1, 2, 3
 ZERO = np.float32(0.0)
@@ -131,7 +132,7 @@ def _rounded(rows: Any, numbers: Any, factors: Any) -> None:
 
 
 def _packed_multiply(bits: int) -> Any:
-    """A thread's share of the output, [rows, out], of a matrix in codes, see `packed_weights`."""
+    """Columns begin, where a tile begins, to end of the output, [rows, out], see `packed_weights`."""
     one, two, three, four, six, eight = (packed_dots(bits, rows) for rows in (1, 2, 3, 4, 6, GROUP))
 
     @_compiled_as_written
@@ -162,11 +163,12 @@ def _packed_multiply(bits: int) -> Any:
                 eight(own, steps, tile, blocks, given, by, first, last, output, stride)
 
     @_compiled_as_written
-    def multiply(numbers: Any, factors: Any, words: Any, scales: Any, output: Any, share: Any) -> None:
-        """share: the thread's number and how many there are."""
-        tiles, outputs = len(words), output.shape[1]
-        for tile in range(tiles * share[0] // share[1], tiles * (share[0] + 1) // share[1]):
-            start = tile * LANES
+    def multiply(
+        numbers: Any, factors: Any, words: Any, scales: Any, output: Any, begin: int, end: int
+    ) -> None:
+        outputs = output.shape[1]
+        for start in range(begin, end, LANES):
+            tile = start // LANES
             if start + LANES <= outputs:
                 there, stride = output[:, start:], output.strides[0] // FLOAT_BYTES
                 tile_products(numbers, factors, words, scales, tile, _address_of(there), stride)
@@ -192,40 +194,79 @@ def _coded(held: Any, scales: Any, bits: int, blocks: int, outputs: int) -> Any:
     return words, carray(scales, (len(words), blocks, _scales_a_block(bits), LANES), np.float32)
 
 
-_region: Any = cfunc(types.void(_addresses), cache=True)
+@_compiled
+def _normed(rows: Any, weight: Any, epsilon: Any) -> Any:
+    """The rows over their root mean square, times the weight."""
+    output = np.empty_like(rows)
+    for row in range(len(rows)):
+        total = ZERO
+        for place in range(len(weight)):
+            total += rows[row, place] * rows[row, place]
+        factor = np.float32(1.0) / np.sqrt(total / np.float32(len(weight)) + epsilon)
+        for place in range(len(weight)):
+            output[row, place] = rows[row, place] * factor * weight[place]
+    return output
 
 
-@_region
-def multiply_share(job: Any) -> None:
-    """What one thread of a parallel region does of a job: its share of every matrix's output columns.
-
-    job: addresses of int64 numbers (matrices, rows, width, all matrices' outputs, of each its outputs, and of
-    each what it is made of), of the rows [rows, width], of the output [rows, all outputs], and of each matrix
-    its numbers or codes [outputs, ...] and its scales, if it has some.
-    """
-    head = carray(job[0], (HEAD,), np.int64)
-    matrices, count, width, total = head[0], head[1], head[2], head[3]
-    numbers = carray(job[0], (HEAD + 2 * matrices,), np.int64)
-    rows = carray(job[1], (count, width), np.float32)
-    output = carray(job[2], (count, total), np.float32)
-    blocks = width // BLOCK if numbers[HEAD + matrices :].max() >= FOUR_BITS else 0
+@_compiled_as_written
+def _share_of_products(rows: Any, step: Any, job: Any, place: int, output: Any) -> None:
+    """A thread's columns of a step's output, see `share_of_steps`."""
+    matrices, count, width, biased, added = step[0], step[1], step[2], step[6], step[7]
+    blocks = width // BLOCK if step[HEAD + matrices :].max() >= FOUR_BITS else 0
     # Every thread rounds all rows: that takes less time than waiting for others.
     whole, factors = np.empty((count, BLOCK * blocks), np.int16), np.empty((count, blocks, 2), np.float32)
     if blocks:
         _rounded(rows, whole, factors)
-    share = _thread(), _threads()
     before = 0
     for matrix in range(matrices):
-        outputs = numbers[HEAD + matrix]
+        outputs, kind = step[HEAD + matrix], step[HEAD + matrices + matrix]
+        unit = LANES if kind >= FOUR_BITS else 1
+        units = (outputs + unit - 1) // unit
+        start = units * _thread() // _threads() * unit
+        end = min(units * (_thread() + 1) // _threads() * unit, outputs)
         own = output[:, before : before + outputs]
-        start, end = outputs * share[0] // share[1], outputs * (share[0] + 1) // share[1]
-        kind, held, scales = numbers[HEAD + matrices + matrix], job[3 + 2 * matrix], job[4 + 2 * matrix]
+        held, scales = job[place + PLACES + 2 * matrix], job[place + PLACES + 1 + 2 * matrix]
         if kind == HALF:
             _multiply(rows, carray(held, (outputs, width), np.uint16), own, start, end)
         elif kind == FOUR_BITS:
-            _multiply_four_bits(whole, factors, *_coded(held, scales, 4, blocks, outputs), own, share)
+            _multiply_four_bits(whole, factors, *_coded(held, scales, 4, blocks, outputs), own, start, end)
         elif kind == EIGHT_BITS:
-            _multiply_eight_bits(whole, factors, *_coded(held, scales, 8, blocks, outputs), own, share)
+            _multiply_eight_bits(whole, factors, *_coded(held, scales, 8, blocks, outputs), own, start, end)
         else:
             _multiply(rows, carray(held, (outputs, width), np.float32), own, start, end)
+        if biased:
+            bias = carray(job[place + 3], (output.shape[1],), np.float32)
+            own[:, start:end] += bias[before + start : before + end]
+        if added:
+            more = carray(job[place + 4], output.shape, np.float32)
+            own[:, start:end] += more[:, before + start : before + end]
         before += outputs
+
+
+_region: Any = cfunc(types.void(_addresses), cache=True)
+
+
+@_region
+def share_of_steps(job: Any) -> None:
+    """What one thread of a parallel region does of steps (`row_steps`): its share of every matrix's columns.
+
+    job: the address of int64 numbers, how many there are and how many steps, then of each step its matrices,
+    rows, width, all matrices' outputs, whether it norms and the bits of epsilon in float32, whether it adds a
+    bias and rows, of each matrix its outputs, and of each what it is made of. Then of each step the addresses
+    of the rows [rows, width], of the output [rows, all outputs], of the norm's weight, the bias and the added
+    rows, and of each matrix of its numbers or words and of its scales, 0 where there is none.
+    """
+    numbers = carray(job[0], (carray(job[0], (1,), np.int64)[0],), np.int64)
+    begin, place = 2, 1
+    for number in range(numbers[1]):
+        if number:
+            _barrier()
+        matrices = numbers[begin]
+        step = numbers[begin : begin + HEAD + 2 * matrices]
+        rows = carray(job[place], (step[1], step[2]), np.float32)
+        output = carray(job[place + 1], (step[1], step[3]), np.float32)
+        if step[4]:
+            epsilon = np.int32(step[5]).view(np.float32)
+            rows = _normed(rows, carray(job[place + 2], (step[2],), np.float32), epsilon)
+        _share_of_products(rows, step, job, place, output)
+        begin, place = begin + len(step), place + PLACES + 2 * matrices

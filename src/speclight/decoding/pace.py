@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from functools import cache
 from statistics import median
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
@@ -178,6 +179,7 @@ def _joined(told: list[tuple[int, int, float]]) -> FloatArray:
     return np.interp(np.arange(1, CEILING + 1), known, seconds)
 
 
+@cache
 def _size_class(size: int) -> int:
     """The sizes timed together, named by the largest: 1, 2, 3, 4, 6, 8, 12, 16, 24, ..."""
     named = next(bound for bound in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48) if size <= bound or bound == 48)
@@ -194,8 +196,8 @@ class Pace:
     def __init__(self, call_seconds: RecentSeconds | None = None) -> None:
         self.calibration, self.call_seconds = Calibration(), call_seconds or RecentSeconds()
         self._level_seconds: deque[float] = deque(maxlen=RECENT)
-        self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT_CALLS)
-        self._recent_tokens, self._recent_seconds = 0, 0.0  # of all of those
+        self._tokens: deque[int] = deque(maxlen=RECENT_CALLS)
+        self._seconds: deque[float] = deque(maxlen=RECENT_CALLS)
         # Of calls with a draft: tokens, and the seconds that such a call usually takes.
         self._drafted: deque[tuple[int, float]] = deque(maxlen=RECENT_CALLS)
         self._stake = FIRST_STAKE  # plain calls that this text can lose on its next one
@@ -273,7 +275,8 @@ class Pace:
         self.call_seconds.learn(len(tree), seconds.total - seconds.draft)
         if trace.draft_cost.calls:
             self._level_seconds.append(seconds.draft / trace.draft_cost.calls)
-        self._recent.append((trace.tokens_emitted, seconds.total))
+        self._tokens.append(trace.tokens_emitted)
+        self._seconds.append(seconds.total)
         if self.call_seconds.plain:  # else nothing is known to win over, and nothing is drafted
             # By what such calls usually take: another process's interruption is no loss of drafting.
             usual = self.call_seconds.plain
@@ -283,9 +286,6 @@ class Pace:
                 self._drafted.append((trace.tokens_emitted, usual))
             won = (1.0 + STAKE_BY_TOKEN) * trace.tokens_emitted - usual / self.call_seconds.plain
             self._stake = min(LARGEST_STAKE, self._stake + won)
-        # Summed anew: a running sum would drift.
-        self._recent_tokens = sum(emitted for emitted, _ in self._recent)
-        self._recent_seconds = sum(spent for _, spent in self._recent)
         if not trace.draft_cost.calls:
             self._since_draft += 1
             self._since_plain = 0
@@ -307,7 +307,7 @@ class Pace:
     @property
     def rate(self) -> float:
         """Tokens per second that decoding reaches, no less than plain decoding's. Needs a plain call."""
-        reached = self._recent_tokens / self._recent_seconds if self._recent else 0.0
+        reached = sum(self._tokens) / sum(self._seconds) if self._tokens else 0.0
         return max(1.0 / self.call_seconds.plain, reached)
 
     @property
@@ -330,9 +330,9 @@ class Pace:
         """Whether to ask the drafter what follows the root; not all it says will be worth scoring."""
         if not self.call_seconds.plain:
             return False
-        scoring = self._marginal_seconds(1)
-        gain = (self._continuation - self.rate * scoring) * self._answered / self._asked
-        return gain > self.rate * self._level and self._level + scoring <= self._seconds_staked
+        rate, level, scoring = self.rate, self._level, self._marginal_seconds(1)
+        gain = (self._continuation - rate * scoring) * self._answered / self._asked
+        return gain > rate * level and level + scoring <= self._seconds_staked
 
     def _marginal_seconds(self, size: int) -> float:
         curve, here = self.call_seconds.curve, min(size, CEILING - 1)

@@ -93,7 +93,7 @@ class GuardedDrafter:
 
     def propose(self, node_budget: int, noise: DraftNoise) -> Draft:
         """See Drafter."""
-        if self._is_usable:
+        if self._is_usable and node_budget > 1:  # of a tree of one node there is nothing to ask
             try:
                 draft = self._drafter.propose(node_budget, noise)
                 check_tree(draft.tree, self._last, node_budget, self._vocabulary_size)

@@ -92,7 +92,9 @@ class ScoredText:
         self.token_ids.extend(emitted_tokens)
         if self._tree_features is None:
             return None
-        features = self._tree_features[torch.from_numpy(kept)]
+        features = self._tree_features
+        if len(kept) < len(features):
+            features = features[torch.from_numpy(kept)]
         self._features.append(features)
         return features
 

@@ -57,7 +57,7 @@ def decoders_of(
     for kernels, target in ((fast.kernels, fast), ("eager", eager)):
         found[f"speclight {kernels}, plain"] = peers.ours(target, "none", 1)
         found[f"speclight {kernels}, n-gram P = 8"] = peers.ours(target, "ngram", 8)
-        found[f"speclight {kernels}, eagle3 P = 4"] = peers.ours(target, "eagle3", 4)
+        found[f"speclight {kernels}, eagle3 P = 2"] = peers.ours(target, "eagle3", 2)
         found[f"speclight {kernels}, auto"] = peers.ours(target, "eagle3", AUTO)
     found[BASE] = peers.transformers(eager)
     found["Transformers, prompt lookup"] = peers.transformers(

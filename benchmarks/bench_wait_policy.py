@@ -3,10 +3,10 @@
 torch's CPU wheels bring GNU's OpenMP, which reads OMP_WAIT_POLICY and GOMP_SPINCOUNT when it is loaded, so
 every case is a process of its own. Passive threads sleep at once: waking them costs at every operation.
 Spinning ones, where other processes want the cores, spin away the time of the very threads they wait for.
-Bounded spinning waits a while, then sleeps; the command line chooses between this and sleeping by what runs
-when it starts. Claim: what it chooses is at no load slower than the better one of "passive" and "torch's
-default" by more than 10%. A case is measured in two processes, far apart in time; shown is the median of all
-its calls, and of each process.
+Bounded spinning waits a while, then sleeps; the command line takes this where nothing else runs when it
+starts, and sleeping beside other work. Claim: what it chooses is at no load slower than the better one of
+"passive" and "torch's default" by more than 10%. A case is measured in two processes, far apart in time; shown
+is the median of all its calls, and of each process.
 
     python benchmarks/bench_wait_policy.py [--rounds 12] [--loads 0,1,2] [--kernels auto]
 
@@ -65,7 +65,7 @@ def measured(policy: str, rounds: int, kernels: str) -> dict[str, list[float]]:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))
     }
-    beside = waiting_beside(others_running(), os.cpu_count() or 1)
+    beside = waiting_beside(others_running())
     waiting = beside if policy == CHOSEN else POLICIES[policy]
     finished = subprocess.run(
         [sys.executable, "-c", MEASURE, str(rounds), kernels, ",".join(map(str, ROWS))],

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from speclight.cli import threads
-from speclight.cli.threads import SLEEP, SPIN, SPIN_A_WHILE, others_running, set_waiting, waiting_beside
+from speclight.cli.threads import SLEEP, SPIN, others_running, set_waiting, waiting_beside
 
 
 @pytest.mark.parametrize("name", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"])
@@ -18,17 +18,16 @@ def test_what_the_user_set_is_left_alone(monkeypatch, name):
 
 
 @pytest.mark.parametrize(
-    ("others", "cores", "expected"),
-    [(0, 2, SPIN), (1, 2, SLEEP), (2, 2, SPIN_A_WHILE), (7, 8, SLEEP), (1, 1, SPIN_A_WHILE)],
+    ("others", "expected"),
+    [(0, SPIN), (1, SLEEP), (7, SLEEP)],
 )
-def test_threads_sleep_only_beside_work_that_leaves_a_core_idle(others, cores, expected):
-    assert waiting_beside(others, cores) == expected
+def test_threads_sleep_beside_other_work_only(others, expected):
+    assert waiting_beside(others) == expected
 
 
 def test_the_choice_follows_what_runs_now(monkeypatch):
     monkeypatch.setattr(os, "environ", {})
     monkeypatch.setattr(threads, "others_running", lambda: 1)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
     set_waiting()
     assert os.environ == SLEEP
 

@@ -12,7 +12,8 @@ from cases import thinned
 from speclight.decoding import running_text
 from speclight.decoding.call_trace import CallTrace, PhaseSeconds
 from speclight.decoding.options import TEXT_BY_SEED, chosen_decoding
-from speclight.decoding.pace import CEILING, Pace, pace_of
+from speclight.decoding.pace import FIRST_PLAIN, Pace, pace_of
+from speclight.decoding.recent_seconds import CEILING, RecentSeconds
 from speclight.trees.best_first import BestFirstGrowth
 from speclight.trees.draft_tree import root_only
 from speclight.trees.growing_tree import CandidateLaw, Draft, DraftCost, grown
@@ -153,11 +154,13 @@ def test_an_interrupted_draft_does_not_end_drafting():
     """One of twenty drafted calls takes as long as fifty; all of them emit two tokens."""
     world, pace = World(growth=0.02, level=0.1, honesty=1.0, jitter=0.0), Pace()
     pace.begin()
-    pace.learn(world.call(world.draft(1, None)))
+    for _ in range(FIRST_PLAIN):
+        pace.learn(world.call(world.draft(1, None)))
     for number in range(20):
         call = world.call(world.draft(2, None))
         longer = replace(call.seconds, target=50.0) if number == 10 else call.seconds
         pace.learn(replace(call, seconds=longer, path=np.array([0, 1]), emitted_tokens=(0, 1)))
+    pace.learn(world.call(world.draft(1, None)))
     assert pace.node_budget(grows=True) > 1
 
 
@@ -190,6 +193,44 @@ def test_a_faster_machine_is_noticed():
         sizes.append(len(call.tree))
     assert np.mean(sizes[50:100]) > 1.8  # 1.25 times as fast as plain decoding
     assert np.mean(sizes[200:]) < 1.2  # 0.6 times
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_where_all_calls_change_together_the_plain_one_follows_without_being_called(factor):
+    seconds = RecentSeconds()
+    for _ in range(16):
+        for size, own in ((1, 1.0), (2, 1.25)):
+            seconds.learn(size, own)
+    for _ in range(10):
+        seconds.learn(2, 1.25 * factor)
+    assert seconds.plain == pytest.approx(factor)
+    assert seconds.curve[:2] == pytest.approx([factor, 1.25 * factor])
+
+
+def test_sizes_that_are_called_alone_for_long_do_not_wander_off():
+    """Trees of 2 and 4 nodes for 2,000 calls of which every 50th is plain: the plain one is told to 5%."""
+    seconds, rng = RecentSeconds(), np.random.default_rng(0)
+    told: list[float] = []
+    for number in range(2000):
+        size = 1 if number < 8 or number % 50 == 0 else (2, 4)[number % 2]
+        seconds.learn(size, (1.0 + 0.1 * size) * (1.0 + 0.05 * rng.standard_normal()))
+        told.append(seconds.plain)
+    assert np.abs(np.array(told[200:]) / 1.1 - 1.0).mean() < 0.05
+
+
+def test_a_first_call_that_was_interrupted_does_not_make_a_text_drafted_in_vain():
+    """Eight texts of 128 tokens, little of them to be drafted, whose first call takes three times as long."""
+    rates: list[float] = []
+    for seed in range(8):
+        world, pace = World(growth=0.1, level=0.2, honesty=0.2, rng=np.random.default_rng(seed)), Pace()
+        calls = list[CallTrace]()
+        pace.begin()
+        while sum(call.tokens_emitted for call in calls) < 128:
+            call = world.call(world.draft(pace.node_budget(grows=True), pace))
+            pace.learn(call if calls else replace(call, seconds=PhaseSeconds(0.0, 3.0, 0.0, 0.0)))
+            calls.append(call)
+        rates.append(rate(calls))
+    assert min(rates) > 0.95
 
 
 def test_call_seconds_are_common_to_the_drafters_of_a_target():
@@ -256,7 +297,7 @@ def test_trees_grow_step_by_step(grows):
         assert budgets[-1] <= 2 * largest
         pace.learn(world.call(world.draft(budgets[-1], None)))
         largest = max(largest, budgets[-1])
-    assert budgets[:3] == [1, 2, 4]
+    assert budgets[: FIRST_PLAIN + 2] == [1] * FIRST_PLAIN + [2, 4]
 
 
 def test_of_the_texts_of_a_batch_one_is_tried():

@@ -5,9 +5,11 @@ from functools import cache
 import numpy as np
 import pytest
 
+import speclight
 from cases import thinned
 from every_outcome import law_of
 from speclight.decoding.decode import DecodeSettings, decode
+from speclight.drafting import drafters
 from speclight.drafting.drafter_choices import (
     DRAFTERS,
     FOR_ANALYSIS,
@@ -32,10 +34,11 @@ from speclight.drafting.tree_choices import (
     default_tree,
 )
 from speclight.errors import InvalidInput
+from speclight.models.packed_weights import PackedParameter, round_weights
 from speclight.models.sampling import SamplingSettings
 from speclight.verification.rules import RULES
 from speclight.verification.target_sample import TargetSample
-from toys import as_target, exact_text_law, law_after, tiny_llama
+from toys import as_target, exact_text_law, law_after, tiny_llama, word_tokenizer
 
 PROMPT = [0, 1, 2, 0, 1]
 # Texts of 3 tokens under a float64 target: the loop's law misses the chain rule's by rounding only.
@@ -152,6 +155,29 @@ def test_costs_are_calls_and_expanded_nodes():
     assert {(call.draft_cost.calls, call.draft_cost.expanded_nodes) for call in calls} == {(3, 3)}
     calls = run(target, new_drafter(Plain(), target), DecodeSettings(4, 3))
     assert {(call.draft_cost.calls, call.draft_cost.expanded_nodes) for call in calls} == {(0, 0)}
+
+
+def test_a_model_read_for_a_compiled_target_is_rounded_and_the_text_is_the_targets(tmp_path, monkeypatch):
+    """Its matrices whose rows are whole blocks, here one of a layer; the target's own are not."""
+    for number, layers in enumerate((1, 2)):
+        tiny_llama(VOCABULARY, seed=number, layers=layers).save_pretrained(tmp_path / str(layers))
+        word_tokenizer(VOCABULARY).save_pretrained(tmp_path / str(layers))
+    target = speclight.load(tmp_path / "2", kernels="compiled")
+    rounded = []
+    monkeypatch.setattr(
+        drafters, "round_weights", lambda model: (round_weights(model), rounded.append(model))
+    )
+    drafter = new_drafter(Model(str(tmp_path / "1")), target)
+    (model,) = rounded
+    kinds = {name: type(weight) for name, weight in model.named_parameters()}
+    packed = {name for name, kind in kinds.items() if kind is PackedParameter}
+    assert packed == {"model.layers.0.mlp.down_proj.weight"}
+    assert not any(isinstance(weight, PackedParameter) for weight in target.model.parameters())
+    greedy = DecodeSettings(6, 24, sampling=SamplingSettings(0.0))
+    plain = emitted(run(target, new_drafter(Plain(), target), greedy))
+    assert emitted(run(target, drafter, greedy)) == plain
+    new_drafter(Model(str(tmp_path / "1")), target_of())
+    assert len(rounded) == 1  # as Transformers computes a target, so its drafter
 
 
 def test_a_drafter_with_a_smaller_window_stops_drafting_there():

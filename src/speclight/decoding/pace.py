@@ -9,39 +9,32 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from functools import cache
 from statistics import median
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 
 from speclight.arrays import FloatArray, IntArray
+from speclight.decoding.recent_seconds import CEILING, PLAIN_COSTS, RECENT, RecentSeconds
 from speclight.trees.draft_tree import DraftTree
 from speclight.trees.growing_tree import DraftCost
 
 if TYPE_CHECKING:  # a pace can be led by made-up calls, without a model
     from speclight.models.causal_lm import CausalLM
 
-CEILING = 64
-"""Nodes of the largest tree that `auto` considers, root included."""
-# Seconds are medians of so many recent calls: one interruption by another process moves none of them.
-RECENT = 9
-# Of a median: a smaller change does not count.
-REDRAWN = 0.01
-# And so that a machine that has become faster is noticed, plain calls come in between, so many that they cost
-# this share of a text: the less drafting saves, the more, but so many calls apart.
-REFRESHING, SHORTEST_REFRESHING = 0.005, 8
+# Nothing is drafted before so many plain calls: by a single one that something interrupted, drafting would
+# seem to pay for a whole text. And plain calls come in between, so many that they cost this share of a text:
+# the less drafting saves, the more, but so many calls apart, as many as that while few are known.
+FIRST_PLAIN = 3
+REFRESHING, SHORTEST_REFRESHING = 0.01, 8
 # The rate is that of so many recent calls.
 RECENT_CALLS = 64
-# A size never tried is taken to cost this share of a plain call for each node: low, so that it is tried.
-HOPED_GROWTH = 0.03
-# But no tree is larger than this many times the largest one timed: where larger calls do take longer, a first
+# No tree is larger than this many times the largest one timed: where larger calls do take longer, a first
 # tree of all nodes that seem worth it takes as long as several plain calls, and a short text never wins that
 # back (docs/results/lab_log.md).
 BOLDEST = 2
-# Likewise of a level of drafting, of a plain call.
+# A level of drafting never tried is taken to cost this share of a plain call.
 HOPED_LEVEL = 0.1
 # Whatever the estimates say: what a draft costs beyond a plain call is staked, and no more than is there. A
 # text begins with so many plain calls, every token adds a share of one, and what is won over plain decoding,
@@ -127,65 +120,6 @@ def _bins(path_log_probs: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.intp
     return np.searchsorted(-EDGES, -path_log_probs)
 
 
-@dataclass(slots=True)
-class RecentSeconds:
-    """Seconds of a target call, drafting left out, by the size of its tree: medians of recent calls."""
-
-    _recent: dict[int, deque[float]] = field(default_factory=dict[int, deque[float]])
-    _medians: dict[int, float] = field(default_factory=dict[int, float])
-    _drawn: dict[int, float] = field(default_factory=dict[int, float])  # the medians the curve was drawn from
-    _curve: FloatArray = field(default_factory=lambda: np.zeros(CEILING))
-
-    def learn(self, size: int, seconds: float) -> None:
-        """One call more."""
-        named = _size_class(size)
-        recent = self._recent.setdefault(named, deque(maxlen=RECENT))
-        recent.append(seconds)
-        self._medians[named] = median(recent)
-
-    @property
-    def plain(self) -> float:
-        """Of a call that scores the root alone; 0 before the first one."""
-        return self._medians.get(1, 0.0)
-
-    @property
-    def largest(self) -> int:
-        """Nodes of the largest trees timed, rounded up to the sizes timed together; 1 before any."""
-        return max(self._recent, default=1)
-
-    @property
-    def curve(self) -> FloatArray:
-        """[CEILING] seconds of trees of 1, 2, ... nodes: measured sizes joined by lines, then as hoped.
-
-        Drawn anew, which takes a fit, where a median has moved by more than REDRAWN.
-        """
-        drawn = self._drawn
-        if any(abs(own - drawn.get(size, 0.0)) > REDRAWN * own for size, own in self._medians.items()):
-            self._drawn = dict(self._medians)
-            told = [(size, len(self._recent[size]), own) for size, own in sorted(self._medians.items())]
-            self._curve = _joined(told)
-        return self._curve
-
-
-def _joined(told: list[tuple[int, int, float]]) -> FloatArray:
-    """[CEILING] seconds by size. told: sizes measured, rising; of each how many calls, and their median."""
-    known = [size for size, _, _ in told]
-    # A larger tree takes no less: a size that seems faster is noise, which would draw trees to it.
-    fitted = isotonic_regression([own for _, _, own in told], weights=[calls for _, calls, _ in told])
-    seconds = fitted.x.tolist()
-    if known[-1] < CEILING:
-        seconds.append(seconds[-1] + HOPED_GROWTH * seconds[0] * (CEILING - known[-1]))
-        known.append(CEILING)
-    return np.interp(np.arange(1, CEILING + 1), known, seconds)
-
-
-@cache
-def _size_class(size: int) -> int:
-    """The sizes timed together, named by the largest: 1, 2, 3, 4, 6, 8, 12, 16, 24, ..."""
-    named = next(bound for bound in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48) if size <= bound or bound == 48)
-    return named if size <= named else CEILING
-
-
 class Pace:
     """What the calls of a decode teach about how much to draft next.
 
@@ -195,10 +129,11 @@ class Pace:
 
     def __init__(self, call_seconds: RecentSeconds | None = None) -> None:
         self.calibration, self.call_seconds = Calibration(), call_seconds or RecentSeconds()
-        self._level_seconds: deque[float] = deque(maxlen=RECENT)
+        # Of a plain call, what a level of drafting took.
+        self._level_costs: deque[float] = deque(maxlen=RECENT)
         self._tokens: deque[int] = deque(maxlen=RECENT_CALLS)
         self._seconds: deque[float] = deque(maxlen=RECENT_CALLS)
-        # Of calls with a draft: tokens, and the seconds that such a call usually takes.
+        # Of calls with a draft: tokens, and how many plain calls such a call usually takes the time of.
         self._drafted: deque[tuple[int, float]] = deque(maxlen=RECENT_CALLS)
         self._stake = FIRST_STAKE  # plain calls that this text can lose on its next one
         # How often, of the times that the drafter was asked, anything it said was worth scoring.
@@ -223,12 +158,14 @@ class Pace:
         pays, is_due = self._first_level_pays(), self._since_draft >= self._wait
         if grows and not (pays or is_due):  # nearly every call of a text that is best decoded plain
             return 1
-        affordable = self._affordable(grows) if self.call_seconds.plain else 1
+        affordable = self._affordable(grows) if self.call_seconds.plain_calls >= FIRST_PLAIN else 1
         if affordable == 1:
             return 1
         budget = (CEILING if pays else 1) if grows else self._best_chain()
         budget = min(budget, affordable, BOLDEST * self.call_seconds.largest)
-        if self._since_plain >= SHORTEST_REFRESHING and self._since_plain * REFRESHING >= self._gain:
+        if self._since_plain >= SHORTEST_REFRESHING and (
+            self.call_seconds.plain_calls < PLAIN_COSTS or self._since_plain * REFRESHING >= self._gain
+        ):
             return 1
         if budget == 1 and is_due:
             # Counted at once, so that of the texts of a batch one is tried, not all.
@@ -273,18 +210,19 @@ class Pace:
         """Take in what one call did and cost."""
         seconds, tree = trace.seconds, trace.tree
         self.call_seconds.learn(len(tree), seconds.total - seconds.draft)
-        if trace.draft_cost.calls:
-            self._level_seconds.append(seconds.draft / trace.draft_cost.calls)
+        plain = self.call_seconds.plain
+        if trace.draft_cost.calls and plain:
+            self._level_costs.append(seconds.draft / trace.draft_cost.calls / plain)
         self._tokens.append(trace.tokens_emitted)
         self._seconds.append(seconds.total)
-        if self.call_seconds.plain:  # else nothing is known to win over, and nothing is drafted
+        if plain:  # else nothing is known to win over, and nothing is drafted
             # By what such calls usually take: another process's interruption is no loss of drafting.
-            usual = self.call_seconds.plain
+            usual = 1.0
             if trace.draft_cost.calls:
-                usual = float(self.call_seconds.curve[min(len(tree), CEILING) - 1])
-                usual += trace.draft_cost.calls * self._level
+                usual = float(self.call_seconds.curve[min(len(tree), CEILING) - 1]) / plain
+                usual += trace.draft_cost.calls * self._level / plain
                 self._drafted.append((trace.tokens_emitted, usual))
-            won = (1.0 + STAKE_BY_TOKEN) * trace.tokens_emitted - usual / self.call_seconds.plain
+            won = (1.0 + STAKE_BY_TOKEN) * trace.tokens_emitted - usual
             self._stake = min(LARGEST_STAKE, self._stake + won)
         if not trace.draft_cost.calls:
             self._since_draft += 1
@@ -313,14 +251,12 @@ class Pace:
     @property
     def _gain(self) -> float:
         """What drafting saves of a plain call, for every token, over the recent calls that had a draft."""
-        tokens, seconds = (sum(each) for each in zip(*self._drafted, strict=True))
-        return tokens * self.call_seconds.plain / seconds - 1.0
+        tokens, plain_calls = (sum(each) for each in zip(*self._drafted, strict=True))
+        return tokens / plain_calls - 1.0
 
     @property
     def _level(self) -> float:
-        if self._level_seconds:
-            return median(self._level_seconds)
-        return HOPED_LEVEL * self.call_seconds.plain
+        return self.call_seconds.plain * (median(self._level_costs) if self._level_costs else HOPED_LEVEL)
 
     @property
     def _continuation(self) -> float:

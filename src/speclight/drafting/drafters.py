@@ -34,6 +34,7 @@ from speclight.drafting.two_stage import TwoStageLaw
 from speclight.drafting.vocabulary import same_vocabulary, shared_vocabulary
 from speclight.errors import InvalidInput
 from speclight.models.causal_lm import CausalLM
+from speclight.models.packed_weights import round_weights
 from speclight.models.sampling import SamplingSettings
 from speclight.models.weights import load_weights
 from speclight.trees.draft_tree import DraftKind
@@ -132,6 +133,9 @@ def _model_law(
         dtype = str(target.model.dtype).removeprefix("torch.")
         # A target's streamed layers keep it from fast kernels; its drafter's lie in memory.
         kernels = target.kernels if target.loaded.offload is None else "auto"
-        model = CausalLM(load_weights(model, device=str(target.device), dtype=dtype), kernels)
+        loaded = load_weights(model, device=str(target.device), dtype=dtype)
+        if target.kernels == "compiled":
+            round_weights(loaded.model)
+        model = CausalLM(loaded, kernels)
     tokens = (same_vocabulary if choice.vocabulary == "same" else shared_vocabulary)(model, target)
     return partial(ModelLaw, "model", model, tokens, sampling)

@@ -71,19 +71,25 @@ def pack_weights(module: nn.Module) -> None:
 
 
 def round_weights(module: nn.Module) -> None:
-    """Give every matrix of few-row layers codes of 8 bits: weights are rounded to 255 steps of their block.
+    """Give every linear layer's matrix codes: those that say it exactly, or weights are rounded to 8 bits.
 
-    For drafters, whose law may be anything: what is emitted has the target's. A matrix whose rows are no
-    whole blocks is left as it is.
+    To 255 steps of their block. For drafters, whose law may be anything: what is emitted has the target's. A
+    matrix whose rows are no whole blocks is left as it is.
     """
     from speclight.models.packed_dots import BLOCK
 
     for layer in module.modules():
-        if isinstance(layer, FewRowsLinear) and layer.weight.shape[1] % BLOCK == 0:
-            blocks = layer.weight.detach().float().unflatten(1, (-1, BLOCK))
-            steps = blocks.abs().amax(2, keepdim=True) / 127.0
-            codes = (blocks / steps.clamp_min(torch.finfo(torch.float32).tiny)).round()
-            layer.weight = _packed(layer.weight, 8, codes.flatten(1).to(torch.int8).numpy(), steps.numpy())
+        if isinstance(layer, nn.Linear) and layer.weight.shape[1] % BLOCK == 0:
+            layer.weight = packed_of(layer.weight) or _rounded(layer.weight)
+
+
+def _rounded(weight: torch.Tensor) -> PackedParameter:
+    from speclight.models.packed_dots import BLOCK
+
+    blocks = weight.detach().float().unflatten(1, (-1, BLOCK))
+    steps = blocks.abs().amax(2, keepdim=True) / 127.0
+    codes = (blocks / steps.clamp_min(torch.finfo(torch.float32).tiny)).round()
+    return _packed(weight, 8, codes.flatten(1).to(torch.int8).numpy(), steps.numpy())
 
 
 def packed_of(weight: torch.Tensor) -> PackedParameter | None:

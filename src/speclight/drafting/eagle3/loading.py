@@ -32,6 +32,7 @@ from speclight.errors import CorruptWeights, InvalidInput, VocabularyMismatch
 from speclight.models.causal_lm import CausalLM
 from speclight.models.few_rows import halve_weights, use_products
 from speclight.models.kernels import PRODUCTS
+from speclight.models.lean_layers import use_lean_norms
 from speclight.models.packed_weights import round_weights
 from speclight.models.static_passes import StaticPasses
 
@@ -111,6 +112,7 @@ def head_from_files(files: HeadFiles, target: CausalLM) -> Eagle3Head:
     if target.kernels == "compiled":
         halve_weights(network)
         round_weights(network)
+        use_lean_norms(network)
     return Eagle3Head(
         files.name,
         dialect,

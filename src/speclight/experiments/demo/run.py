@@ -83,7 +83,7 @@ class DemoSettings:
     oracle_contexts: int = 5
     oracle_budget: int = 64
     decoded_prompts: int = 2
-    greedy_prompts: int = 1
+    greedy_prompts: int = 3
     decoded_tokens: int = 12
     timing_rounds: int = 1
     call_rounds: int = 3

@@ -28,8 +28,9 @@ class HeadlineText:
 
     before, limit, between, drafted: the first sentences, in tokens per second, their two numbers apart.
     calls: the same in target calls. budget: what P is. verdict: one word or two, what speed says after it.
-    remedy: the largest loss, and what would win it back. is_slower: whether speculation lost against plain
-    decoding, beyond its interval.
+    elsewhere: what it did to the clock at other temperatures; empty if none was decoded. remedy: the largest
+    loss, and what would win it back. is_slower: whether speculation lost against plain decoding, beyond its
+    interval.
     """
 
     before: str
@@ -43,6 +44,7 @@ class HeadlineText:
     choice: str
     verdict: str
     speed: str
+    elsewhere: str
     remedy: str
     timing: str
     is_slower: bool
@@ -103,6 +105,7 @@ def headline_text(record: DemoRecord) -> HeadlineText:
         choice=headline.drafter_choice,
         verdict=headline.speed_up.verdict.capitalize(),
         speed=_speed_sentence(headline.speed_up),
+        elsewhere=_elsewhere_sentences(record),
         remedy=largest_loss(record.losses),
         timing=_timing_sentence(headline.speed_up),
         is_slower=headline.speed_up.verdict == "slower",
@@ -189,7 +192,7 @@ def speed_limit_text(limit: SpeedLimit, drafter: str) -> str:
     )
 
 
-def _speed_sentence(speed_up: SpeedUp) -> str:
+def _speed_sentence(speed_up: SpeedUp, where: str = "here") -> str:
     """What the verdict means, and what it rests on, in a line."""
     if not isfinite(speed_up.estimate.value):
         return "The speed against plain decoding was not measured."
@@ -198,11 +201,25 @@ def _speed_sentence(speed_up: SpeedUp) -> str:
         f" (95% interval {ends})" if ends else ""
     )
     conclusion = {
-        "faster": "Speculation was faster than plain decoding here",
-        "slower": "Speculation was slower than plain decoding here, and plain decoding is the better choice",
-        "not decided": "Whether speculation is faster than plain decoding here, this run cannot tell",
+        "faster": f"Speculation was faster than plain decoding {where}",
+        "slower": f"Speculation was slower than plain decoding {where}, and plain decoding is the better "
+        "choice",
+        "not decided": f"Whether speculation is faster than plain decoding {where}, this run cannot tell",
     }[speed_up.verdict]
     return f"{conclusion}: {measured}."
+
+
+def _elsewhere_sentences(record: DemoRecord) -> str:
+    """What the headline's drafter did to the clock at other temperatures than the headline's."""
+    headline = record.headline
+    others = [
+        run
+        for run in record.overall
+        if run.drafter == headline.drafter
+        and run.temperature != headline.temperature
+        and isfinite(run.speed_up.estimate.value)
+    ]
+    return " ".join(_speed_sentence(run.speed_up, f"at temperature {run.temperature:g}") for run in others)
 
 
 def _timing_sentence(speed_up: SpeedUp) -> str:

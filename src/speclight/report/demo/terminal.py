@@ -29,9 +29,10 @@ def terminal_table(record: DemoRecord) -> RenderableType:
     parts: list[RenderableType] = [
         printable_text(record.target, "dim"),
         printable_text(headline.statement, "bold"),
+        printable_text(f"{headline.verdict}. {headline.speed}", _SLOWER if headline.is_slower else ""),
+        *([printable_text(headline.elsewhere)] if headline.elsewhere else []),
         printable_text(headline.calls),
         printable_text(headline.budget),
-        printable_text(f"{headline.verdict}. {headline.speed}", _SLOWER if headline.is_slower else ""),
         printable_text(headline.share),
         printable_text(speed_limit_text(record.speed_limit, record.headline.drafter)),
         printable_text(f"The drafter: {headline.choice}"),

@@ -166,16 +166,18 @@ def _packed_multiply(bits: int) -> Any:
     def multiply(
         numbers: Any, factors: Any, words: Any, scales: Any, output: Any, begin: int, end: int
     ) -> None:
-        outputs = output.shape[1]
+        outputs, beside = output.shape[1], np.empty((len(numbers), LANES), np.float32)
         for start in range(begin, end, LANES):
-            tile = start // LANES
-            if start + LANES <= outputs:
-                there, stride = output[:, start:], output.strides[0] // FLOAT_BYTES
-                tile_products(numbers, factors, words, scales, tile, _address_of(there), stride)
-            else:
-                made = np.empty((len(numbers), LANES), np.float32)
-                tile_products(numbers, factors, words, scales, tile, _address_of(made), LANES)
-                output[:, start:] = made[:, : outputs - start]
+            is_whole = start + LANES <= outputs
+            # Called at one place: a second one would be compiled a second time.
+            there, stride = _address_of(beside), LANES
+            if is_whole:
+                there, stride = _address_of(output[:, start:]), output.strides[0] // FLOAT_BYTES
+            tile_products(numbers, factors, words, scales, start // LANES, there, stride)
+            if not is_whole:
+                for row in range(len(numbers)):
+                    for column in range(start, outputs):
+                        output[row, column] = beside[row, column - start]
 
     return multiply
 
@@ -208,11 +210,22 @@ def _normed(rows: Any, weight: Any, epsilon: Any) -> Any:
     return output
 
 
+@_compiled
+def _add(output: Any, more: Any, start: int, end: int) -> None:
+    """Add columns start to end of more, [rows or 1, out]. Written out: slices take long to compile."""
+    for row in range(len(output)):
+        for column in range(start, end):
+            output[row, column] += more[min(row, len(more) - 1), column]
+
+
 @_compiled_as_written
 def _share_of_products(rows: Any, step: Any, job: Any, place: int, output: Any) -> None:
     """A thread's columns of a step's output, see `share_of_steps`."""
     matrices, count, width, biased, added = step[0], step[1], step[2], step[6], step[7]
-    blocks = width // BLOCK if step[HEAD + matrices :].max() >= FOUR_BITS else 0
+    blocks = np.int64(0)
+    for matrix in range(matrices):
+        if step[HEAD + matrices + matrix] >= FOUR_BITS:
+            blocks = width // BLOCK
     # Every thread rounds all rows: that takes less time than waiting for others.
     whole, factors = np.empty((count, BLOCK * blocks), np.int16), np.empty((count, blocks, 2), np.float32)
     if blocks:
@@ -235,11 +248,9 @@ def _share_of_products(rows: Any, step: Any, job: Any, place: int, output: Any) 
         else:
             _multiply(rows, carray(held, (outputs, width), np.float32), own, start, end)
         if biased:
-            bias = carray(job[place + 3], (output.shape[1],), np.float32)
-            own[:, start:end] += bias[before + start : before + end]
+            _add(output, carray(job[place + 3], (1, output.shape[1]), np.float32), before + start, before + end)
         if added:
-            more = carray(job[place + 4], output.shape, np.float32)
-            own[:, start:end] += more[:, before + start : before + end]
+            _add(output, carray(job[place + 4], output.shape, np.float32), before + start, before + end)
         before += outputs
 
 
@@ -257,7 +268,7 @@ def share_of_steps(job: Any) -> None:
     rows, and of each matrix of its numbers or words and of its scales, 0 where there is none.
     """
     numbers = carray(job[0], (carray(job[0], (1,), np.int64)[0],), np.int64)
-    begin, place = 2, 1
+    begin, place = np.int64(2), np.int64(1)  # of the type they keep, else all is compiled twice
     for number in range(numbers[1]):
         if number:
             _barrier()

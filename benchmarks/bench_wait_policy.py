@@ -5,8 +5,8 @@ every case is a process of its own. Passive threads sleep at once: waking them c
 Spinning ones, where other processes want the cores, spin away the time of the very threads they wait for.
 Bounded spinning waits a while, then sleeps; the command line takes this where nothing else runs when it
 starts, and sleeping beside other work. Claim: what it chooses is at no load slower than the better one of
-"passive" and "torch's default" by more than 10%. A case is measured in two processes, far apart in time; shown is
-the median of all its calls, and of each process.
+"passive" and "torch's default" by more than 10%. A case is measured in two processes, far apart in time;
+shown is the median of all its calls, and of each process.
 
     python benchmarks/bench_wait_policy.py [--rounds 12] [--loads 0,1,2] [--kernels auto]
 

@@ -27,8 +27,9 @@ _WITHOUT_SIGN, _INFINITE = 0x7FFFFFFF, 0x7F800000  # of a float32's bits
 _LEAST = 2.0**-126  # whose inverse is finite
 # Rows that are multiplied at once, at most.
 GROUP = 8
+_settings: Any = config  # filled from the environment when it is imported
 # Of the processor that numba compiles for.
-_FEATURES = str(config.CPU_FEATURES or get_host_cpu_features()).split(",")
+_FEATURES = str(_settings.CPU_FEATURES or get_host_cpu_features()).split(",")
 # Lanes of a register, and the instruction that multiplies pairs, where there is one; of registers of fewer
 # lanes LLVM takes several.
 LANES, PAIRS_ADDED = (

@@ -248,7 +248,8 @@ def _share_of_products(rows: Any, step: Any, job: Any, place: int, output: Any) 
         else:
             _multiply(rows, carray(held, (outputs, width), np.float32), own, start, end)
         if biased:
-            _add(output, carray(job[place + 3], (1, output.shape[1]), np.float32), before + start, before + end)
+            bias = carray(job[place + 3], (1, output.shape[1]), np.float32)
+            _add(output, bias, before + start, before + end)
         if added:
             _add(output, carray(job[place + 4], output.shape, np.float32), before + start, before + end)
         before += outputs

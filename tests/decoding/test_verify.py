@@ -15,6 +15,7 @@ from speclight.cli.main import main
 from speclight.decoding import losslessness
 from speclight.decoding.divergence import (
     NEAR_TIE_LOGITS,
+    ROUNDED_ROWS_LOGITS,
     first_divergence,
     near_tie_margin,
     plain_greedy,
@@ -132,8 +133,6 @@ def test_rounding_alone_is_no_bug_in_any_type(dtype):
     target = tiny_target(40, seed=1, layers=1)
     target.model.to(dtype)
     target.model.lm_head.weight.data.mul_(4)  # logits of tens, as large models have them
-    assert near_tie_margin(torch.float32, 20.0) == NEAR_TIE_LOGITS
-    assert near_tie_margin(torch.bfloat16, 20.0) == 8 * 20 * 2.0**-7
     rng = np.random.default_rng(0)
     for _ in range(8):
         ids = torch.from_numpy(rng.integers(0, 40, (1, 30)))
@@ -143,7 +142,29 @@ def test_rounding_alone_is_no_bug_in_any_type(dtype):
         best = whole.argmax(dim=1, keepdim=True)
         moved = (torch.cat(parts) - whole).gather(1, best).abs()[:, 0].tolist()
         for difference, size in zip(moved, whole.gather(1, best)[:, 0].tolist(), strict=True):
-            assert difference <= near_tie_margin(dtype, size)
+            assert difference <= near_tie_margin(target, size)
+
+
+def test_how_far_a_near_tie_reaches():
+    target = tiny_target(40, seed=1, layers=1)
+    assert near_tie_margin(target, 20.0) == NEAR_TIE_LOGITS
+    target.rounds_rows = True
+    assert near_tie_margin(target, 20.0) == ROUNDED_ROWS_LOGITS
+    target.model.to(torch.bfloat16)
+    assert near_tie_margin(target, 20.0) == 8 * 20 * 2.0**-7
+
+
+@pytest.mark.model
+def test_calls_of_the_default_target_differ_by_less_than_a_near_tie(default_target):
+    """Tokens read one by one and 16 at once."""
+    assert default_target.rounds_rows
+    ids = default_target.tokenizer.encode("The tides are caused by the moon, and the seasons are not. " * 5)
+    one, many = default_target.new_cache(), default_target.new_cache()
+    for cache in (one, many):
+        default_target.prefill(cache, ids[:40])
+    alone = torch.stack([default_target.read(one, [token]).logits[0, 0] for token in ids[40:56]])
+    apart = float((alone - default_target.read(many, ids[40:56]).logits[0]).abs().max())
+    assert 0.0 < apart < ROUNDED_ROWS_LOGITS / 3.0
 
 
 def test_a_divergence_in_bfloat16_is_judged_by_its_type():
@@ -226,7 +247,7 @@ def test_in_16_bits_the_loop_is_not_judged_where_rounding_decides_what_is_possib
     assert law.near_tie.rounding > NEAR_TIE_LOGITS
     if law.near_tie.place == len(PROMPT):
         assert law.near_tie.apart == ranked[3] - ranked[4]
-        assert law.near_tie.rounding == near_tie_margin(torch.bfloat16, ranked[3])
+        assert law.near_tie.rounding == near_tie_margin(target, ranked[3])
     with pytest.raises(InvalidInput, match="rounding in bfloat16"):
         loop_test(target, setup(), PROMPT, law, 10)
     monkeypatch.setattr(command, "load_target", lambda options: target)

@@ -50,7 +50,7 @@ def served(request: pytest.FixtureRequest, weights: Path):
 
 @pytest.fixture(scope="module")
 def target() -> CausalLM:
-    return load()
+    return load(kernels="fast")  # in float32, as the server
 
 
 def test_profile_limits_and_oracle_are_the_local_ones(

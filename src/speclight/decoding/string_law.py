@@ -88,7 +88,7 @@ class StringLaw:
         ranked = np.sort(logits)[::-1]
         if len(ranked) > TOP_K:
             apart = float(ranked[TOP_K - 1] - ranked[TOP_K])
-            rounding = near_tie_margin(target.model.dtype, float(ranked[TOP_K - 1]))
+            rounding = near_tie_margin(target, float(ranked[TOP_K - 1]))
             if apart < rounding and self.near_tie is None:
                 self.near_tie = NearTie(len(token_ids), apart, rounding, target.model.dtype)
         law = processed_probabilities(logits[None], self.sampling)[0]

@@ -22,6 +22,7 @@ from speclight.models.joint_cache import JointCache
 from speclight.models.kernels import Kernels, KernelsInUse, use_kernels
 from speclight.models.kv_cache import PathCache
 from speclight.models.layer_stack import EnteringStates, last_layer_outputs, layer_stack
+from speclight.models.packed_weights import PackedParameter
 from speclight.models.rotary import steady_window
 from speclight.models.static_passes import PassInputs, PassOutputs, StaticPasses
 from speclight.models.visibility import causal
@@ -60,6 +61,10 @@ class CausalLM:
         self.model = loaded.model
         use_grouped_attention(self.model)
         self.kernels: KernelsInUse = use_kernels(self.model, kernels)
+        # Whether products round what they read to 16 bits, see `packed_dots`.
+        self.rounds_rows = self.kernels == "compiled" and any(
+            isinstance(weight, PackedParameter) for weight in loaded.model.parameters()
+        )
         self.tokenizer = loaded.tokenizer
         self.name = loaded.name
         self.device = loaded.model.device

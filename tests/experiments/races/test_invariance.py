@@ -86,7 +86,7 @@ def test_a_difference_is_measured_in_logits_and_judged_by_the_type(dtype, temper
         found = race_difference(target, PROMPTS[0], settings, other, plain)
         assert found.place == 2
         assert abs(found.margin - (arrivals[token] - arrivals[order[0]])) < 1e-6  # rounding of logarithms
-        assert found.rounding == near_tie_margin(dtype, np.abs(logits[[token, order[0]]]).max())
+        assert found.rounding == near_tie_margin(target, np.abs(logits[[token, order[0]]]).max())
         assert found.is_near_tie == (found.margin <= found.rounding)
     short = replace(plain, token_ids=plain.token_ids[:2])
     assert not race_difference(target, PROMPTS[0], settings, short, plain).is_near_tie

@@ -90,17 +90,21 @@ def verify(options: VerifyOptions = VerifyOptions()) -> None:
     drafting = read_drafting(options.drafting)
     prompts = _spread(read_prompt_options(options.prompts), options.greedy_prompts)
 
+    from speclight.decoding.divergence import near_tie_margin
     from speclight.decoding.losslessness import Setup
 
     setup = Setup(drafting.drafter, drafting.tree, drafting.rule, options.node_budget, options.draft_ahead)
     with command_output(options.json) as output:
         target = load_target(options.target)
         greedy, loop, alone = _tests(options, target, setup, prompts)
-        document = _document(options, target.name, greedy, loop, alone)
+        near_tie = near_tie_margin(target, 0.0)
+        document = _document(options, target.name, greedy, loop, alone, near_tie)
         if options.json:
             output.write_json(document)
         else:
-            output.show(_table(options, target.name, greedy, loop, alone), f"verdict: {document['verdict']}")
+            output.show(
+                _table(options, target.name, greedy, loop, alone, near_tie), f"verdict: {document['verdict']}"
+            )
     if document["verdict"] == NOT_LOSSLESS:
         raise SystemExit(EXIT_NOT_LOSSLESS)
 
@@ -180,11 +184,16 @@ def _is_sound(greedy: GreedyTest, loop: LoopTest | None, alone: StringTest | Non
 
 
 def _table(
-    options: VerifyOptions, target: str, greedy: GreedyTest, loop: LoopTest | None, alone: StringTest | None
+    options: VerifyOptions,
+    target: str,
+    greedy: GreedyTest,
+    loop: LoopTest | None,
+    alone: StringTest | None,
+    near_tie: float,
 ) -> Table:
     from rich.table import Table
 
-    from speclight.decoding.divergence import NEAR_TIE_LOGITS, STEPS_FORGIVEN
+    from speclight.decoding.divergence import STEPS_FORGIVEN
     from speclight.decoding.string_law import FALSE_ALARM, POWER
 
     drafting = options.drafting
@@ -197,7 +206,7 @@ def _table(
         "no" if greedy.bugs else "yes",
         f"{greedy.prompts} texts of first turns, {greedy.tokens} tokens in {greedy.calls} calls: "
         f"{greedy.near_ties} differ at a near tie, {greedy.bugs} by a bug",
-        f"any wrong token more than {NEAR_TIE_LOGITS:g} logits below the best; in 16 bits, more than "
+        f"any wrong token more than {near_tie:g} logits below the best; in 16 bits, more than "
         f"{STEPS_FORGIVEN} steps of the type",
     )
     rows = [("strings through the loop", loop.strings)] if loop else []
@@ -216,9 +225,13 @@ def _table(
 
 
 def _document(
-    options: VerifyOptions, target: str, greedy: GreedyTest, loop: LoopTest | None, alone: StringTest | None
+    options: VerifyOptions,
+    target: str,
+    greedy: GreedyTest,
+    loop: LoopTest | None,
+    alone: StringTest | None,
+    near_tie: float,
 ) -> dict[str, object]:
-    from speclight.decoding.divergence import NEAR_TIE_LOGITS
     from speclight.decoding.string_law import FALSE_ALARM, POWER
 
     return {
@@ -235,7 +248,7 @@ def _document(
             "near_ties": greedy.near_ties,
             "bugs": greedy.bugs,
             "margins": [divergence.margin for divergence in greedy.divergences],
-            "near_tie_logits": NEAR_TIE_LOGITS,
+            "near_tie_logits": near_tie,
             "roundings": [divergence.rounding for divergence in greedy.divergences],
         },
         "loop": None

@@ -170,6 +170,4 @@ def race_difference(
     two = [text.token_ids[place], reference.token_ids[place]]
     behind = float(arrivals[two].max() - arrivals.min())
     size = float(np.abs(logits[two]).max())
-    return Divergence(
-        place, behind * settings.sampling.temperature, near_tie_margin(target.model.dtype, size)
-    )
+    return Divergence(place, behind * settings.sampling.temperature, near_tie_margin(target, size))

@@ -35,11 +35,11 @@ def use_kernels(model: PreTrainedModel, kernels: Kernels) -> KernelsInUse:
     (`few_rows`) and decoder layers of fewer operations (`lean_layers`); "compiled" the same layers with
     products compiled for this machine (`compiled_rows`). "graphs" replays the passes that decoding repeats as
     CUDA graphs (`static_passes`). Their logits differ from the eager ones, and from each other's, in the last
-    bits. "auto" is the first of graphs, compiled, fast and eager that the model can be computed with: graphs
-    need a CUDA device with all weights on it, compiled a CPU, float32 and a torch that runs on GNU's OpenMP,
-    fast a CPU, float32 or float64 and MKL. What was asked for and cannot be had warns and leaves the model as
-    it is. Of layers that are streamed in at every call the products alone are exchanged: lean ones look their
-    weights up once.
+    bits; compiled ones of weights that come from 4 or 8 bits by thousandths (`packed_dots`). "auto" is the
+    first of graphs, compiled, fast and eager that the model can be computed with: graphs need a CUDA device
+    with all weights on it, compiled a CPU, float32 and a torch that runs on GNU's OpenMP, fast a CPU, float32
+    or float64 and MKL. What was asked for and cannot be had warns and leaves the model as it is. Of layers
+    that are streamed in at every call the products alone are exchanged: lean ones look their weights up once.
     Raises InvalidInput for another word.
     """
     if kernels not in get_args(Kernels):

@@ -92,6 +92,7 @@ def test_a_copy_has_its_own_numbers():
 def test_what_has_gradients_goes_one_by_one_and_later_in_one_go():
     torch.manual_seed(0)
     steps, given = chain(coded=False, bias=False), torch.randn(3, 64)
+    compiled_steps(steps, given, None)
     weight = steps[0].weights[0].requires_grad_(True)
     compiled_steps(steps, given, None)[2].sum().backward()
     assert weight.grad is not None

@@ -43,7 +43,7 @@ def compiled_products(rows: torch.Tensor, weights: Sequence[torch.Tensor]) -> to
     """
     kept = weights if isinstance(weights, Matrices) else None
     plan = _planned(kept, weights, lambda: (_Step(weights, None, None),))
-    if not plan.can_read(rows):
+    if not plan.can_read(rows) or _needs_gradients((rows, *weights)):
         return exchanged_products(rows, weights)
     return plan.computed(rows, None)[0]
 
@@ -53,7 +53,9 @@ def compiled_steps(chain: RowChain, rows: torch.Tensor, added: torch.Tensor | No
     plan = _planned(
         chain, chain.tensors, lambda: [_Step(step.weights, step.norm, step.bias) for step in chain]
     )
-    if not plan.can_read(rows) or not (added is None or _is_plain(added)):
+    given = (rows,) if added is None else (rows, added)
+    is_readable = plan.can_read(rows) and (added is None or _is_plain(added))
+    if not is_readable or _needs_gradients((*given, *chain.tensors)):
         return _one_by_one(chain, rows, added)
     return plan.computed(rows, added)
 
@@ -67,7 +69,7 @@ def _planned(
     """The plan that was kept, made anew where one of its tensors was moved or written to."""
     places = [(tensor.data_ptr(), version_of(tensor)) for tensor in tensors]
     if kept is None or kept.known is None or kept.known.places != places:
-        plan = _Plan(steps(), places, any(tensor.requires_grad for tensor in tensors))
+        plan = _Plan(steps(), places)
         if kept is None:
             return plan
         kept.known = plan
@@ -105,8 +107,8 @@ class _Step:
 class _Plan:
     """Steps in a chain, laid out for the loops. places: where their tensors lay, and their versions, then."""
 
-    def __init__(self, steps: Sequence[_Step], places: list[tuple[int, int]], has_gradients: bool) -> None:
-        self.places, self._has_gradients = places, has_gradients
+    def __init__(self, steps: Sequence[_Step], places: list[tuple[int, int]]) -> None:
+        self.places = places
         widths = [step.width for step in steps]
         fits = [step.outputs for step in steps[:-1]] == widths[1:]
         self._width = widths[0] if fits and None not in widths else None
@@ -124,12 +126,7 @@ class _Plan:
     def can_read(self, rows: torch.Tensor) -> bool:
         """Whether the loops are for these steps and so many rows of this kind."""
         count, width = rows.shape
-        return (
-            width == self._width
-            and 0 < count <= self._most_rows
-            and _is_plain(rows)
-            and not ((self._has_gradients or rows.requires_grad) and torch.is_grad_enabled())
-        )
+        return width == self._width and 0 < count <= self._most_rows and _is_plain(rows)
 
     def computed(self, rows: torch.Tensor, added: torch.Tensor | None) -> list[torch.Tensor]:
         """The output of each step."""
@@ -172,6 +169,10 @@ def _held(weight: torch.Tensor) -> tuple[int, int, int]:
 def _is_plain(matrix: torch.Tensor, dtypes: Sequence[torch.dtype] = (torch.float32,)) -> bool:
     """Whether the loops, which know addresses alone, may read it."""
     return matrix.dtype in dtypes and matrix.is_contiguous() and matrix.device.type == "cpu"
+
+
+def _needs_gradients(tensors: Sequence[torch.Tensor]) -> bool:
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
 def has_openmp() -> bool:

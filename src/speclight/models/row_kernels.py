@@ -12,6 +12,7 @@ from numba import cfunc, njit, types
 from numba.extending import overload
 from numba.np.numpy_support import carray
 
+from speclight.models.compiled_rows import EIGHT_BITS, FOUR_BITS, HALF
 from speclight.models.packed_dots import (
     BLOCK,
     GROUP,
@@ -36,8 +37,6 @@ _addresses: Any = types.CPointer(types.voidptr)
 WEIGHT_ROWS = 32
 # Of a step the numbers before those of its matrices, and the addresses before theirs.
 HEAD, PLACES = 8, 5
-# What a matrix is made of.
-FLOAT, HALF, FOUR_BITS, EIGHT_BITS = 0, 1, 2, 3
 ZERO = np.float32(0.0)
 FLOAT_BYTES = 4
 

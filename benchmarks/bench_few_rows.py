@@ -4,8 +4,8 @@ For each number of rows the seconds of all products of one pass, medians over ro
 behind one of its own kind: linear as Transformers calls it, the exchanged product of just these rows, that of
 the "fast" kernels, which fills up to a faster number of rows, that of the "compiled" ones with float32
 weights, and with the codes that the weights came from. Beside them how long reading the float32 weights
-takes, by the sum of their numbers. Codes should be the fastest up to `compiled_rows.MOST_ROWS`, compiled the
-fastest of float32 weights there but for noise, and fast the fastest of the others.
+takes, by the sum of their numbers. Codes should be the fastest everywhere, compiled the fastest of float32
+weights up to `compiled_rows.MOST_ROWS` but for noise, and fast the fastest of the others.
 
     python benchmarks/bench_few_rows.py [--rounds 7] [--threads 2]
 """

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from speclight.decoding.decode import decode
-from speclight.decoding.divergence import Divergence, first_divergence, plain_greedy
+from speclight.decoding.divergence import Divergence, first_divergence, near_tie_margin, plain_greedy
 from speclight.decoding.fitting_drafters import drafter_for
 from speclight.decoding.rule_replay import RuleReplay
 from speclight.decoding.settings import DecodeSettings
@@ -44,13 +44,15 @@ class Setup:
 class GreedyTest:
     """Greedy texts beside plain greedy decoding's, one for each prompt.
 
-    tokens, calls: of the texts. divergences: where texts first left the plain ones.
+    tokens, calls: of the texts. divergences: where texts first left the plain ones. near_tie_logits: the
+    margin that rounding explains whatever the logits' size.
     """
 
     prompts: int
     tokens: int
     calls: int
     divergences: tuple[Divergence, ...]
+    near_tie_logits: float
 
     @property
     def near_ties(self) -> int:
@@ -93,7 +95,7 @@ def greedy_test(
         divergences += [] if found is None else [found]
         tokens, calls = tokens + len(emitted), calls + len(traces)
         progress(number, len(prompts), "greedy texts beside plain decoding")
-    return GreedyTest(len(prompts), tokens, calls, tuple(divergences))
+    return GreedyTest(len(prompts), tokens, calls, tuple(divergences), near_tie_margin(target, 0.0))
 
 
 def loop_test(

@@ -120,7 +120,7 @@ class _Plan:
         self._job = (ctypes.c_void_p * (1 + len(addresses)))(0, *addresses)
         lengths = ([len(step.numbers) for step in steps], [len(step.addresses) for step in steps])
         self._begins, self._places = (
-            list(accumulate(own, initial=start)) for own, start in zip(lengths, (2, 1), strict=True)
+            list(accumulate(own[:-1], initial=start)) for own, start in zip(lengths, (2, 1), strict=True)
         )
 
     def can_read(self, rows: torch.Tensor) -> bool:
@@ -133,7 +133,7 @@ class _Plan:
         # Copies, since several threads may be at it.
         head, job = type(self._head).from_buffer_copy(self._head), type(self._job).from_buffer_copy(self._job)
         count, outputs = rows.shape[0], []
-        for columns, begin, place in zip(self._outputs, self._begins, self._places, strict=False):
+        for columns, begin, place in zip(self._outputs, self._begins, self._places, strict=True):
             output = rows.new_empty((count, columns))
             head[begin + _Step.ROWS] = count
             job[place], job[place + 1] = rows.data_ptr(), output.data_ptr()

@@ -90,21 +90,17 @@ def verify(options: VerifyOptions = VerifyOptions()) -> None:
     drafting = read_drafting(options.drafting)
     prompts = _spread(read_prompt_options(options.prompts), options.greedy_prompts)
 
-    from speclight.decoding.divergence import near_tie_margin
     from speclight.decoding.losslessness import Setup
 
     setup = Setup(drafting.drafter, drafting.tree, drafting.rule, options.node_budget, options.draft_ahead)
     with command_output(options.json) as output:
         target = load_target(options.target)
         greedy, loop, alone = _tests(options, target, setup, prompts)
-        near_tie = near_tie_margin(target, 0.0)
-        document = _document(options, target.name, greedy, loop, alone, near_tie)
+        document = _document(options, target.name, greedy, loop, alone)
         if options.json:
             output.write_json(document)
         else:
-            output.show(
-                _table(options, target.name, greedy, loop, alone, near_tie), f"verdict: {document['verdict']}"
-            )
+            output.show(_table(options, target.name, greedy, loop, alone), f"verdict: {document['verdict']}")
     if document["verdict"] == NOT_LOSSLESS:
         raise SystemExit(EXIT_NOT_LOSSLESS)
 
@@ -184,12 +180,7 @@ def _is_sound(greedy: GreedyTest, loop: LoopTest | None, alone: StringTest | Non
 
 
 def _table(
-    options: VerifyOptions,
-    target: str,
-    greedy: GreedyTest,
-    loop: LoopTest | None,
-    alone: StringTest | None,
-    near_tie: float,
+    options: VerifyOptions, target: str, greedy: GreedyTest, loop: LoopTest | None, alone: StringTest | None
 ) -> Table:
     from rich.table import Table
 
@@ -206,7 +197,7 @@ def _table(
         "no" if greedy.bugs else "yes",
         f"{greedy.prompts} texts of first turns, {greedy.tokens} tokens in {greedy.calls} calls: "
         f"{greedy.near_ties} differ at a near tie, {greedy.bugs} by a bug",
-        f"any wrong token more than {near_tie:g} logits below the best; in 16 bits, more than "
+        f"any wrong token more than {greedy.near_tie_logits:g} logits below the best; in 16 bits, more than "
         f"{STEPS_FORGIVEN} steps of the type",
     )
     rows = [("strings through the loop", loop.strings)] if loop else []
@@ -225,12 +216,7 @@ def _table(
 
 
 def _document(
-    options: VerifyOptions,
-    target: str,
-    greedy: GreedyTest,
-    loop: LoopTest | None,
-    alone: StringTest | None,
-    near_tie: float,
+    options: VerifyOptions, target: str, greedy: GreedyTest, loop: LoopTest | None, alone: StringTest | None
 ) -> dict[str, object]:
     from speclight.decoding.string_law import FALSE_ALARM, POWER
 
@@ -248,7 +234,7 @@ def _document(
             "near_ties": greedy.near_ties,
             "bugs": greedy.bugs,
             "margins": [divergence.margin for divergence in greedy.divergences],
-            "near_tie_logits": near_tie,
+            "near_tie_logits": greedy.near_tie_logits,
             "roundings": [divergence.rounding for divergence in greedy.divergences],
         },
         "loop": None

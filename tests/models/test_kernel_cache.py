@@ -1,5 +1,7 @@
 """Loops compiled from other sources are not taken for these."""
 
+from typing import Any
+
 from speclight.models.kernel_cache import KERNELS_FOLDER, PARTS, digest_of_parts, kept_kernels
 
 
@@ -24,7 +26,8 @@ def test_kept_below_the_cache_folder_while_the_block_lasts(tmp_path, monkeypatch
     from numba.core import config
 
     monkeypatch.setenv("SPECLIGHT_CACHE", str(tmp_path))
-    before = config.CACHE_DIR
+    settings: Any = config  # filled from the environment when it is imported
+    before = settings.CACHE_DIR
     with kept_kernels():
-        assert config.CACHE_DIR.startswith(str(tmp_path / KERNELS_FOLDER))
-    assert before == config.CACHE_DIR
+        assert settings.CACHE_DIR.startswith(str(tmp_path / KERNELS_FOLDER))
+    assert before == settings.CACHE_DIR

@@ -24,9 +24,9 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 import speclight
 from speclight.drafting.layer_skip import early_exit
 from speclight.errors import InvalidInput
-from speclight.models import compiled_rows, few_rows
+from speclight.models import compiled_rows, few_rows, openmp
 from speclight.models.causal_lm import CausalLM
-from speclight.models.compiled_rows import compiled_products, has_openmp
+from speclight.models.compiled_rows import compiled_products
 from speclight.models.few_rows import (
     FewRowsLinear,
     exchanged_products,
@@ -35,6 +35,7 @@ from speclight.models.few_rows import (
     use_products,
 )
 from speclight.models.lean_layers import LEAN, LeanNorm, use_lean_norms
+from speclight.models.openmp import has_openmp
 from speclight.models.scored_text import ScoredText, score_together
 from speclight.models.visibility import causal
 from speclight.models.wrap import wrap
@@ -211,7 +212,7 @@ def test_what_the_loops_cannot_read_is_computed_by_libraries():
 
 def test_compiled_kernels_are_left_out_where_there_is_no_openmp(monkeypatch):
     assert has_openmp()
-    monkeypatch.setattr(compiled_rows, "_openmp_library", lambda: None)
+    monkeypatch.setattr(openmp, "_library", lambda: None)
     assert wrap(tiny_llama(), word_tokenizer(3), kernels="auto").kernels == "fast"
     with pytest.warns(UserWarning, match="GNU's OpenMP, got a torch without it"):
         assert wrap(tiny_llama(), word_tokenizer(3), kernels="compiled").kernels == "eager"

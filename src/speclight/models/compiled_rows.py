@@ -19,12 +19,12 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import accumulate
-from pathlib import Path
 
 import torch
 
 from speclight.models.few_rows import Matrices, exchanged_products
 from speclight.models.kernel_cache import kept_kernels
+from speclight.models.openmp import ParallelLoop, known_to_the_compiler
 from speclight.models.packed_weights import PackedParameter, version_of
 from speclight.models.row_steps import RowChain, RowNorm, steps_one_by_one
 
@@ -32,7 +32,6 @@ from speclight.models.row_steps import RowChain, RowNorm, steps_one_by_one
 # kernels use it better.
 MOST_ROWS = 32
 WEIGHTS = (torch.float32, torch.bfloat16)
-MAPS = Path("/proc/self/maps")
 
 
 def compiled_products(rows: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -142,8 +141,7 @@ class _Plan:
         if added is not None:
             head[self._begins[0] + _Step.ADDED], job[self._places[0] + 4] = True, added.data_ptr()
         job[0] = ctypes.addressof(head)
-        parallel, share = _region()
-        parallel(share, ctypes.addressof(job), torch.get_num_threads(), 0)
+        _loops()(job)
         return outputs
 
 
@@ -175,34 +173,9 @@ def _needs_gradients(tensors: Sequence[torch.Tensor]) -> bool:
     return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
-def has_openmp() -> bool:
-    """Whether torch's threads are those of a GNU OpenMP that can be found in this process."""
-    return torch.backends.openmp.is_available() and _openmp_library() is not None
-
-
 @cache
-def _region() -> tuple[Callable[[int, int, int, int], None], int]:
-    """OpenMP's parallel region, and the address of what its threads run. Compiles where nothing is cached."""
-    from llvmlite import binding
-
-    library = _openmp_library()
-    assert library is not None, "asked for where has_openmp says no"
-    binding.load_library_permanently(str(library))
-    with kept_kernels():
+def _loops() -> ParallelLoop:
+    """Compiled where nothing is kept."""
+    with known_to_the_compiler(), kept_kernels():
         from speclight.models.row_kernels import share_of_steps
-    parallel = ctypes.CDLL(str(library)).GOMP_parallel
-    parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
-    parallel.restype = None
-    return parallel, share_of_steps.address
-
-
-@cache
-def _openmp_library() -> Path | None:
-    """The GNU OpenMP in use, of several the one that lies beside torch; None where there is none."""
-    if not MAPS.exists():
-        return None
-    words = [line.split(maxsplit=5) for line in MAPS.read_text(encoding="utf-8").splitlines()]
-    loaded = {Path(word[5]) for word in words if len(word) == 6 and "libgomp" in word[5]}
-    beside = {path for path in loaded if Path(torch.__file__).parent in path.parents}
-    found = beside or loaded
-    return found.pop() if len(found) == 1 else None
+    return ParallelLoop(share_of_steps.address)

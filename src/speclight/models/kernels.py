@@ -11,9 +11,10 @@ import torch
 from transformers import PreTrainedModel
 
 from speclight.errors import InvalidInput
-from speclight.models.compiled_rows import compiled_products, compiled_steps, has_openmp
+from speclight.models.compiled_rows import compiled_products, compiled_steps
 from speclight.models.few_rows import Products, exchanged_products, use_products
 from speclight.models.lean_layers import use_lean_layers
+from speclight.models.openmp import has_openmp
 from speclight.models.packed_weights import pack_weights
 from speclight.models.row_steps import RowSteps, steps_one_by_one
 

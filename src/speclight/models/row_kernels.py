@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import cfunc, njit, types
+from numba import njit, types
 from numba.extending import overload
 from numba.np.numpy_support import carray
 
@@ -23,15 +23,15 @@ from speclight.models.packed_dots import (
     scales_a_block,
     words_of,
 )
+from speclight.models.parallel_shares import barrier, share, thread, threads
 
 _compiled: Any = njit(fastmath=True)
 _compiled_as_written: Any = njit
-_thread: Any = types.ExternalFunction("omp_get_thread_num", types.int32())
-_barrier: Any = types.ExternalFunction("GOMP_barrier", types.void())
-_threads: Any = types.ExternalFunction("omp_get_num_threads", types.int32())
+_thread: Any = thread
+_threads: Any = threads
+_barrier: Any = barrier
 _address_of: Any = address_of
 _round_block: Any = round_block
-_addresses: Any = types.CPointer(types.voidptr)
 
 # Rows of a weight matrix that stay in the nearest caches until all groups of rows have been multiplied.
 WEIGHT_ROWS = 32
@@ -254,10 +254,7 @@ def _share_of_products(rows: Any, step: Any, job: Any, place: int, output: Any) 
         before += outputs
 
 
-_region: Any = cfunc(types.void(_addresses), cache=True)
-
-
-@_region
+@share
 def share_of_steps(job: Any) -> None:
     """What one thread of a parallel region does of steps (`row_steps`): its share of every matrix's columns.
 

@@ -10,6 +10,7 @@ import torch
 
 from speclight.arrays import FloatArray
 from speclight.errors import BrokenModelOutput, InvalidInput
+from speclight.models.compiled_laws import can_compile_laws, compiled_laws
 from speclight.models.sampling_settings import SamplingSettings as SamplingSettings
 from speclight.trees.best_values import bar_of_best
 
@@ -41,6 +42,15 @@ def processed_probabilities(logits: npt.NDArray[Any], settings: SamplingSettings
         greedy = np.zeros(logits.shape)
         greedy[np.arange(len(logits)), logits.argmax(axis=1)] = 1.0
         return greedy
+    if not _has_cuts(settings) and can_compile_laws(logits, settings.temperature):
+        return compiled_laws(logits, best[:, 0].astype(np.float64), settings.temperature)
+    return laws_row_by_row(logits, best, settings)
+
+
+def laws_row_by_row(
+    logits: npt.NDArray[Any], best: npt.NDArray[Any], settings: SamplingSettings
+) -> FloatArray:
+    """`processed_probabilities` above temperature 0, in numpy. best: [rows, 1] each row's largest, finite."""
     laws = np.empty(logits.shape)
     # Row by row: a row stays in the processor's cache from its first step to its last.
     for law, row, largest in zip(laws, logits, best, strict=True):
@@ -62,19 +72,22 @@ def law_on_device(logits: torch.Tensor, settings: SamplingSettings) -> FloatArra
     At temperature 0 two numbers leave the device, else the finished law; top-k and top-p are applied here.
     Raises BrokenModelOutput as there.
     """
-    has_cuts = settings.top_k is not None or (settings.top_p or 1.0) < 1.0
     if settings.temperature == 0.0:
         best = int(logits.argmax())  # the first of equals; a NaN, if there is one
         if bool(torch.isfinite(logits[best])):
             law = np.zeros(len(logits))
             law[best] = 1.0
             return law
-    elif not has_cuts:
+    elif not _has_cuts(settings):
         scores = logits.double()
         law = torch.softmax((scores - scores.max()) / settings.temperature, 0).cpu().numpy()
         if np.isfinite(law[0]):  # all of them are NaN where one is
             return law
     return processed_probabilities(logits.cpu().numpy()[None], settings)[0]
+
+
+def _has_cuts(settings: SamplingSettings) -> bool:
+    return settings.top_k is not None or (settings.top_p or 1.0) < 1.0
 
 
 def _exclude_beyond_top_k(scores: FloatArray, top_k: int) -> None:

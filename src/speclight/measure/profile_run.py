@@ -123,11 +123,11 @@ def _run_batch(
     def observe(
         asked: list[AskedTurn], texts_before: int, rows: IntArray, laws: FloatArray, tokens: IntArray
     ) -> None:
-        surprisals = torch.from_numpy(laws).log().neg_().numpy()  # on all threads
-        sampled = -surprisals[np.arange(len(rows)), tokens]
+        log_probs = torch.from_numpy(laws).log().numpy()  # on all threads
+        sampled = log_probs[np.arange(len(rows)), tokens]
         for place, row in enumerate(rows.tolist()):
             histogram, own = histograms[asked[row].prompt.family], slice(place, place + 1)
-            (entropy,), (second_moment,) = histogram.add(laws[own], surprisals[own])
+            (entropy,), (second_moment,) = histogram.add(laws[own], log_probs[own])
             columns[row + texts_before].append((sampled[place], entropy, second_moment))
         if recorded is not None:
             recorded.add(rows + texts_before, laws)

@@ -42,29 +42,34 @@ class StepHistogram:
     def __init__(self, family: str, vocabulary_size: int, end_of_text: tuple[int, ...]) -> None:
         self.family = family
         self.vocabulary_size = vocabulary_size
-        self._end_of_text = end_of_text
+        self._left_out = np.array(end_of_text, dtype=np.int64)
         self._mass = np.zeros(BINS)
         self._counts = np.zeros(BINS)
         self._sums = np.zeros(3)  # contexts, entropy, second log-moment
 
-    def add(self, laws: FloatArray, surprisals: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
+    def add(self, laws: FloatArray, log_probs: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
         """Add contexts [rows, vocab]; returns each one's entropy (nats) and second log-moment (nats²).
 
-        surprisals: -ln of the laws, infinite where they are 0, from a caller who has them.
+        log_probs: ln of the laws, -inf where they are 0, from a caller who has them.
         """
-        if surprisals is None:
+        if log_probs is None:
             with np.errstate(divide="ignore"):
-                surprisals = -np.log(laws)
-        moments = np.array([self._add_row(*each) for each in zip(laws, surprisals, strict=True)])
+                log_probs = np.log(laws)
+        moments = np.array([self._add_row(*each) for each in zip(laws, log_probs, strict=True)])
         entropies, second_moments = moments.reshape(-1, 2).T
         self._sums += (len(laws), entropies.sum(), second_moments.sum())
         return entropies, second_moments
 
-    def _add_row(self, law: FloatArray, surprisals: FloatArray) -> tuple[float, float]:
-        left_out = np.zeros(len(law), dtype=bool)
-        left_out[list(self._end_of_text)] = True
+    def _add_row(self, law: FloatArray, log_probs: FloatArray) -> tuple[float, float]:
         return _add_law()(
-            law, surprisals, left_out, self._mass, self._counts, WIDTH, FLOOR_GUARD, LARGEST_SURPRISAL
+            law,
+            log_probs,
+            self._left_out,
+            self._mass,
+            self._counts,
+            1.0 / WIDTH,
+            FLOOR_GUARD,
+            LARGEST_SURPRISAL,
         )
 
     def table(self) -> pa.Table:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from speclight.arrays import FloatArray
 from speclight.models.kernel_cache import kept_kernels
@@ -40,7 +41,9 @@ def compiled_laws(logits: npt.NDArray[np.float32], largest: FloatArray, temperat
     """
     loop, piece = _loops()
     rows, vocabulary = logits.shape
-    laws, sums = np.empty(logits.shape), np.empty((rows, -(-vocabulary // piece)))
+    # numpy asks Linux for huge pages, from 4 MB on: to put them together takes longer than the laws.
+    laws = torch.empty(logits.shape, dtype=torch.float64).numpy()
+    sums = np.empty((rows, -(-vocabulary // piece)))
     sizes = np.array([rows, vocabulary])
     factors = np.concatenate(([1.0 / temperature], largest))
     parts = (sizes, factors, logits, laws, sums)

@@ -153,7 +153,10 @@ def score_forests(
             handles[place] += own.slots
             laws[place].append(rows)
     empty = np.empty((0, forests[0].root_laws.shape[1]))
-    return [(own, np.concatenate(found or [empty])) for own, found in zip(handles, laws, strict=True)]
+    return [
+        (own, found[0] if len(found) == 1 else np.concatenate(found or [empty]))  # nearly always of one pass
+        for own, found in zip(handles, laws, strict=True)
+    ]
 
 
 def _pass(

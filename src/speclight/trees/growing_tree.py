@@ -30,11 +30,8 @@ class CandidateLaw:
         Enough for growing a tree of up to count + 1 nodes, and much cheaper than the logarithm of a whole
         vocabulary. Tokens of probability zero are left out.
         """
-        if count < len(law):
-            bar = bar_of_best(law, count)
-            tokens = np.flatnonzero((law >= bar) & (law > 0.0))
-        else:
-            tokens = np.flatnonzero(law > 0.0)
+        tokens = np.flatnonzero(law >= bar_of_best(law, count) if count < len(law) else law > 0.0)
+        tokens = tokens[law[tokens] > 0.0]
         return CandidateLaw(tokens, np.log(law[tokens]))
 
     def likeliest(self, count: int, excluded: IntArray) -> CandidateLaw:

@@ -35,7 +35,7 @@ from speclight.measure.latency.calls import CallTimer, time_calls
 from speclight.measure.latency.ceilings import flops_per_second, memory_bytes_per_second
 from speclight.measure.latency.curve import CallTimeCurve
 from speclight.measure.latency.roofline import Ceilings
-from speclight.measure.paired_times import TimedPrompt, interleaved, tokens_per_second
+from speclight.measure.paired_times import TimedPrompt, TimedRun, interleaved, tokens_per_second
 from speclight.measure.prompts import shipped_prompts
 from speclight.measure.run_checks import scored_text
 from speclight.models.causal_lm import CausalLM
@@ -170,12 +170,14 @@ def timed_prompts(
     temperature: float,
     options: argparse.Namespace,
 ) -> list[TimedPrompt]:
+    def run(decode: peers.Decoder, ids: list[int], number: int) -> TimedRun:
+        peers.wait_until_idle()
+        return decode(ids, temperature, options.tokens, number)
+
     timed: list[TimedPrompt] = []
     print(f"temperature {temperature:g}: {', '.join(prompts)}", file=sys.stderr, flush=True)
     for number, (name, ids) in enumerate(prompts.items()):
-        runs = {
-            key: partial(decode, ids, temperature, options.tokens, number) for key, decode in decoders.items()
-        }
+        runs = {key: partial(run, decode, ids, number) for key, decode in decoders.items()}
         timed.append(TimedPrompt(name, interleaved(runs, options.rounds, backwards=number % 2 == 1)))
     return timed
 

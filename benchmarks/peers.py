@@ -1,8 +1,9 @@
 """Decoders that people run, behind one call: a prompt in token ids, and how fast it went on from there.
 
 Tokens and seconds leave out the reading of the prompt and the token that comes with it, for everybody alike;
-end of text is not obeyed, so that every decoder emits as many tokens. A peer that is not installed is named
-as missing, with what installs it.
+end of text is not obeyed, so that every decoder emits as many tokens. Each waits until the machine is idle:
+for a second after an answer vLLM's threads still spin. A peer that is not installed is named as missing, with
+what installs it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx2
+import psutil
 import torch
 from transformers import StoppingCriteriaList
 
@@ -33,6 +35,19 @@ Decoder = Callable[[list[int], float, int, int], TimedRun]
 """Of a prompt, a temperature, a number of tokens and a seed."""
 LOOKUP_TOKENS = 10  # of Transformers' guide
 WAIT_SECONDS = 600.0
+# Of all cores, looked at over so many seconds, and for how long an idle machine is waited for.
+IDLE_PERCENT, LOOK_SECONDS, LONGEST_WAIT_SECONDS = 5.0, 0.2, 60.0
+
+
+def wait_until_idle() -> None:
+    """Return once nobody computes any more; raise RuntimeError where somebody goes on."""
+    given_up = time.perf_counter() + LONGEST_WAIT_SECONDS
+    while psutil.cpu_percent(LOOK_SECONDS) > IDLE_PERCENT:
+        if time.perf_counter() > given_up:
+            raise RuntimeError(
+                f"got a machine that was busy for {LONGEST_WAIT_SECONDS:g} s without us, expected an idle "
+                "one; stop what else runs on it"
+            )
 
 
 def ours(target: CausalLM, drafter: str, budget: int | Auto) -> Decoder:

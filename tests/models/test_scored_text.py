@@ -105,8 +105,8 @@ def test_prompts_that_cannot_be_scored():
         ScoredText(target, [0] * 8)
 
 
-def test_nan_logits_are_an_error():
+def test_nan_states_are_an_error():
     target = tiny_target()
-    target.model.lm_head.weight.data[1] = float("nan")
+    target.model.model.norm.weight.data[1] = float("nan")
     with pytest.raises(BrokenModelOutput, match="NaN"):
         ScoredText(target, [0, 1]).score(root_only(1))

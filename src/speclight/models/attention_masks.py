@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 
 from speclight.models.attention_layout import AttentionLayout
@@ -35,5 +37,12 @@ def attention_mask_for(
 
 
 def _additive(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
-    return mask.masked_fill_(~visible, torch.finfo(dtype).min)[:, None]
+    return torch.where(visible, *_values(dtype, visible.device))[:, None]
+
+
+@cache
+def _values(dtype: torch.dtype, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """What is added where a slot is visible, and elsewhere; kept: to make them takes longer than a mask."""
+    return torch.zeros((), dtype=dtype, device=device), torch.full(
+        (), torch.finfo(dtype).min, dtype=dtype, device=device
+    )

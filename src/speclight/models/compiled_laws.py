@@ -42,13 +42,17 @@ def compiled_laws(logits: npt.NDArray[np.float32], largest: FloatArray, temperat
     loop, piece = _loops()
     rows, vocabulary = logits.shape
     # numpy asks Linux for huge pages, from 4 MB on: to put them together takes longer than the laws.
-    laws = torch.empty(logits.shape, dtype=torch.float64).numpy()
-    sums = np.empty((rows, -(-vocabulary // piece)))
-    sizes = np.array([rows, vocabulary])
-    factors = np.concatenate(([1.0 / temperature], largest))
-    parts = (sizes, factors, logits, laws, sums)
-    loop((ctypes.c_void_p * len(parts))(*(part.ctypes.data for part in parts)))
-    return laws
+    laws = torch.empty(logits.shape, dtype=torch.float64)
+    sizes = (ctypes.c_int64 * 2)(rows, vocabulary)
+    factors = (ctypes.c_double * (1 + rows))(1.0 / temperature, *largest.tolist())
+    sums = (ctypes.c_double * (rows * -(-vocabulary // piece)))()
+    held = (logits.__array_interface__["data"][0], laws.data_ptr())
+    loop(
+        (ctypes.c_void_p * 5)(
+            ctypes.addressof(sizes), ctypes.addressof(factors), *held, ctypes.addressof(sums)
+        )
+    )
+    return laws.numpy()
 
 
 @cache

@@ -142,29 +142,35 @@ class PathCache(Cache):
         """[batch, filled] after a pass: what `positions_with` gave before it."""
         self.path_layers[0].slot_positions = slot_positions
 
-    @torch.inference_mode()
     def keep(self, slots: Sequence[int], loose: Sequence[int] = ()) -> None:
         """Commit the given slots (ascending, each >= committed) and drop every other uncommitted one.
 
         loose: slots (ascending, behind those) that stay uncommitted, and then follow the committed ones.
         """
-        start, kept, end = self.committed, [*slots, *loose], self.committed + len(slots) + len(loose)
+        kept, end = [*slots, *loose], self.committed + len(slots) + len(loose)
         first = self.path_layers[0]
         # Already in place where no dropped slot stands before a kept one; looked at once for all layers.
-        index = torch.tensor(kept, device=first.device) if kept and kept[-1] != end - 1 else None
-        if index is not None:
-            if first.slab is not None and first.slab.holds(self.path_layers):
-                first.slab.move(len(self.path_layers), start, end, index)
-            else:
-                for layer in self.path_layers:
-                    layer.move(start, end, index)
-        if first.slot_positions is not None:
-            behind = slice(start, end) if index is None else index
-            known = (first.slot_positions[:, :start], first.slot_positions[:, behind])
-            first.slot_positions = torch.cat(known, dim=1)
+        if kept and kept[-1] != end - 1:
+            self._move(kept, end)
+        elif first.slot_positions is not None:
+            first.slot_positions = first.slot_positions[:, :end]
         for layer in self.path_layers:
             layer.fill_to(end)
         self.committed += len(slots)
+
+    @torch.inference_mode()
+    def _move(self, kept: list[int], end: int) -> None:
+        """Move the kept slots to where the committed ones end, and up to `end`."""
+        first, start = self.path_layers[0], self.committed
+        index = torch.tensor(kept, device=first.device)
+        if first.slab is not None and first.slab.holds(self.path_layers):
+            first.slab.move(len(self.path_layers), start, end, index)
+        else:
+            for layer in self.path_layers:
+                layer.move(start, end, index)
+        if first.slot_positions is not None:
+            known = (first.slot_positions[:, :start], first.slot_positions[:, index])
+            first.slot_positions = torch.cat(known, dim=1)
 
     def drop_row(self, row: int) -> None:
         """Forget one text of the batch; the last one moves to its row."""

@@ -30,17 +30,19 @@ def processed_probabilities(logits: npt.NDArray[Any], settings: SamplingSettings
     """
     if logits.ndim != 2 or logits.shape[1] == 0:
         raise InvalidInput(f"got logits of shape {logits.shape}, expected [rows, vocab] with vocab >= 1")
-    best = logits.max(axis=1, keepdims=True)  # NaN if any entry of the row is
+    places = logits.argmax(axis=1)[:, None]  # of the first best, or of a NaN if there is one
+    best = np.take_along_axis(logits, places, 1)
     broken = np.flatnonzero(~np.isfinite(best[:, 0]))
     if len(broken):
         row = int(broken[0])
         raise BrokenModelOutput(
             f"row {row} of the logits has the maximum {best[row, 0]}, expected a finite number; "
-            "the weights or the dtype may be at fault (try float32)"
+            "check the weights, or use dtype float32 if the model overflows in a smaller type",
+            argument="dtype",
         )
     if settings.temperature == 0.0:
         greedy = np.zeros(logits.shape)
-        greedy[np.arange(len(logits)), logits.argmax(axis=1)] = 1.0
+        np.put_along_axis(greedy, places, 1.0, 1)
         return greedy
     if not _has_cuts(settings) and can_compile_laws(logits, settings.temperature):
         return compiled_laws(logits, best[:, 0].astype(np.float64), settings.temperature)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from speclight.trees.attention import ancestor_mask
@@ -48,9 +49,9 @@ def of_trees(trees: Sequence[DraftTree], committed: Sequence[int]) -> torch.Tens
     """
     blocks: list[torch.Tensor] = []
     for tree, read in zip(trees, committed, strict=True):
-        block = torch.ones(len(tree), read + len(tree), dtype=torch.bool)
-        block[:, read:] = torch.from_numpy(ancestor_mask(tree))
-        blocks.append(block)
+        block = np.ones((len(tree), read + len(tree)), dtype=np.bool_)
+        block[:, read:] = ancestor_mask(tree)
+        blocks.append(torch.from_numpy(block))
     return side_by_side(blocks)
 
 

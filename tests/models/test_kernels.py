@@ -4,6 +4,7 @@ The reference is Transformers' own pass of the same weights, whose layers the fa
 """
 
 import copy
+import json
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ from speclight.models.few_rows import (
     use_products,
 )
 from speclight.models.lean_layers import LEAN, LeanNorm, use_lean_norms
+from speclight.models.lean_models import MODELS
 from speclight.models.openmp import has_openmp
 from speclight.models.scored_text import ScoredText, score_together
 from speclight.models.visibility import causal
@@ -250,6 +252,38 @@ def test_a_model_made_fast_still_generates_by_itself():
         for target in (eager, fast)
     ]
     assert torch.equal(texts[1], texts[0])
+
+
+@pytest.mark.parametrize("architecture", ["llama, tied", "mistral", "qwen2"])
+def test_a_lean_model_computes_what_its_layers_did_under_transformers(architecture, tmp_path):
+    """Tree and states alike; and it is saved as what it was."""
+    _, fast = pair(BUILT[architecture])
+    made, lean = type(fast.model).__mro__[2], type(fast.model)
+    assert made in MODELS
+    text = [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    tree, found = tree_after(text, np.random.default_rng(0)), list[torch.Tensor]()
+    for kind in (lean, made):
+        fast.model.__class__ = kind
+        scored = ScoredText(fast, text, hidden_layers=(1, 3))
+        found += [scored.score(tree), scored.features]
+    torch.testing.assert_close(found[:2], found[2:], rtol=0, atol=LOGITS_ATOL["fast"])
+    fast.model.__class__ = lean
+    fast.model.save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["architectures"] == [made.__name__]
+
+
+def test_a_call_in_another_form_is_transformers_own():
+    eager, fast = pair(BUILT["llama"])
+    ids = torch.tensor([[0, 1, 2, 3], [3, 2, 1, 0]])
+    mask = torch.tensor([[0, 1, 1, 1], [1, 1, 1, 1]])
+    asked = [
+        model.model(ids, attention_mask=mask, output_hidden_states=True, labels=ids)
+        for model in (eager, fast)
+    ]
+    torch.testing.assert_close(asked[1].loss, asked[0].loss, rtol=0, atol=LOGITS_ATOL["fast"])
+    torch.testing.assert_close(
+        asked[1].hidden_states[-1], asked[0].hidden_states[-1], rtol=0, atol=LOGITS_ATOL["fast"]
+    )
 
 
 def test_kernels_are_eager_where_fast_ones_are_not_made_for_it():

@@ -24,6 +24,7 @@ from transformers.models.llama.modeling_llama import (
 from transformers.models.mistral.modeling_mistral import MistralDecoderLayer
 from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer
 
+from speclight.models.lean_models import use_lean_model
 from speclight.models.row_steps import RowChain, RowNorm, RowStep, RowSteps
 
 
@@ -150,6 +151,7 @@ def use_lean_layers(model: PreTrainedModel, run: RowSteps) -> None:
         layer.parts = _parts(layer, attend, run)
         layer.__class__ = LEAN[type(layer)]
     decoder.rotary_emb = SignedRotary(decoder.rotary_emb)
+    use_lean_model(model)
 
 
 def _parts(

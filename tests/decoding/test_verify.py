@@ -27,7 +27,9 @@ from speclight.drafting.drafter_choices import NGram
 from speclight.drafting.drafter_names import read_drafter
 from speclight.drafting.tree_choices import BestFirst, default_tree
 from speclight.errors import InvalidInput
-from speclight.trees.draft_tree import DraftTree
+from speclight.models.compiled_attention import MOST_NEW
+from speclight.models.scored_text import ScoredText
+from speclight.trees.draft_tree import DraftTree, root_only
 from speclight.verification.rule import default_kind
 from speclight.verification.rules import RULES
 from speclight.verification.verdict import Verdict
@@ -156,15 +158,43 @@ def test_how_far_a_near_tie_reaches():
 
 @pytest.mark.model
 def test_calls_of_the_default_target_differ_by_less_than_a_near_tie(default_target):
-    """Tokens read one by one and 16 at once."""
+    """Tokens read one by one and all at once: not at all up to 64, beyond by roundings."""
     assert default_target.rounds_rows
-    ids = default_target.tokenizer.encode("The tides are caused by the moon, and the seasons are not. " * 5)
-    one, many = default_target.new_cache(), default_target.new_cache()
-    for cache in (one, many):
-        default_target.prefill(cache, ids[:40])
-    alone = torch.stack([default_target.read(one, [token]).logits[0, 0] for token in ids[40:56]])
-    apart = float((alone - default_target.read(many, ids[40:56]).logits[0]).abs().max())
-    assert 0.0 < apart < ROUNDED_ROWS_LOGITS / 3.0
+    ids = default_target.tokenizer.encode("The tides are caused by the moon, and the seasons are not. " * 9)
+    for count in (2, 16, MOST_NEW, MOST_NEW + 1):
+        one, many = default_target.new_cache(), default_target.new_cache()
+        for cache in (one, many):
+            default_target.prefill(cache, ids[:40])
+        alone = [default_target.read(one, [token]).logits[0, 0] for token in ids[40 : 40 + count]]
+        together = default_target.read(many, ids[40 : 40 + count]).logits[0]
+        apart = float((torch.stack(alone) - together).abs().max())
+        if count <= MOST_NEW:
+            assert apart == 0.0
+        else:
+            assert 0.0 < apart < ROUNDED_ROWS_LOGITS / 3.0
+
+
+@pytest.mark.model
+def test_nodes_of_a_tree_have_the_default_targets_logits_to_the_bit(default_target):
+    """Those of the same tokens read one by one; the kept path's keys and values are the same too."""
+    rng, size = np.random.default_rng(0), 24
+    ids = default_target.tokenizer.encode("The tides are caused by the moon, and the seasons are not.")
+    tokens = np.concatenate([ids[-1:], rng.integers(0, default_target.vocabulary_size, size - 1)])
+    parents = np.array([-1, *(int(rng.integers(0, node)) for node in range(1, size))])
+    text = ScoredText(default_target, ids)
+    tree = DraftTree(tokens, parents, np.zeros(size))
+    logits = text.score(tree)
+    deepest = int(tree.depths.argmax())
+    path = tree.path(deepest)
+    assert len(path) >= 4
+    plain = ScoredText(default_target, ids)
+    for node, following in zip(path, [*tokens[path[1:]], 7], strict=True):
+        assert torch.equal(plain.score(root_only(int(tokens[node])))[0], logits[node])
+        plain.commit(np.array([0]), [int(following)])
+    text.commit(path, [*tokens[path[1:]].tolist(), 7])
+    for one, other in zip(text.cache.filled_slots(), plain.cache.filled_slots(), strict=True):
+        assert torch.equal(one[0], other[0])
+        assert torch.equal(one[1], other[1])
 
 
 def test_a_divergence_in_bfloat16_is_judged_by_its_type():

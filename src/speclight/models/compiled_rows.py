@@ -42,7 +42,7 @@ def compiled_products(rows: torch.Tensor, weights: Sequence[torch.Tensor]) -> to
     """
     kept = weights if isinstance(weights, Matrices) else None
     plan = _planned(kept, weights, lambda: (_Step(weights, None, None),))
-    if not plan.can_read(rows) or _needs_gradients((rows, *weights)):
+    if not plan.can_read(rows) or needs_gradients((rows, *weights)):
         return exchanged_products(rows, weights)
     return plan.computed(rows, None)[0]
 
@@ -53,8 +53,8 @@ def compiled_steps(chain: RowChain, rows: torch.Tensor, added: torch.Tensor | No
         chain, chain.tensors, lambda: [_Step(step.weights, step.norm, step.bias) for step in chain]
     )
     given = (rows,) if added is None else (rows, added)
-    is_readable = plan.can_read(rows) and (added is None or _is_plain(added))
-    if not is_readable or _needs_gradients((*given, *chain.tensors)):
+    is_readable = plan.can_read(rows) and (added is None or is_plain(added))
+    if not is_readable or needs_gradients((*given, *chain.tensors)):
         return _one_by_one(chain, rows, added)
     return plan.computed(rows, added)
 
@@ -89,14 +89,14 @@ class _Step:
     ) -> None:
         others = [None if norm is None else norm.weight, bias]
         widths = {weight.shape[1] for weight in weights}
-        readable = all(_is_plain(weight, WEIGHTS) for weight in weights)
-        readable = readable and all(_is_plain(other) for other in others if other is not None)
+        readable = all(is_plain(weight, WEIGHTS) for weight in weights)
+        readable = readable and all(is_plain(other) for other in others if other is not None)
         self.width = widths.pop() if readable and len(widths) == 1 else None
         sizes, held = [weight.shape[0] for weight in weights], [_held(weight) for weight in weights]
         kinds = [kind for kind, _, _ in held]
         self.outputs = sum(sizes)
         self.most_rows: float = math.inf if all(kind in CODED for kind in kinds) else MOST_ROWS
-        epsilon = (False, 0) if norm is None else (True, _bits(norm.epsilon))
+        epsilon = (False, 0) if norm is None else (True, bits_of(norm.epsilon))
         head = (len(weights), 0, self.width or 0, self.outputs, *epsilon, bias is not None, False)
         self.numbers = (*head, *sizes, *kinds)
         given = (0 if other is None else other.data_ptr() for other in others)
@@ -125,7 +125,7 @@ class _Plan:
     def can_read(self, rows: torch.Tensor) -> bool:
         """Whether the loops are for these steps and so many rows of this kind."""
         count, width = rows.shape
-        return width == self._width and 0 < count <= self._most_rows and _is_plain(rows)
+        return width == self._width and 0 < count <= self._most_rows and is_plain(rows)
 
     def computed(self, rows: torch.Tensor, added: torch.Tensor | None) -> list[torch.Tensor]:
         """The output of each step."""
@@ -146,8 +146,8 @@ class _Plan:
 
 
 @cache
-def _bits(number: float) -> int:
-    """Of the number in float32, as an integer."""
+def bits_of(number: float) -> int:
+    """The bits of the number in float32, as an integer."""
     return int.from_bytes(struct.pack("=f", number), sys.byteorder)
 
 
@@ -164,12 +164,13 @@ def _held(weight: torch.Tensor) -> tuple[int, int, int]:
     return (HALF if weight.dtype == torch.bfloat16 else FLOAT), weight.data_ptr(), 0
 
 
-def _is_plain(matrix: torch.Tensor, dtypes: Sequence[torch.dtype] = (torch.float32,)) -> bool:
+def is_plain(matrix: torch.Tensor, dtypes: Sequence[torch.dtype] = (torch.float32,)) -> bool:
     """Whether the loops, which know addresses alone, may read it."""
     return matrix.dtype in dtypes and matrix.is_contiguous() and matrix.device.type == "cpu"
 
 
-def _needs_gradients(tensors: Sequence[torch.Tensor]) -> bool:
+def needs_gradients(tensors: Sequence[torch.Tensor]) -> bool:
+    """Whether something computed from these is to be differentiated."""
     return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 

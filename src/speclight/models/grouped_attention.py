@@ -56,24 +56,12 @@ def grouped_attention(
     cu_seq_lens_q, cu_seq_lens_k (in Transformers' words): bounds of texts in new tokens and slots; the mask
     must let none see another.
     """
-    new_bounds, slot_bounds = kwargs.pop("cu_seq_lens_q", None), kwargs.pop("cu_seq_lens_k", None)
-    if new_bounds is not None and slot_bounds is not None and attention_mask is not None:
-        of_rows, of_slots = _slices(new_bounds), _slices(slot_bounds)
-        masks = _mask_pieces(attention_mask, of_rows, of_slots)
-        parts = [
-            grouped_attention(
-                module,
-                query[:, :, rows],
-                key[:, :, slots],
-                value[:, :, slots],
-                mask,
-                dropout,
-                scaling,
-                **kwargs,
-            )[0]
-            for rows, slots, mask in zip(of_rows, of_slots, masks, strict=True)
+    parts = texts_of(query, key, value, attention_mask, kwargs)
+    if parts is not None:
+        attended = [
+            grouped_attention(module, *part, dropout=dropout, scaling=scaling, **kwargs)[0] for part in parts
         ]
-        return torch.cat(parts, dim=1), None
+        return torch.cat(attended, dim=1), None
     _, heads, new, size = query.shape
     per_group = heads // key.shape[1]
     # Folding repeats the mask (per_group * new rows of it), not folding repeats keys and values.
@@ -82,6 +70,28 @@ def grouped_attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
     return _folded(query, key, value, attention_mask, dropout, scaling), None
+
+
+def texts_of(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    others: dict[str, Any],
+) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]] | None:
+    """Query, key, value and mask of each text of a pass over several, whose bounds leave `others`.
+
+    None for a pass over one text, or without a mask.
+    """
+    new_bounds, slot_bounds = others.pop("cu_seq_lens_q", None), others.pop("cu_seq_lens_k", None)
+    if new_bounds is None or slot_bounds is None or attention_mask is None:
+        return None
+    of_rows, of_slots = _slices(new_bounds), _slices(slot_bounds)
+    masks = _mask_pieces(attention_mask, of_rows, of_slots)
+    return [
+        (query[:, :, rows], key[:, :, slots], value[:, :, slots], mask)
+        for rows, slots, mask in zip(of_rows, of_slots, masks, strict=True)
+    ]
 
 
 def _folded(

@@ -13,7 +13,13 @@ from speclight.models.cache_folder import cache_folder
 
 KERNELS_FOLDER = "kernels"
 # What compiled loops are made of beside their own module, which is the only one that numba looks at.
-PARTS = ("packed_dots.py", "compiled_rows.py", "parallel_shares.py")
+PARTS = (
+    "packed_dots.py",
+    "compiled_rows.py",
+    "parallel_shares.py",
+    "attention_dots.py",
+    "compiled_attention.py",
+)
 
 
 @cache

@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 from speclight.errors import InvalidInput
+from speclight.models.compiled_attention import use_compiled_attention
 from speclight.models.compiled_rows import compiled_products, compiled_steps
 from speclight.models.few_rows import Products, exchanged_products, use_products
 from speclight.models.lean_layers import use_lean_layers
@@ -58,6 +59,7 @@ def use_kernels(model: PreTrainedModel, kernels: Kernels) -> KernelsInUse:
                 if not _is_streamed(model):
                     if name == "compiled":
                         pack_weights(model)
+                        use_compiled_attention(model)
                     use_lean_layers(model, _STEPS[name])
             return name
         if kernels == name:

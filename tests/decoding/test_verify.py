@@ -28,7 +28,7 @@ from speclight.drafting.drafter_names import read_drafter
 from speclight.drafting.tree_choices import BestFirst, default_tree
 from speclight.errors import InvalidInput
 from speclight.models.compiled_attention import MOST_NEW
-from speclight.models.scored_text import ScoredText
+from speclight.models.scored_text import ScoredText, score_together
 from speclight.trees.draft_tree import DraftTree, root_only
 from speclight.verification.rule import default_kind
 from speclight.verification.rules import RULES
@@ -172,6 +172,21 @@ def test_calls_of_the_default_target_differ_by_less_than_a_near_tie(default_targ
             assert apart == 0.0
         else:
             assert 0.0 < apart < ROUNDED_ROWS_LOGITS / 3.0
+
+
+@pytest.mark.model
+def test_texts_scored_together_have_the_default_targets_logits_to_the_bit(default_target):
+    prompts = [
+        default_target.tokenizer.encode(text)
+        for text in ("The tides are", "Once upon a time there was", "2 + 2")
+    ]
+    trees = [
+        DraftTree(np.array([ids[-1], *range(40, 40 + size)]), np.arange(size + 1) - 1, np.zeros(size + 1))
+        for ids, size in zip(prompts, (1, 9, 4), strict=True)
+    ]
+    together = score_together([ScoredText(default_target, ids) for ids in prompts], trees)
+    for ids, tree, logits in zip(prompts, trees, together, strict=True):
+        assert torch.equal(ScoredText(default_target, ids).score(tree), logits)
 
 
 @pytest.mark.model

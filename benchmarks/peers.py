@@ -9,9 +9,12 @@ what installs it.
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -19,14 +22,12 @@ import psutil
 import torch
 from transformers import StoppingCriteriaList
 
-from llamacpp_server import llama_cpp_server
 from speclight.decoding.fitting_drafters import drafter_for
 from speclight.decoding.generate import generate_from_ids
 from speclight.decoding.settings import Auto, DecodeSettings
 from speclight.drafting.protocol import Drafter
 from speclight.measure.paired_times import TimedRun
 from speclight.models.causal_lm import CausalLM
-from speclight.models.default_target import default_gguf
 from speclight.models.sampling import SamplingSettings
 from speclight.verification.rules import RULES
 
@@ -160,5 +161,13 @@ def llama_cpp_of_default(threads: int, n_gram: bool) -> Iterator[str | None]:
     if importlib.util.find_spec("xllamacpp") is None:
         yield None
         return
-    with llama_cpp_server(default_gguf(), threads=threads, speculates=n_gram) as address:
-        yield address
+    # In a process of its own: in ours, even an idle one makes every call of ours take twice as long.
+    command = [sys.executable, str(Path(__file__).parent / "llamacpp_server.py"), "--threads", str(threads)]
+    with subprocess.Popen(
+        command + ["--speculates"] * n_gram, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdout is not None
+        try:
+            yield server.stdout.readline().strip()
+        finally:
+            server.terminate()

@@ -1,6 +1,6 @@
 """The pass of a model of lean layers (`lean_layers`) without what Transformers does around them.
 
-Of a call of one token a tenth goes to looking up what it was asked for, making masks that were given, and
+Of a call of one token 3 to 5% go to looking up what it was asked for, making masks that were given, and
 norms in six operations. A call of any other form than ours is Transformers' own.
 """
 

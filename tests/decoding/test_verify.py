@@ -21,13 +21,19 @@ from speclight.decoding.divergence import (
     plain_greedy,
     plain_logits,
 )
+from speclight.decoding.fitting_drafters import drafter_for
+from speclight.decoding.generate import generate_from_ids
 from speclight.decoding.losslessness import Setup, greedy_test, loop_test, rule_test
+from speclight.decoding.settings import AUTO, DecodeSettings
 from speclight.decoding.string_law import FALSE_ALARM, POWER, StringLaw, string_test
 from speclight.drafting.drafter_choices import NGram
 from speclight.drafting.drafter_names import read_drafter
 from speclight.drafting.tree_choices import BestFirst, default_tree
 from speclight.errors import InvalidInput
+from speclight.measure.prompts import shipped_prompts
 from speclight.models.compiled_attention import MOST_NEW
+from speclight.models.prompting import prompt_token_ids
+from speclight.models.sampling import SamplingSettings
 from speclight.models.scored_text import ScoredText, score_together
 from speclight.trees.draft_tree import DraftTree, root_only
 from speclight.verification.rule import default_kind
@@ -172,6 +178,21 @@ def test_calls_of_the_default_target_differ_by_less_than_a_near_tie(default_targ
             assert apart == 0.0
         else:
             assert 0.0 < apart < ROUNDED_ROWS_LOGITS / 3.0
+
+
+@pytest.mark.slow
+@pytest.mark.model
+@pytest.mark.parametrize("prompt", shipped_prompts()[::15], ids=lambda prompt: prompt.prompt_id)
+def test_greedy_texts_of_the_default_target_are_plain_ones_to_the_bit(prompt, default_target):
+    """Every token, and the gap between the best two logits that it was chosen by."""
+    ids, rule = prompt_token_ids(default_target, prompt.turns[0]), RULES["target_sample"]
+    found = []
+    for name, budget in (("none", 1), ("eagle3", 4), ("eagle3", AUTO), ("ngram", 64)):
+        settings = DecodeSettings(budget, 60, sampling=SamplingSettings(0.0))
+        drafter = drafter_for(default_target, name, rule, settings.sampling)
+        made = generate_from_ids(default_target, ids, drafter, rule, settings)
+        found.append((made.token_ids, [margin for call in made.calls for margin in call.top_two_margins]))
+    assert all(other == found[0] for other in found[1:])
 
 
 @pytest.mark.model

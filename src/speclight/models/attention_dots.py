@@ -14,13 +14,13 @@ from numba import types
 from numba.extending import intrinsic
 
 from speclight.models.compiled_attention import PART, SLOTS
+from speclight.models.lane_code import INT, NUMBER, at_place, called, fetch, plus, times
 
 ROWS = 8
 # Blocks of keys, and slots of values, that are asked for before they are needed.
 BLOCKS_AHEAD, SLOTS_AHEAD = 2, 16
-_PREFETCH = "llvm.prefetch.p0"
-_FLOAT, _NUMBER, _INT = ir.FloatType(), ir.IntType(32), ir.IntType(64)
-_FLOATS, _NUMBERS = ir.VectorType(_FLOAT, ROWS), ir.VectorType(_NUMBER, ROWS)
+_FLOAT = ir.FloatType()
+_FLOATS, _NUMBERS = ir.VectorType(_FLOAT, ROWS), ir.VectorType(NUMBER, ROWS)
 # ln 2 in two parts, the first of few bits, so that multiples of it are exact.
 _LN2_HIGH = 0.693359375
 _LN2_LOW = math.log(2.0) - _LN2_HIGH
@@ -43,14 +43,14 @@ def score_slots(typing_context: Any, queries: Any, keys: Any, size: Any, scores:
 
         def add(place: Any, sums: list[Any]) -> list[Any]:
             # Over all places the next AHEAD blocks' numbers are asked for in turn.
-            ahead = builder.mul(size, _whole(SLOTS * BLOCKS_AHEAD))
-            _fetch(builder, keys, builder.add(ahead, builder.mul(place, _whole(SLOTS))))
+            ahead = builder.mul(size, at_place(SLOTS * BLOCKS_AHEAD))
+            fetch(builder, keys, builder.add(ahead, builder.mul(place, at_place(SLOTS))))
             query = _loaded(builder, queries, place)
-            places = [builder.add(builder.mul(_whole(slot), size), place) for slot in range(SLOTS)]
+            places = [builder.add(builder.mul(at_place(slot), size), place) for slot in range(SLOTS)]
             return _added(builder, query, [builder.gep(keys, [one]) for one in places], sums)
 
         for slot, total in enumerate(_loop(builder, size, add, _zeros(SLOTS))):
-            _store(builder, total, scores, _whole(slot))
+            _store(builder, total, scores, at_place(slot))
         return context.get_dummy_value()
 
     return signature, generate
@@ -75,7 +75,7 @@ def weigh_slots(typing_context: Any, scores: Any, slots: Any, sums: Any) -> Any:
             return [builder.fadd(totals[0], weight)]
 
         (total,) = _loop(builder, slots, weigh, _zeros(1))
-        _store(builder, total, sums, _whole(0))
+        _store(builder, total, sums, at_place(0))
         return context.get_dummy_value()
 
     return signature, generate
@@ -97,15 +97,15 @@ def mix_values(
 
         def add(place: Any, totals: list[Any]) -> list[Any]:
             begin = builder.mul(place, size)
-            _fetch(builder, values, builder.add(begin, builder.mul(size, _whole(SLOTS_AHEAD))))
-            places = [builder.add(begin, _whole(offset)) for offset in range(PART)]
+            fetch(builder, values, builder.add(begin, builder.mul(size, at_place(SLOTS_AHEAD))))
+            places = [builder.add(begin, at_place(offset)) for offset in range(PART)]
             weight = _loaded(builder, weights, place)
             return _added(builder, weight, [builder.gep(values, [one]) for one in places], totals)
 
         totals = _loop(builder, slots, add, _zeros(PART))
-        inverse = builder.fdiv(_splat(1.0), _loaded(builder, sums, _whole(0)))
+        inverse = builder.fdiv(_splat(1.0), _loaded(builder, sums, at_place(0)))
         for offset, total in enumerate(totals):
-            _store(builder, builder.fmul(total, inverse), mix, _whole(offset))
+            _store(builder, builder.fmul(total, inverse), mix, at_place(offset))
         return context.get_dummy_value()
 
     return signature, generate
@@ -114,7 +114,7 @@ def mix_values(
 def _added(builder: Any, rows: Any, addresses: list[Any], sums: list[Any]) -> list[Any]:
     """Each sum with the number at its address times all rows added."""
     return [
-        _plus(builder, _times(builder, _spread(builder, builder.load(address, align=4)), rows), total)
+        plus(builder, times(builder, _spread(builder, builder.load(address, align=4)), rows), total)
         for address, total in zip(addresses, sums, strict=True)
     ]
 
@@ -125,14 +125,14 @@ def _loop(builder: Any, count: Any, step: Any, start: list[Any]) -> list[Any]:
     behind = builder.append_basic_block("behind")
     builder.branch(loop)
     builder.position_at_end(loop)
-    place = builder.phi(_INT)
-    place.add_incoming(_whole(0), before)
+    place = builder.phi(INT)
+    place.add_incoming(at_place(0), before)
     values = [builder.phi(value.type) for value in start]
     found = step(place, list(values))
     for value, first, new in zip(values, start, found, strict=True):
         value.add_incoming(first, before)
         value.add_incoming(new, loop)
-    following = builder.add(place, _whole(1))
+    following = builder.add(place, at_place(1))
     place.add_incoming(following, loop)
     builder.cbranch(builder.icmp_signed("<", following, count), loop, behind)
     builder.position_at_end(behind)
@@ -140,15 +140,15 @@ def _loop(builder: Any, count: Any, step: Any, start: list[Any]) -> list[Any]:
 
 
 def _exp(builder: Any, exponents: Any) -> Any:
-    """E to numbers <= 0, in all lanes; a NaN stays one."""
+    """The exponentials of numbers <= 0, in all lanes; a NaN stays one."""
     within = _larger(builder, exponents, _splat(_LEAST))
     scaled = builder.fadd(builder.fmul(within, _splat(1.0 / math.log(2.0))), _splat(0.5))
-    twos = _called(builder, f"llvm.floor.v{ROWS}f32", scaled)
+    twos = called(builder, f"llvm.floor.v{ROWS}f32", _FLOATS, scaled)
     high = builder.fsub(within, builder.fmul(twos, _splat(_LN2_HIGH)))
     rest = builder.fsub(high, builder.fmul(twos, _splat(_LN2_LOW)))
     series = _splat(1.0 / math.factorial(_POWERS))
     for power in reversed(range(_POWERS)):
-        series = _plus(builder, _times(builder, series, rest), _splat(1.0 / math.factorial(power)))
+        series = plus(builder, times(builder, series, rest), _splat(1.0 / math.factorial(power)))
     exponent = builder.add(builder.fptosi(twos, _NUMBERS), _numbers(_EXPONENT_OF_ONE))
     power_of_two = builder.bitcast(builder.shl(exponent, _numbers(_EXPONENT_AT)), _FLOATS)
     found = builder.fmul(series, power_of_two)
@@ -161,22 +161,6 @@ def _larger(builder: Any, one: Any, other: Any) -> Any:
     return builder.select(builder.fcmp_unordered(">", one, other), one, other)
 
 
-def _called(builder: Any, name: str, numbers: Any) -> Any:
-    """One of LLVM's own functions of a vector."""
-    known = builder.module.globals.get(name)
-    kind = ir.FunctionType(numbers.type, [numbers.type])
-    return builder.call(known or ir.Function(builder.module, kind, name), [numbers])
-
-
-def _fetch(builder: Any, address: Any, place: Any) -> None:
-    """Bring what stands there into the nearest cache. Behind the end of an array that does nothing."""
-    there = builder.bitcast(builder.gep(address, [place]), ir.IntType(8).as_pointer())
-    kind = ir.FunctionType(ir.VoidType(), [there.type, *[_NUMBER] * 3])
-    to_read, keep, data = (ir.Constant(_NUMBER, number) for number in (0, 3, 1))
-    known = builder.module.globals.get(_PREFETCH)
-    builder.call(known or ir.Function(builder.module, kind, _PREFETCH), [there, to_read, keep, data])
-
-
 def _loaded(builder: Any, address: Any, place: Any) -> Any:
     return builder.load(_row(builder, address, place), align=4)
 
@@ -186,23 +170,14 @@ def _store(builder: Any, numbers: Any, address: Any, place: Any) -> None:
 
 
 def _row(builder: Any, address: Any, place: Any) -> Any:
-    there = builder.gep(address, [builder.mul(place, _whole(ROWS))])
+    there = builder.gep(address, [builder.mul(place, at_place(ROWS))])
     return builder.bitcast(there, _FLOATS.as_pointer())
 
 
 def _spread(builder: Any, number: Any) -> Any:
     nothing = ir.Constant(_FLOATS, ir.Undefined)
-    one = builder.insert_element(nothing, number, ir.Constant(_NUMBER, 0))
+    one = builder.insert_element(nothing, number, ir.Constant(NUMBER, 0))
     return builder.shuffle_vector(one, nothing, _numbers(0))
-
-
-# One instruction may do both.
-def _times(builder: Any, one: Any, other: Any) -> Any:
-    return builder.fmul(one, other, flags=("contract",))
-
-
-def _plus(builder: Any, one: Any, other: Any) -> Any:
-    return builder.fadd(one, other, flags=("contract",))
 
 
 def _zeros(count: int) -> list[Any]:
@@ -215,7 +190,3 @@ def _splat(number: float) -> Any:
 
 def _numbers(number: int) -> Any:
     return ir.Constant(_NUMBERS, [number] * ROWS)
-
-
-def _whole(number: int) -> Any:
-    return ir.Constant(_INT, number)

@@ -14,6 +14,7 @@ from speclight.models.cache_folder import cache_folder
 KERNELS_FOLDER = "kernels"
 # What compiled loops are made of beside their own module, which is the only one that numba looks at.
 PARTS = (
+    "lane_code.py",
     "packed_dots.py",
     "compiled_rows.py",
     "parallel_shares.py",

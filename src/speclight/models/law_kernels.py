@@ -37,7 +37,7 @@ _EXPONENT_AT, _EXPONENT_OF_ONE = 52, 1023
 
 @_compiled_in_order
 def _exp(exponent: Any) -> Any:
-    """E to a number <= 0, in operations that a processor does for several numbers at once."""
+    """The exponential of a number <= 0, in operations that a processor does for several numbers at once."""
     within = exponent if exponent > _LEAST else _LEAST
     twos = np.floor(within * _PER_LN2 + 0.5)
     rest = (within - twos * _LN2_HIGH) - twos * _LN2_LOW

@@ -17,6 +17,8 @@ from numba.core import config
 from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
+from speclight.models.lane_code import INT, NUMBER, at_place, called, fetch, plus, times
+
 # Weights with one scale and one offset.
 BLOCK = 32
 # The largest number that a row is rounded to.
@@ -30,7 +32,6 @@ GROUP = 8
 # Blocks that are asked for before they are needed: while it multiplies eight rows, a processor does not look
 # far enough ahead by itself.
 AHEAD = 8
-_PREFETCH = "llvm.prefetch.p0"
 _settings: Any = config  # filled from the environment when it is imported
 # Of the processor that numba compiles for.
 _FEATURES = str(_settings.CPU_FEATURES or get_host_cpu_features()).split(",")
@@ -44,8 +45,8 @@ LANES, PAIRS_ADDED = (
 # Pairs of weights of one lane, and the words of 16 bits of two lanes' numbers that hold them, in a block.
 PAIRS = BLOCK // 2
 WORD = 16
-_FLOAT, _SHORT, _NUMBER, _INT = ir.FloatType(), ir.IntType(WORD), ir.IntType(32), ir.IntType(64)
-_FLOATS, _NUMBERS = ir.VectorType(_FLOAT, LANES), ir.VectorType(_NUMBER, LANES)
+_FLOAT, _SHORT = ir.FloatType(), ir.IntType(WORD)
+_FLOATS, _NUMBERS = ir.VectorType(_FLOAT, LANES), ir.VectorType(NUMBER, LANES)
 _SHORTS = ir.VectorType(_SHORT, 2 * LANES)
 
 
@@ -86,15 +87,15 @@ def round_block(typing_context: Any, rows: Any, numbers: Any, factors: Any, bloc
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         rows, numbers, factors, block = arguments
-        begin = builder.mul(block, _whole(BLOCK))
-        places = [builder.add(begin, _whole(offset)) for offset in range(0, BLOCK, LANES)]
+        begin = builder.mul(block, at_place(BLOCK))
+        places = [builder.add(begin, at_place(offset)) for offset in range(0, BLOCK, LANES)]
         parts = [_loaded(builder, rows, place, _FLOATS, 4) for place in places]
         # Without their sign, bits are in the order of the numbers, infinity and NaN above all.
         bits = [builder.and_(builder.bitcast(part, _NUMBERS), _number(_WITHOUT_SIGN)) for part in parts]
         most = _reduced(builder, "smax", bits)
         factor = builder.fdiv(builder.bitcast(most, _FLOAT), ir.Constant(_FLOAT, MOST))
         is_usable = builder.and_(
-            builder.icmp_signed("<", most, ir.Constant(_NUMBER, _INFINITE)),
+            builder.icmp_signed("<", most, ir.Constant(NUMBER, _INFINITE)),
             builder.fcmp_ordered(">=", factor, ir.Constant(_FLOAT, _LEAST)),
         )
         inverse = builder.fdiv(ir.Constant(_FLOAT, 1.0), factor)
@@ -105,9 +106,9 @@ def round_block(typing_context: Any, rows: Any, numbers: Any, factors: Any, bloc
             there = builder.bitcast(builder.gep(numbers, [place]), half.as_pointer())
             builder.store(builder.trunc(part, half), there, align=2)
         total = builder.sitofp(_reduced(builder, "add", whole), _FLOAT)
-        at = builder.mul(block, _whole(2))
+        at = builder.mul(block, at_place(2))
         builder.store(factor, builder.gep(factors, [at]))
-        builder.store(builder.fmul(factor, total), builder.gep(factors, [builder.add(at, _whole(1))]))
+        builder.store(builder.fmul(factor, total), builder.gep(factors, [builder.add(at, at_place(1))]))
         return context.get_dummy_value()
 
     return signature, generate
@@ -130,7 +131,7 @@ def _reduced(builder: Any, name: str, parts: list[Any]) -> Any:
             if name == "add"
             else builder.select(builder.icmp_signed(">", joined, part), joined, part)
         )
-    return _called(builder, f"llvm.vector.reduce.{name}.v{LANES}i32", _NUMBER, joined)
+    return called(builder, f"llvm.vector.reduce.{name}.v{LANES}i32", NUMBER, joined)
 
 
 def packed_dots(bits: int, rows: int) -> Any:
@@ -161,7 +162,7 @@ def packed_dots(bits: int, rows: int) -> Any:
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             words, scales, tile, blocks, numbers, factors, first, last, output, stride = arguments
-            places = [_at_most(builder, builder.add(first, _whole(row)), last) for row in range(rows)]
+            places = [_at_most(builder, builder.add(first, at_place(row)), last) for row in range(rows)]
             weights = _Tile(builder, bits, words, scales, builder.mul(tile, blocks))
             read = [_Row(builder, numbers, factors, builder.mul(place, blocks)) for place in places]
             sums = _loop(builder, weights, blocks, read)
@@ -185,19 +186,19 @@ class _Tile:
         self._scales = builder.gep(scales, [self._scales_of(before)])
 
     def _words_of(self, blocks: Any) -> Any:
-        return self._builder.mul(blocks, _whole(self._words_a_block * 2 * LANES))
+        return self._builder.mul(blocks, at_place(self._words_a_block * 2 * LANES))
 
     def _scales_of(self, blocks: Any) -> Any:
-        return self._builder.mul(blocks, _whole(self._scales_a_block * LANES))
+        return self._builder.mul(blocks, at_place(self._scales_a_block * LANES))
 
     def pairs(self, block: Any) -> list[Any]:
         """Of each pair of weights in a block the codes in all lanes, as numbers of 16 bits."""
         builder, bits, found = self._builder, self._bits, []
         begin = self._words_of(block)
         for number in range(self._words_a_block):
-            place = builder.add(begin, _whole(number * 2 * LANES))
+            place = builder.add(begin, at_place(number * 2 * LANES))
             word = _loaded(builder, self._words, place, _SHORTS, 2)
-            _fetched(builder, self._words, builder.add(place, self._words_of(_whole(AHEAD))))
+            fetch(builder, self._words, builder.add(place, self._words_of(at_place(AHEAD))))
             for shift in range(0, WORD, bits):
                 up = builder.shl(word, _short(WORD - bits - shift))
                 down = builder.lshr if bits == 4 else builder.ashr  # codes of 8 bits have a sign
@@ -207,9 +208,9 @@ class _Tile:
     def scales(self, block: Any) -> list[Any]:
         """The steps in all lanes and, of 4 bits, the least weights."""
         builder, begin = self._builder, self._scales_of(block)
-        places = [builder.add(begin, _whole(number * LANES)) for number in range(self._scales_a_block)]
+        places = [builder.add(begin, at_place(number * LANES)) for number in range(self._scales_a_block)]
         for place in places:
-            _fetched(builder, self._scales, builder.add(place, self._scales_of(_whole(AHEAD))))
+            fetch(builder, self._scales, builder.add(place, self._scales_of(at_place(AHEAD))))
         return [_loaded(builder, self._scales, place, _FLOATS, 4) for place in places]
 
 
@@ -218,21 +219,21 @@ class _Row:
 
     def __init__(self, builder: Any, numbers: Any, factors: Any, before: Any) -> None:
         self._builder = builder
-        own = builder.gep(numbers, [builder.mul(before, _whole(BLOCK))])
-        self._pairs = builder.bitcast(own, _NUMBER.as_pointer())
-        self._factors = builder.gep(factors, [builder.mul(before, _whole(2))])
+        own = builder.gep(numbers, [builder.mul(before, at_place(BLOCK))])
+        self._pairs = builder.bitcast(own, NUMBER.as_pointer())
+        self._factors = builder.gep(factors, [builder.mul(before, at_place(2))])
 
     def pair(self, block: Any, number: int) -> Any:
         """A pair of numbers in all lanes."""
         builder = self._builder
-        place = builder.add(builder.mul(block, _whole(PAIRS)), _whole(number))
+        place = builder.add(builder.mul(block, at_place(PAIRS)), at_place(number))
         pair = builder.load(builder.gep(self._pairs, [place]), align=4)
         return builder.bitcast(_spread(builder, pair, _NUMBERS), _SHORTS)
 
     def factor_and_sum(self, block: Any) -> list[Any]:
         """What the block's numbers are multiples of, and its sum, in all lanes."""
-        builder, begin = self._builder, self._builder.mul(block, _whole(2))
-        places = (begin, builder.add(begin, _whole(1)))
+        builder, begin = self._builder, self._builder.mul(block, at_place(2))
+        places = (begin, builder.add(begin, at_place(1)))
         return [
             _spread(builder, builder.load(builder.gep(self._factors, [place])), _FLOATS) for place in places
         ]
@@ -244,19 +245,19 @@ def _loop(builder: Any, weights: _Tile, blocks: Any, rows: list[_Row]) -> list[A
     behind = builder.append_basic_block("products")
     builder.branch(loop)
     builder.position_at_end(loop)
-    block = builder.phi(_INT)
-    block.add_incoming(_whole(0), before)
+    block = builder.phi(INT)
+    block.add_incoming(at_place(0), before)
     sums = [builder.phi(_FLOATS) for _ in rows]
     totals = _totals(builder, weights.pairs(block), block, rows)
     step, *least = weights.scales(block)
     for row, own, total in zip(rows, sums, totals, strict=True):
         factor, sum_of_row = row.factor_and_sum(block)
-        new = _plus(builder, _times(builder, _times(builder, total, step), factor), own)
+        new = plus(builder, times(builder, times(builder, total, step), factor), own)
         for offset in least:
-            new = _plus(builder, _times(builder, offset, sum_of_row), new)
+            new = plus(builder, times(builder, offset, sum_of_row), new)
         own.add_incoming(ir.Constant(_FLOATS, [0.0] * LANES), before)
         own.add_incoming(new, loop)
-    following = builder.add(block, _whole(1))
+    following = builder.add(block, at_place(1))
     block.add_incoming(following, loop)
     builder.cbranch(builder.icmp_signed("<", following, blocks), loop, behind)
     builder.position_at_end(behind)
@@ -283,7 +284,7 @@ def _pairs_added(builder: Any, one: Any, other: Any) -> Any:
             for start in range(2)
         )
         return builder.add(first, second)
-    return _called(builder, PAIRS_ADDED, _NUMBERS, one, other)
+    return called(builder, PAIRS_ADDED, _NUMBERS, one, other)
 
 
 def _every_other(builder: Any, vector: Any, start: int) -> Any:
@@ -292,30 +293,14 @@ def _every_other(builder: Any, vector: Any, start: int) -> Any:
     return builder.sext(half, _NUMBERS)
 
 
-def _called(builder: Any, name: str, kind: Any, *arguments: Any) -> Any:
-    """One of LLVM's own functions, which gives that kind."""
-    known = builder.module.globals.get(name)
-    taken = ir.FunctionType(kind, [argument.type for argument in arguments])
-    return builder.call(known or ir.Function(builder.module, taken, name), arguments)
-
-
 def _loaded(builder: Any, address: Any, place: Any, kind: Any, alignment: int) -> Any:
     there = builder.bitcast(builder.gep(address, [place]), kind.as_pointer())
     return builder.load(there, align=alignment)
 
 
-def _fetched(builder: Any, address: Any, place: Any) -> None:
-    """Bring what stands there into the nearest cache. Behind the end of an array that does nothing."""
-    there = builder.bitcast(builder.gep(address, [place]), ir.IntType(8).as_pointer())
-    kind = ir.FunctionType(ir.VoidType(), [there.type, *[_NUMBER] * 3])
-    to_read, keep, data = (ir.Constant(_NUMBER, number) for number in (0, 3, 1))
-    known = builder.module.globals.get(_PREFETCH)
-    builder.call(known or ir.Function(builder.module, kind, _PREFETCH), [there, to_read, keep, data])
-
-
 def _spread(builder: Any, number: Any, kind: Any) -> Any:
     nothing = ir.Constant(kind, ir.Undefined)
-    one = builder.insert_element(nothing, number, ir.Constant(_NUMBER, 0))
+    one = builder.insert_element(nothing, number, ir.Constant(NUMBER, 0))
     return builder.shuffle_vector(one, nothing, ir.Constant(_NUMBERS, [0] * LANES))
 
 
@@ -328,19 +313,6 @@ def _joined(builder: Any, parts: list[Any]) -> Any:
     for part in parts[1:]:
         total = builder.add(total, part)
     return total
-
-
-# One instruction may do both.
-def _times(builder: Any, one: Any, other: Any) -> Any:
-    return builder.fmul(one, other, flags=("contract",))
-
-
-def _plus(builder: Any, one: Any, other: Any) -> Any:
-    return builder.fadd(one, other, flags=("contract",))
-
-
-def _whole(number: int) -> Any:
-    return ir.Constant(_INT, number)
 
 
 def _number(number: int) -> Any:
